@@ -105,8 +105,8 @@ def ask_for_correction(problems: Sequence[FieldProblem]) -> str:
 def explain_failure(problems: Sequence[FieldProblem]) -> str:
     """The error of an execution whose last plan is still invalid."""
     return (
-        "Claude wrote no valid plan. Make the goal clearer or smaller, or create the plan "
-        f"yourself with POST /plans.\n{list_problems(problems)}"
+        "Claude wrote no valid plan. Make the goal clearer or smaller, or write the plan "
+        f"yourself.\n{list_problems(problems)}"
     )
 
 

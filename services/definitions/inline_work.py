@@ -54,7 +54,7 @@ async def find_checked_agent(
     user_id = work.caller.user_id
     agent = await agents.find(work.session, user_id, slug) if slug else None
     if agent is not None and agent.executor != "claude":
-        hint = "An external agent holds no conversation; give it work with POST /task-executions."
+        hint = "An external agent holds no conversation; start an execution for it instead."
         raise refuse_field("The session is invalid; see errors.", "agent_id", hint)
     turns = TaskDefinition(prompt_template=VERBATIM, agent_id=slug, sdk_options=options)
     await task_rules.check_definition(work, turns, owner_id=user_id)

@@ -53,7 +53,7 @@ async def _registered(
     if row is None:
         raise McpServerError(
             f"MCP server {key!r}: there is no registered server {name!r} that this execution may "
-            "use. See GET /mcp-servers.",
+            "use. Look in the list of MCP servers.",
             is_final=True,
         )
     return await resolve_row(work, scope.user_id, key, row)

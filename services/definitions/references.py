@@ -75,7 +75,11 @@ async def server_problems(
     known = await named_resources.find_mcp_server_names(
         session, owner_id, named.values(), only_public=is_public
     )
-    hint = "Public tasks can use only public ones." if is_public else "See GET /mcp-servers."
+    hint = (
+        "Public tasks can use only public ones."
+        if is_public
+        else "Look in the list of MCP servers."
+    )
     return [
         FieldProblem(
             ("body", "sdk_options", "mcp_servers", key, "ref"),

@@ -189,7 +189,7 @@ async def _agent_of_session(
         return None
     agent = await agents.find(session, row.user_id, slug)
     if agent is None:
-        raise NotFoundError(f"Agent {slug!r} does not exist; GET /agents lists them.")
+        raise NotFoundError(f"Agent {slug!r} does not exist; look in the list of agents.")
     return agent
 
 

@@ -42,9 +42,7 @@ async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> 
         raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
     if row.executor == PLAN or row.trigger_type == STEP_TRIGGER:
         plan_id = row.trigger_metadata.get("plan_id")
-        raise ConflictError(
-            f"This execution belongs to a plan; retry it with POST /plans/{plan_id}/retry."
-        )
+        raise ConflictError(f"This execution belongs to the plan {plan_id}; retry that plan.")
     await require_runnable_task(work, row)
     return Start(
         work=await inline_work.read_work(work.session, row),

@@ -216,7 +216,7 @@ async def require_agent(session: AsyncSession, caller: Caller, slug: str) -> Age
     """
     agent = await agents.find(session, caller.user_id, slug)
     if agent is None:
-        raise NotFoundError(f"Agent {slug!r:.120} does not exist; GET /agents lists them.")
+        raise NotFoundError(f"Agent {slug!r:.120} does not exist; look in the list of agents.")
     return agent
 
 

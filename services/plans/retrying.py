@@ -87,7 +87,7 @@ def _find_obstacle(plan: LoadedPlan) -> str | None:
     """Why no step of the plan can be retried now."""
     states = [plan.state_of(step) for step in plan.steps]
     if plan.run is None or not any(states):
-        return f"No step has run; start the plan with POST /plans/{plan.id}/start."
+        return "No step has run; start the plan instead of retrying it."
     if plan.is_active and plan.run.cancel_requested_at is not None:
         return "The plan is being cancelled; retry it when it has ended."
     if plan.row.approval_required and None in states:

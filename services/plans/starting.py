@@ -87,8 +87,5 @@ async def cancel_plan(work: UnitOfWork, plan_id: UUID, body: CancelBody) -> Load
 
 def _explain_started(plan: LoadedPlan) -> str:
     if plan.run is not None and plan.run.status.is_terminal:
-        return (
-            f"The plan is {plan.status}. Retry its failed steps with POST /plans/{plan.id}/retry, "
-            "or create a new plan."
-        )
+        return f"The plan is {plan.status}. Retry its failed steps, or create a new plan."
     return f"The plan is {plan.status} already."
