@@ -16,19 +16,21 @@ from api.http.request_context import Called
 from api.queue.claiming import repeat_claim
 from api.queue.schemas import (
     ClaimRead,
+    CleanUpRead,
     ExecutionPlanRead,
     HeartbeatRead,
     QueueStatusRead,
     WorkReportRead,
     respond_alive,
     respond_claimed,
+    respond_cleaned_up,
     respond_plan,
     respond_reported,
     respond_returned,
     respond_status,
 )
 from services.definitions.inputs import Slug
-from services.external_work import claims, overview, reports, terms
+from services.external_work import claims, overview, reports, stale_work, terms
 from services.external_work.inputs import (
     ClaimBody,
     CompleteBody,
@@ -38,6 +40,7 @@ from services.external_work.inputs import (
     TermsBody,
 )
 from services.external_work.overview import MOST_PLANNED
+from services.external_work.stale_work import CleanUpBody
 
 router = APIRouter(tags=["queue"])
 
@@ -72,6 +75,19 @@ async def claim_work(
     """
     run = partial(run_service, call, partial(claims.claim, body=body), respond_claimed)
     return await repeat_claim(call, run, body, wait)
+
+
+@router.post("/queue/clean-up", responses={200: {"model": CleanUpRead}})
+async def clean_up_work(
+    call: Called, body: Annotated[CleanUpBody, Depends(JsonBody(CleanUpBody, optional=True))]
+) -> Response:
+    """Find your external work in which nothing has happened for long, and clean it up.
+
+    Unless `dry_run` is true, which is the default, inactive work that a worker has returns to the
+    queue, and abandoned work is cancelled. Work that waits for other work is not stale.
+    """
+    respond = partial(respond_cleaned_up, dry_run=body.dry_run)
+    return await run_service(call, partial(stale_work.clean_up, body=body), respond)
 
 
 @router.post("/queue/{execution_id}/heartbeat", responses={200: {"model": HeartbeatRead}})

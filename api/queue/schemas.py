@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Response
@@ -14,6 +15,7 @@ from api.executions.schemas import ExecutionRead, readable_views
 from api.http.problems import of_error
 from api.http.request_context import Call
 from api.http.responses import answer
+from api.http.schemas import Read, from_row
 from api.links import BASE
 from domain.errors import LeaseLostError
 from domain.external_work import ArtifactReference
@@ -23,6 +25,7 @@ from services.external_work.claims import Claim, Heartbeat
 from services.external_work.context import reference
 from services.external_work.overview import ExecutionPlan, QueueStatus
 from services.external_work.reports import Completion
+from services.external_work.stale_work import StaleAction, StaleWork
 
 _PLAN_PATH = f"{BASE}/queue/plan"
 
@@ -152,6 +155,26 @@ def respond_plan(plan: ExecutionPlan) -> Response:
     return answer(shown, 200)
 
 
+class StaleWorkRead(Read):
+    """Work that no one continues, and what a clean-up does with it."""
+
+    paths = {"self": "/task-executions/{execution_id}"}
+
+    execution_id: UUID
+    title: str
+    status: ExecutionStatus
+    claimed_by: str | None
+    active_at: Annotated[datetime, Field(description="When something last happened.")]
+    action: StaleAction
+
+
+class CleanUpRead(BaseModel):
+    """The stale work, the oldest first, at most 100; a further call finds the rest."""
+
+    dry_run: bool
+    items: list[StaleWorkRead]
+
+
 async def respond_claimed(call: Call, session: AsyncSession, claim: Claim | None) -> Response:
     """Respond with the claimed work, or with 204 if there is no work."""
     if claim is None:
@@ -203,6 +226,23 @@ async def respond_returned(call: Call, session: AsyncSession, row: ExecutionRow)
     """Respond with the execution."""
     (read,) = await readable_views(session, call, [row])
     return answer(read, 200)
+
+
+async def respond_cleaned_up(
+    _: Call, __: AsyncSession, found: Sequence[StaleWork], *, dry_run: bool
+) -> Response:
+    """Respond with the stale work."""
+    items = [
+        from_row(
+            StaleWorkRead,
+            stale.row,
+            execution_id=stale.row.id,
+            active_at=stale.active_at,
+            action=stale.action,
+        )
+        for stale in found
+    ]
+    return answer(CleanUpRead(dry_run=dry_run, items=items), 200)
 
 
 def explain_late(refusal: LeaseLostError, kept: Sequence[ArtifactReference]) -> LeaseLostError:

@@ -159,6 +159,37 @@ GROUP.add_action(
     },
     has_json=True,
 )
+
+
+def _print_stale(answer: Json) -> None:
+    show.print_items(
+        answer["items"],
+        "action, status, title, worker: claimed_by?, last event: active_at, id: execution_id",
+        nothing="No work is stale.",
+    )
+    if answer["items"] and answer["dry_run"]:
+        show.err.print("Nothing was changed; --apply does it.")
+
+
+def _make_clean_up(given: Json, _: Json) -> Json:
+    return {**given, "dry_run": not given.pop("apply")}
+
+
+GROUP.add_action(
+    "clean-up",
+    "clean_up_work",
+    "List work in which nothing has happened for long; with --apply, return it to the queue, or "
+    "cancel it if it is abandoned.",
+    _print_stale,
+    of=NOTHING,
+    options={
+        "inactive_hours": option("Work is inactive after this time. (24)", kind=float | None),
+        "abandoned_hours": option("Work is abandoned after this time. (72)", kind=float | None),
+        "apply": option("Change what is listed.", "--apply", kind=bool, default=False),
+    },
+    make_body=_make_clean_up,
+    has_json=True,
+)
 GROUP.add_action(
     "heartbeat",
     "send_heartbeat",

@@ -297,6 +297,18 @@ async def test_released_work_returns_to_the_queue(client: Client) -> None:
     assert (returned.json()["claimed_by"], returned.json()["lease_expires_at"]) == (None, None)
 
 
+async def test_inactive_work_returns_to_the_queue(client: Client) -> None:
+    claimed = await claim(client, await enqueue(client))
+    limits = {"inactive_hours": 1e-7}
+    for dry_run, status in ((True, "running"), (False, "pending")):
+        body = {**limits, "dry_run": dry_run}
+        found = (await client.post(f"{QUEUE}/clean-up", json=body)).json()
+        actions = {item["execution_id"]: item["action"] for item in found["items"]}
+        assert (found["dry_run"], actions[claimed["id"]]) == (dry_run, "return_to_queue")
+        row = (await client.get(f"{API}/task-executions/{claimed['id']}")).json()
+        assert row["status"] == status
+
+
 async def test_a_paused_execution_is_not_given_out(client: Client) -> None:
     agent = await make_agent(client)
     execution = await enqueue(client, agent_id=agent)
