@@ -28,13 +28,14 @@ class Following:
 
     With `watch` every event is printed, else a status line. When a person is needed: with `stay`
     it asks on a terminal and continues, else it ends with `Exit.WAITING`. `full`: inputs and
-    outputs of tools are printed whole.
+    outputs of tools are printed whole. `plan_id`: the execution is the run of this plan.
     """
 
     watch: bool = False
     as_json: bool = False
     stay: bool = False
     full: bool = False
+    plan_id: str | None = None
 
 
 def follow(client: Client, execution_id: str, how: Following) -> Exit:
@@ -54,19 +55,25 @@ def follow(client: Client, execution_id: str, how: Following) -> Exit:
             )
     except (KeyboardInterrupt, EOFError):
         show.err.print(f"\nDetached. It keeps running: {execution_id}")
-        print_next_commands(execution_id)
+        print_next_commands(execution_id, how.plan_id)
         return Exit.INTERRUPTED
     if how.as_json:
         (show.print_json_line if how.watch else show.print_json)(execution)
     else:
+        if how.plan_id is not None:  # the steps have cost something, not the run itself
+            plan = client.call_with_retries("get_plan", plan_id=how.plan_id)
+            execution = {**execution, "cost_usd": plan["cost_usd"]}
         _print_result(execution, with_text=not how.watch)
     return EXITS.get(execution["status"], Exit.WAITING)
 
 
-def print_next_commands(execution_id: str) -> None:
-    """Print how to watch and to cancel an execution."""
-    show.err.print_line(("  watch it:   ", "dim"), f"{program()} watch {execution_id}")
-    show.err.print_line(("  cancel it:  ", "dim"), f"{program()} executions cancel {execution_id}")
+def print_next_commands(execution_id: str, plan_id: str | None = None) -> None:
+    """Print how to watch and to cancel an execution, or the plan whose run it is."""
+    watch, cancel = f"watch {execution_id}", f"executions cancel {execution_id}"
+    if plan_id is not None:
+        watch, cancel = f"plans watch {plan_id}", f"plans cancel {plan_id}"
+    show.err.print_line(("  watch it:   ", "dim"), f"{program()} {watch}")
+    show.err.print_line(("  cancel it:  ", "dim"), f"{program()} {cancel}")
 
 
 def await_end(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cli import show
 from cli.client import Json
@@ -52,6 +52,10 @@ def print_call_end(call: Json, *, full: bool) -> None:
     print_result(
         call["name"], call["output"] or "", failed=call["is_error"], full=full, denied=denied
     )
+    _print_connections(call, full=full)
+
+
+def _print_connections(call: Json, *, full: bool) -> None:
     if network := call.get("connections"):
         _print_below(_cut("\n".join(map(_describe_connection, network["connections"])), full=full))
 
@@ -93,8 +97,13 @@ def _cut(text: str, *, full: bool) -> list[str]:
     return [*lines[:FIRST_LINES], f"… {len(lines) - FIRST_LINES} more lines; {FULL_HINT}"]
 
 
-def print_content(content: Sequence[Json] | str, *, full: bool) -> None:
-    """Print a message's content: its text as it is, and its tool calls and their results."""
+def print_content(
+    content: Sequence[Json] | str, *, full: bool, calls: Mapping[str, Json] | None = None
+) -> None:
+    """Print a message's content: its text as it is, and its tool calls and their results.
+
+    `calls` are the tool calls by their `tool_use_id`, whose connections are printed.
+    """
     if isinstance(content, str):
         show.out.print_text(content)
         return
@@ -107,6 +116,7 @@ def print_content(content: Sequence[Json] | str, *, full: bool) -> None:
             case "tool_result":
                 failed = bool(block.get("is_error"))
                 print_result("result", _read_output(block), failed=failed, full=full)
+                _print_connections((calls or {}).get(block["tool_use_id"], {}), full=full)
             case kind:
                 show.out.print_line("  ", (f"({kind})", "dim"))
 

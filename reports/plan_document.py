@@ -90,7 +90,9 @@ def _facts(plan: PlanFacts) -> Iterator[Fact]:
     if plan.started_at is not None:
         end = plan.completed_at or plan.read_at
         took = format_duration((end - plan.started_at).total_seconds() * 1000)
-        yield Fact("Duration", took, "" if plan.completed_at else "so far")
+        is_retried = any(s.started_at and s.started_at < plan.started_at for s in plan.steps)
+        notes = ["so far"] * (plan.completed_at is None) + ["of the newest run"] * is_retried
+        yield Fact("Duration", took, ", ".join(notes))
     budget = "" if plan.budget_usd is None else f"of {format_money(plan.budget_usd)}"
     if plan.is_scripted:
         budget = f"{budget}, not paid".removeprefix(", ")

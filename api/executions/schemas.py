@@ -266,7 +266,13 @@ class ModelCallRead(Line):
     stop_reason: str | None
     stop_details: dict[str, Any] | None
     usage: dict[str, Any] | None
-    usage_estimated: bool
+    usage_estimated: Annotated[
+        bool,
+        Field(
+            description="Whether `cost_usd` is the estimate that was made before the call: its "
+            "answer did not come, because the call was cancelled or the connection lost."
+        ),
+    ]
     is_scripted: bool
     cost_usd: UsdOut | None
     error_kind: str | None

@@ -19,7 +19,11 @@ from persistence.tables.plans import PlanRow, PlanStepRow
 from services.field_types import UsdOut
 from services.plans.retrying import find_retryable
 
-PlanStatus = Literal["draft"] | ExecutionStatus
+PlanStatus = Literal[
+    "draft", "pending", "blocked", "running", "waiting_for_user", "waiting_for_subtask", "paused",
+    "completed", "failed", "cancelled",
+]  # fmt: skip
+"""`draft`, or the status of the newest run; one type, so that a wrong filter is one error."""
 
 
 class PlanQuery(ResourceQuery):

@@ -1,5 +1,6 @@
 """`perdure executions`: the runs of tasks, and what each of them did."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -220,13 +221,19 @@ def download(
     show.out.print(str(target))
 
 
-def print_transcript(messages: list[Json], *, full: bool = False) -> None:
-    """Print the messages in their order, with the tool calls and their results."""
+def print_transcript(
+    messages: list[Json], *, calls: Sequence[Json] = (), full: bool = False
+) -> None:
+    """Print the messages in their order, with the tool calls and their results.
+
+    `calls` are the tool calls whose connections are printed.
+    """
     from cli.tool_calls import print_content
 
+    by_id = {call["tool_use_id"]: call for call in calls}
     for message in sorted(messages, key=lambda item: int(item["seq"])):
         show.out.print_line((f"{message['seq']} {message['role']}", "dim"))
-        print_content(message["content"], full=full)
+        print_content(message["content"], calls=by_id, full=full)
 
 
 def _print_calls(calls: list[Json], *, full: bool = False) -> None:
@@ -235,17 +242,32 @@ def _print_calls(calls: list[Json], *, full: bool = False) -> None:
     print_tool_calls(calls, full=full)
 
 
+def _describe_cost(call: Json) -> str:
+    cost = "" if call["cost_usd"] is None else show.format_money(call["cost_usd"])
+    return f"{cost} estimated" if cost and call["usage_estimated"] else cost
+
+
 RECORDS: dict[str, Any] = {"of": EXECUTION, "pages": "counted"}
-GROUP.add_list(
-    "list_messages",
-    "Show the transcript.",
-    columns="",
-    nothing="",
-    name="messages",
-    view=print_transcript,
-    has_full=True,
-    **RECORDS,
-)
+
+
+@GROUP.app.command("messages")
+def show_messages(
+    context: typer.Context,
+    execution_id: ExecutionId,
+    *,
+    full: Full = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the transcript, with what the tool calls connected to."""
+    with open_client(context) as client:
+        messages = list(client.iterate("list_messages", execution_id=execution_id))
+        if as_json:
+            show.print_json({"items": messages, "total": len(messages)})
+            return
+        calls = list(client.iterate("list_tool_calls", execution_id=execution_id))
+    print_transcript(messages, calls=calls, full=full)
+
+
 GROUP.add_list(
     "list_tool_calls",
     "List the tool calls: what ran, how it ended, and the first lines of the output.",
@@ -260,9 +282,10 @@ GROUP.add_list(
     "list_model_calls",
     "List each attempt of each model call: time, cost, and why it stopped.",
     "turn, try: try_number, status, model, began: started_at, first token ms: first_token_ms, "
-    "cost: cost_usd, stopped by: error_message|stop_reason",
+    "cost, stopped by: error_message|stop_reason",
     nothing="The model was not called yet.",
     name="model-calls",
+    computed={"cost": _describe_cost},
     **RECORDS,
 )
 GROUP.add_list(

@@ -15,6 +15,7 @@ from cli.arguments import (
     id_argument,
     open_client,
 )
+from cli.commands.reports import Format, Output, choose_format, write_content
 from cli.commands.run import follow_started, wait_for_end
 from cli.exits import CommandError
 from cli.resources import CommandGroup, Json, option
@@ -226,8 +227,30 @@ def watch(
         plan = client.call("get_plan", plan_id=plan_id)
         if plan["execution_id"] is None:
             raise CommandError(f"The plan is a draft. `perdure plans start {plan_id}` starts it.")
-        run = {"id": plan["execution_id"]}
-        wait_for_end(client, run, watch=True, as_json=as_json, stay=stay, full=full)
+        how: dict[str, Any] = {"as_json": as_json, "stay": stay, "full": full}
+        wait_for_end(client, {"id": plan["execution_id"]}, watch=True, plan_id=plan_id, **how)
+
+
+@GROUP.app.command()
+def report(
+    context: typer.Context,
+    plan_id: PlanId,
+    report_format: Format = None,
+    output: Output = None,
+) -> None:
+    """Show the report of a plan as it is now, or save it as a file."""
+    name = choose_format(report_format, output)
+    with open_client(context) as client:
+        content = client.read_content("get_plan_report", plan_id=plan_id, format=name)
+    write_content(content, output)
+
+
+@GROUP.app.command()
+def graph(context: typer.Context, plan_id: PlanId, output: Output = None) -> None:
+    """Print the picture of a plan's steps as SVG, or save it as a file."""
+    with open_client(context) as client:
+        content = client.read_content("get_plan_graph", plan_id=plan_id)
+    write_content(content, output)
 
 
 def _follow(client: "Client", plan: Json, *, watch: bool, as_json: bool, stay: bool | None) -> None:
@@ -236,4 +259,4 @@ def _follow(client: "Client", plan: Json, *, watch: bool, as_json: bool, stay: b
         show.print_json(plan)
     else:
         how: dict[str, Any] = {"watch": True, "as_json": as_json, "stay": stay}
-        follow_started(client, run, detach=not watch, **how)
+        follow_started(client, run, detach=not watch, plan_id=plan["id"], **how)

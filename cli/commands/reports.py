@@ -24,6 +24,14 @@ SUFFIXES: dict[str, FormatName] = {
 }
 NOT_FOUND = 404
 
+Format = Annotated[
+    FormatName | None,
+    typer.Option("--format", "-f", help="(default: by the file's name; markdown without a file)"),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
+]
+
 GROUP = CommandGroup("reports", "Stored reports.")
 GROUP.add_list(
     "list_reports",
@@ -39,25 +47,21 @@ GROUP.add_list(
 def report(
     context: typer.Context,
     identifier: ExecutionId,
-    report_format: Annotated[
-        FormatName | None,
-        typer.Option(
-            "--format", "-f", help="(default: by the file's name; markdown without a file)"
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
-    ] = None,
+    report_format: Format = None,
+    output: Output = None,
 ) -> None:
     """Show the report of an execution, or save it as a file. ID may be a report's, too.
 
     If an execution has ended without a report, it is created.
     """
-    name = report_format or _choose_format(output)
-    if output is None and name == "pdf" and sys.stdout.isatty():
-        raise ArgumentError("A terminal can't show a PDF; name a file with -o.")
+    name = choose_format(report_format, output)
     with open_client(context) as client:
         content = _read_report(client, identifier, name)
+    write_content(content, output)
+
+
+def write_content(content: bytes, output: Path | None) -> None:
+    """Write a file, or print its content."""
     if output is None:
         sys.stdout.buffer.write(content)
         return
@@ -68,7 +72,15 @@ def report(
     show.err.print(f"written to {output}")
 
 
-def _choose_format(output: Path | None) -> FormatName:
+def choose_format(given: FormatName | None, output: Path | None) -> FormatName:
+    """The format that was given, or else that of the file's name."""
+    name = given or _format_of(output)
+    if output is None and name == "pdf" and sys.stdout.isatty():
+        raise ArgumentError("A terminal can't show a PDF; name a file with -o.")
+    return name
+
+
+def _format_of(output: Path | None) -> FormatName:
     if output is None:
         return "markdown"
     if output.suffix.lower() not in SUFFIXES:

@@ -87,7 +87,7 @@ def follow_started(client: "Client", execution: "Json", *, detach: bool, **how: 
         show.print_json(execution)
         return
     show.out.print(execution["id"])
-    print_next_commands(execution["id"])
+    print_next_commands(execution["id"], how.get("plan_id"))
 
 
 def watch(
@@ -135,11 +135,15 @@ def wait_for_end(
     as_json: bool,
     stay: bool | None,
     full: bool = False,
+    plan_id: str | None = None,
 ) -> NoReturn:
-    """Wait until an execution ends or needs a person, and exit with the code of that."""
+    """Wait until an execution ends or needs a person, and exit with the code of that.
+
+    `plan_id`: it is the run of this plan.
+    """
     from cli.confirming import is_interactive
     from cli.live_updates import Following, follow
 
     stays = is_interactive() if stay is None else stay
-    how = Following(watch=watch, as_json=as_json, stay=stays, full=full)
+    how = Following(watch=watch, as_json=as_json, stay=stays, full=full, plan_id=plan_id)
     raise typer.Exit(follow(client, execution["id"], how))

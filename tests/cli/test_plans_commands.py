@@ -39,6 +39,15 @@ def test_a_plan_is_created_started_and_watched(at_stack: StackCommand, tmp_path:
     assert "2 of 2 steps completed" in shown.stdout
     listed = at_stack("plans", "list", "--status", "completed")
     assert plan_id in listed.stdout
+    wrong = at_stack("plans", "list", "--status", "draft,foo").stderr
+    assert (wrong.count("Input should be"), "'waiting_for_user'" in wrong) == (1, True)
+    plan = parse_json(at_stack("plans", "get", plan_id, "--json"))
+    watched = at_stack("plans", "watch", plan_id)
+    assert f"${plan['cost_usd']:.4f}" in watched.stderr
+    assert "All is done." in at_stack("plans", "report", plan_id).stdout
+    picture = tmp_path / "plan.svg"
+    at_stack("plans", "graph", plan_id, "-o", str(picture))
+    assert "<svg" in picture.read_text()
     run = parse_json(at_stack("plans", "get", plan_id, "--json"))["execution_id"]
     result = parse_json(at_stack("executions", "get", run, "--json"))["result_data"]
     assert result["text"] == "All is done."

@@ -89,8 +89,11 @@ def test_a_message_shows_its_calls_and_results(printed: io.StringIO) -> None:
         },
         {"type": "tool_result", "tool_use_id": "2", "content": [{"type": "text", "text": "b"}]},
     ]
-    print_content(content, full=False)
+    refused = {"host": "example.org", "port": 22, "verdict": "refused", "reason": "not listed"}
+    calls = {"2": {"connections": {"connections": [refused]}}}
+    print_content(content, full=False, calls=calls)
     assert printed.getvalue().splitlines() == [
         *("  (thinking)", "[b]Look[/b] :tada:", "  ⚙ bash  ls"),
         *("  ✗ result  exit code 1", "    a", "  ✓ result", "    b"),
+        "    ⇄ example.org:22  refused: not listed",
     ]

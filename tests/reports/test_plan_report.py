@@ -46,6 +46,13 @@ def test_the_answers_of_a_scripted_model_are_marked() -> None:
     assert "not paid" not in render_plan(plan_examples.ordinary(), "html").decode()
 
 
+def test_the_duration_of_a_retried_plan_is_that_of_its_newest_run() -> None:
+    plan = plan_examples.ordinary()
+    retried = replace(plan, started_at=plan.read_at)
+    notes = ["of the newest run" in render_plan(p, "html").decode() for p in (plan, retried)]
+    assert notes == [False, True]
+
+
 def test_markdown_lists_the_steps_by_batch() -> None:
     lines = render_plan(plan_examples.ordinary(), "markdown").decode().splitlines()
     first = lines.index("1. **Batch 1**")
