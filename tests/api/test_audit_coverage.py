@@ -88,7 +88,7 @@ async def prompted(world: World, owner: Owner, made: dict[str, str]) -> None:
 
 
 async def waits_for_a_worker(world: World, owner: Owner, made: dict[str, str]) -> None:
-    """Only if there is work, a claim changes something."""
+    """Only if there is work, a claim or a clean-up changes something."""
     del world, made
     body = {"prompt": "Say hello.", "executor": "external"}
     response = await owner.client.post(f"{API}/task-executions", json=body)
@@ -139,6 +139,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /task-executions/{execution_id}/retry": ended,
     "POST /task-executions/{execution_id}/report": ended,
     "POST /queue/claim": waits_for_a_worker,
+    "POST /queue/clean-up": waits_for_a_worker,
     "DELETE /sessions/{session_id}": finished,
     "POST /memory-grants": reader_is_known,
 }
