@@ -302,6 +302,18 @@ class Step:
     prefix: str | None = None
     """The pinned prefix with the tools of MCP servers, as JSON. No call was made before."""
 
+    @property
+    def makes_progress(self) -> bool:
+        """Whether the step ends something or keeps an answer, and does not only start a call.
+
+        Otherwise a worker that crashes repeatedly in the same call would not be noticed.
+        """
+        kept = any(
+            call.status.is_settled or (call.remote_state and call.status != ToolCallStatus.STARTED)
+            for call in self.tool_calls
+        )
+        return bool(self.call_outcome or self.messages or self.requests or self.prefix or kept)
+
     def __add__(self, other: "Step") -> "Step":
         """Both steps as one: lists are joined in order; of single values the later one is used."""
         merged: dict[str, Any] = {}

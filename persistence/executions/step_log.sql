@@ -41,7 +41,7 @@ WITH execution AS (
         scripted_cost_usd = scripted_cost_usd + CASE WHEN :is_scripted THEN :cost_usd ELSE 0 END,
         is_scripted = is_scripted OR (:is_scripted AND :has_intent),
         running_ms = running_ms + :elapsed_ms,
-        stalled_attempts = CASE WHEN :has_outcome THEN 0 ELSE stalled_attempts END,
+        stalled_attempts = CASE WHEN :has_progress THEN 0 ELSE stalled_attempts END,
         status = coalesce(:status, status),
         status_reason = CASE WHEN :status IS NULL THEN status_reason ELSE :status_reason END,
         wakes_at = CASE WHEN :status IS NULL THEN wakes_at ELSE :wakes_at END,

@@ -38,7 +38,7 @@ def _counts(step: Step) -> dict[str, Any]:
     if outcome is not None and outcome.usage is not None:
         usage = outcome.usage
     return {
-        "has_outcome": _has_outcome(step),
+        "has_progress": step.makes_progress,
         "has_intent": step.call_intent is not None,
         "n_events": len(step.events),
         "n_messages": len(step.messages),
@@ -50,15 +50,6 @@ def _counts(step: Step) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "cost_usd": (outcome and outcome.cost_usd) or Decimal(0),
     }
-
-
-def _has_outcome(step: Step) -> bool:
-    """Whether the step ends something, and not only starts it.
-
-    Otherwise a worker that crashes repeatedly in the same call would not be noticed.
-    """
-    settled = any(call.status.is_settled for call in step.tool_calls)
-    return bool(step.call_outcome or step.messages or step.requests or settled)
 
 
 def _facts(step: Step) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class InMemoryRecord:
         now = time.monotonic()
         execution.running_ms += round((now - execution.last_write) * 1000)
         execution.last_write = now
-        if _has_outcome(step):
+        if step.makes_progress:
             execution.stalled_attempts = 0
         if step.call_outcome is not None:
             _settle_call(execution, step.call_outcome)
@@ -207,11 +207,6 @@ def append_events(execution: StoredExecution, events: Sequence[Event]) -> None:
     for event in events:
         stored = StoredEvent(execution.event_seq + 1, event.type, _storable(event.data))
         execution.events.append(stored)
-
-
-def _has_outcome(step: Step) -> bool:
-    settled = any(call.status.is_settled for call in step.tool_calls)
-    return bool(step.call_outcome or step.messages or step.requests or settled)
 
 
 def _settle_call(execution: StoredExecution, outcome: CallOutcome) -> None:

@@ -267,7 +267,9 @@ async def test_tool_calls_are_open_until_their_results_are_in_the_transcript(
     )
     writer = stored.record(1, 3)
     await writer.begin()
+    assert (await stored.row())["stalled_attempts"] == 2
     await writer.write(Step(tool_calls=[started]))
+    assert (await stored.row())["stalled_attempts"] == 0  # the task of a server is kept
     snapshot = await stored.record(1, 4).begin()
     assert list(snapshot.tool_calls) == [started, second]
     writer = stored.record(2)
