@@ -304,10 +304,7 @@ class Step:
 
     @property
     def makes_progress(self) -> bool:
-        """Whether the step ends something or keeps an answer, and does not only start a call.
-
-        Otherwise a worker that crashes repeatedly in the same call would not be noticed.
-        """
+        """Whether it does not only start something, which a crashing worker does repeatedly."""
         kept = any(
             call.status.is_settled or (call.remote_state and call.status != ToolCallStatus.STARTED)
             for call in self.tool_calls

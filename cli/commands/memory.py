@@ -204,6 +204,7 @@ GrantId = Annotated[
     str,
     id_argument(
         _find_newest_grant,
+        "list_memory_grants",
         lister="memory grants",
         missing="There is no grant. `perdure memory grant NAMESPACE USER` makes one.",
     ),
