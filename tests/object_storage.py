@@ -49,7 +49,6 @@ def bucket(object_storage: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) ->
     name = f"bucket-{new_id()}"
     (data / name).mkdir()
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -107,6 +107,7 @@ class ReportItem(Read):
         "self": "/reports/{id}",
         "download": "/reports/{id}/download",
         "execution": "/task-executions/{execution_id}",
+        "artifacts": "/task-executions/{execution_id}/artifacts",
         "task": "/tasks/{task_id}",
     }
 

@@ -16,6 +16,10 @@ from obstore.store import from_url
 from domain.blobs import CHUNK_BYTES, StoredBlob
 from domain.errors import BlobMissingError, BlobStoreUnavailableError
 
+REQUEST_SECONDS = 120.0
+"""The end of a large upload takes long: S3 puts the parts together (1 GiB took more than 30 s on a
+busy machine, 2026-11-28)."""
+
 RETRY_SECONDS = 30.0
 """A request that fails is repeated for this long: about the time of a failover (chosen)."""
 
@@ -50,6 +54,10 @@ class ObjectBlobs:
         try:
             self._store = from_url(
                 url,
+                client_options={
+                    "timeout": timedelta(seconds=REQUEST_SECONDS),
+                    "allow_http": True,  # for an endpoint with http: only
+                },
                 retry_config={
                     "max_retries": 100,
                     "retry_timeout": timedelta(seconds=RETRY_SECONDS),
@@ -69,15 +77,23 @@ class ObjectBlobs:
         size = (await asyncio.to_thread(file.stat)).st_size
         # To ask whether a small file is there takes as long as to store it again.
         if size <= CHUNK_BYTES or await self.size(sha256) != size:
-            with _reporting():
-                await obstore.put_async(
-                    self._store,
-                    _key(sha256),
-                    file,
-                    chunk_size=PART_BYTES,
-                    max_concurrency=PARTS_AT_ONCE,
-                )
+            try:
+                await self._upload(file, sha256)
+            except BlobStoreUnavailableError:
+                # The end of an upload may have been lost only on its way back.
+                if await self.size(sha256) != size:
+                    raise
         await asyncio.to_thread(file.unlink)
+
+    async def _upload(self, file: Path, sha256: str) -> None:
+        with _reporting():
+            await obstore.put_async(
+                self._store,
+                _key(sha256),
+                file,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
 
     async def size(self, sha256: str) -> int | None:
         """How many bytes are stored; None if the file is not in the store."""

@@ -38,10 +38,12 @@ async def gateway(home: Path, **environment: str) -> AsyncIterator[tuple[psutil.
         except httpx2.TransportError:
             return False
 
-    await eventually(is_ready, within=180)
-    yield psutil.Process(process.pid), address
-    process.terminate()
-    await asyncio.to_thread(process.wait)
+    try:
+        await eventually(is_ready, within=180)
+        yield psutil.Process(process.pid), address
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait)
 
 
 async def parts(count: int) -> AsyncIterator[bytes]:
@@ -89,6 +91,8 @@ async def test_a_gigabyte_needs_little_memory(
                 await asyncio.sleep(0.02)
 
         measuring = asyncio.create_task(measure())
-        await transfer(client, 1024)
-        measuring.cancel()
+        try:
+            await transfer(client, 1024)
+        finally:
+            measuring.cancel()
     assert most - before < GROWTH, f"{(most - before) / MIB:.1f} MiB"

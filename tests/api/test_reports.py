@@ -161,6 +161,7 @@ async def test_a_report_has_links_and_a_tag(world: World, client: Client) -> Non
     response = await client.get(report["_links"]["self"])
     assert response.json() == report
     assert response.headers["etag"]
+    assert report["_links"]["artifacts"] == f"{report['_links']['execution']}/artifacts"
     assert report["_links"]["download"] == f"{report['_links']['self']}/download"
     assert report["_links"]["execution"] == path.removesuffix("/report")
 
