@@ -13,6 +13,7 @@ from api.artifacts import routes as artifacts
 from api.audit import routes as audit
 from api.auth.authentication import REMEMBERED_SECONDS, Authenticator
 from api.auth.browser_sessions import SessionBox
+from api.auth.identity_providers import open_provider
 from api.auth.rate_limits import AtOnce, Rates
 from api.auth.tokens import Tokens
 from api.executions import control_routes, start_routes, trees
@@ -153,8 +154,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with composed(settings, str(settings.database_url), tokens) as gateway, mcp.running():
-            app.state.gateway = gateway
+        database_url = str(settings.database_url)
+        async with (
+            composed(settings, database_url, tokens) as app.state.gateway,
+            open_provider(settings) as app.state.identity_provider,
+            mcp.running(),
+        ):
             yield
 
     app = FastAPI(

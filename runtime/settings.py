@@ -204,6 +204,13 @@ class Settings(BaseSettings):
         default=None,
         description="Name or path of the claim with the groups of a user; empty: only members.",
     )
+    oidc_client_id: str | None = Field(
+        default=None,
+        description="Client at the issuer of `jwks_url` for the sign-in of people (OIDC).",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Secret of that client; empty for a public client."
+    )
 
     rate_limit: Rate = Field(
         default="500/second",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from api.auth.browser_sessions import BrowserSession
 from api.auth.rate_limits import Rates
-from api.auth.tokens import Tokens
+from api.auth.tokens import Claims, Tokens
 from domain.errors import ServiceUnavailableError, UnauthenticatedError, UserDisabledError
 from persistence.db.database import Database
 from persistence.identity import api_keys, groups, users
@@ -155,7 +155,14 @@ class Authenticator:
             return await self._by_key(token)
 
     async def _by_token(self, token: str) -> Principal:
-        claims = await self._tokens.read(token)
+        return await self.admit(await self._tokens.read(token))
+
+    async def admit(self, claims: Claims) -> Principal:
+        """The user whom verified claims name; the first claims of a user create their row.
+
+        Raises:
+            UserDisabledError: an admin has disabled the user.
+        """
         async with self._database.transaction() as session:
             user = await users.find_or_create(
                 session, claims.subject, claims.role, groups=claims.groups

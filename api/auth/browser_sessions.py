@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID
 
+from api.auth.identity_providers import SignInAttempt
 from domain.errors import SecretsNotConfiguredError, UnauthenticatedError
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
@@ -29,6 +30,8 @@ CODE_LIFETIME = timedelta(minutes=5)
 """Time in which a person opens the link with a one-time code (chosen)."""
 
 _NONCE_BYTES = 16
+
+_ATTEMPT = "sign-in attempt"
 
 Purpose = Literal["browser session", "sign-in code"]
 
@@ -97,6 +100,23 @@ class SessionBox:
         fields["sealed_at"] = time.time()
         sealed = self._box.seal(json.dumps(fields), label=purpose)
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+    def seal_attempt(self, attempt: SignInAttempt) -> str:
+        """An attempt to sign in at the identity provider, as text for a cookie."""
+        sealed = self._box.seal(attempt.to_text(), label=_ATTEMPT)
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+    def open_attempt(self, text: str) -> SignInAttempt:
+        """Decrypt an attempt.
+
+        Raises:
+            UnauthenticatedError: we did not make this text, or the attempt has ended.
+        """
+        try:
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return SignInAttempt.parse(self._box.open(sealed, label=_ATTEMPT))
+        except (SecretsNotConfiguredError, binascii.Error, ValueError) as error:
+            raise UnauthenticatedError("This browser has started no sign-in.") from error
 
     def open(self, text: str, purpose: Purpose) -> BrowserSession:
         """Decrypt a session.

@@ -107,6 +107,7 @@ async def create_key(request: Request, visit: Visiting, form: OwnForm) -> Respon
     """Create an API key. Only this page shows its secret."""
     scopes = ["approve"] if form.text("approve") else []
     try:
+        form.require_sent()
         body = make_body(ApiKeyCreate, {"name": form.text("name").strip(), "scopes": scopes})
         key = await visit.perform(partial(api_keys.create_api_key, body=body))
     except SHOWN_ERRORS as error:

@@ -154,6 +154,7 @@ async def retry(visit: Visiting, execution_id: UUID) -> Response:
 async def send_message(visit: Visiting, execution_id: UUID, form: OwnForm) -> Response:
     """Send a message: the execution reads it, or a new one answers it."""
     try:
+        form.require_sent()
         body = make_body(MessageBody, {"content": form.text("content")})
         service = partial(messaging.send_message, execution_id=execution_id, body=body)
         return await _change(visit, service)

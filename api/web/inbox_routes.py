@@ -17,9 +17,8 @@ from api.web import answer_forms, decisions, pages
 from api.web.listings import make_list, read_query
 from api.web.page_route import PageRoute
 from api.web.request_views import render_request
-from api.web.sign_in import REVIEW_FIELD
 from api.web.transcripts import summarize_input
-from api.web.visits import FORM_EXPIRED, Form, Visit, Visiting
+from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, Visit, Visiting
 from domain.errors import (
     ConflictError,
     InvalidInputError,

@@ -38,6 +38,7 @@ async def list_plans(request: Request, visit: Visiting) -> Response:
 async def generate_plan(request: Request, visit: Visiting, form: OwnForm) -> Response:
     """Let Claude write a plan for a goal, and show the execution that does."""
     try:
+        form.require_sent()
         body = make_body(PlanGenerate, {"goal": form.text("goal")})
         row = await visit.perform(partial(generation.generate_plan, body=body))
     except SHOWN_ERRORS as error:

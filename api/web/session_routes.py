@@ -66,6 +66,7 @@ async def show_updates(visit: Visiting, session_id: UUID, after: After = 0) -> R
 async def send_message(visit: Visiting, session_id: UUID, form: OwnForm) -> Response:
     """Send a message: the active execution reads it, or a new one answers it."""
     try:
+        form.require_sent()
         body = make_body(MessageBody, {"content": form.text("content")})
         service = partial(messaging.send_session_message, session_id=session_id, body=body)
         await visit.perform(service)

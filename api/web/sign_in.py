@@ -1,25 +1,37 @@
 """The sign-in of browsers: the check of a token or a one-time code, and its pages."""
 
 import re
+import time
+from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
 from api import links
 from api.auth.browser_sessions import BrowserSession
+from api.auth.identity_providers import (
+    ATTEMPT_LIFETIME,
+    SESSION_LIFETIME,
+    IdentityProvider,
+    SignInAttempt,
+)
 from api.gateway import Gateway
 from api.http.errors import status_of
+from api.http.paging import public_address
 from api.http.request_context import Call, address_of
 from api.web import pages
-from api.web.visits import CSRF_FIELD, Form
-from domain.errors import PerdureError, UnauthenticatedError
+from api.web.visits import CSRF_FIELD, REVIEW_FIELD, Form
+from domain.errors import NotFoundError, PerdureError, UnauthenticatedError
 from services.identity import sign_ins
 
 UNSENT_FIELD = "unsent"
 """The form that was sent when the session had ended; it is kept until the person has signed in."""
 
-REVIEW_FIELD = "review"
-"""In a form that is shown again and is not an answer yet."""
+CALLBACK = f"{links.SIGN_IN}/callback"
+"""The path to which the identity provider sends the browser back."""
+
+ATTEMPT_COOKIE = "perdure_sign_in"
 
 _LOCAL_PATH = re.compile(links.LOCAL_PATH)
 
@@ -53,7 +65,12 @@ async def start_session(request: Request, form: Form) -> BrowserSession:
 
 
 def render_form(
-    page: str, *, code: str = "", error: PerdureError | None = None, unsent: str = ""
+    page: str,
+    *,
+    code: str = "",
+    error: PerdureError | None = None,
+    unsent: str = "",
+    provider: IdentityProvider | None = None,
 ) -> Response:
     """The sign-in page. `page` follows it; `unsent` is a form that was sent without a session."""
     return pages.render(
@@ -61,9 +78,60 @@ def render_form(
         HTTPStatus.OK if error is None else status_of(type(error)),
         next=local_page(page),
         code=code,
+        provider="" if provider is None else urlsplit(provider.issuer).netloc,
         error=error,
         unsent=pages.TypedText(unsent),
     )
+
+
+async def start_at_provider(request: Request, page: str) -> Response:
+    """Send the browser to the identity provider, from which it returns to `CALLBACK`.
+
+    Raises:
+        NotFoundError: the operator has named no provider.
+        ServiceUnavailableError: the provider does not answer.
+    """
+    gateway: Gateway = request.app.state.gateway
+    gateway.browser_sessions.require_key()
+    provider = _require_provider(request)
+    attempt = SignInAttempt.start(page, f"{public_address(request)}{CALLBACK}")
+    response = pages.redirect(await provider.make_address(attempt))
+    response.set_cookie(
+        ATTEMPT_COOKIE,
+        gateway.browser_sessions.seal_attempt(attempt),
+        max_age=int(ATTEMPT_LIFETIME.total_seconds()),
+        path=links.SIGN_IN,
+        secure=attempt.callback.startswith("https:"),
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+async def finish_at_provider(request: Request) -> tuple[str, BrowserSession]:
+    """The page that the person wanted, and a session.
+
+    Raises:
+        UnauthenticatedError: the provider refused, or this browser has started no sign-in.
+        UserDisabledError: an admin has disabled the user.
+        ServiceUnavailableError: the provider does not answer.
+    """
+    gateway: Gateway = request.app.state.gateway
+    attempt = gateway.browser_sessions.open_attempt(request.cookies.get(ATTEMPT_COOKIE, ""))
+    claims = await _require_provider(request).finish(attempt, str(request.url))
+    ends_at = time.time() + SESSION_LIFETIME.total_seconds()
+    principal = await gateway.authenticator.admit(replace(claims, expires_at=ends_at))
+    caller = Call(request, gateway, principal).caller
+    async with gateway.services.transaction(caller) as work:
+        await sign_ins.sign_in(work, method="provider")
+    return attempt.page, BrowserSession.of(principal)
+
+
+def _require_provider(request: Request) -> IdentityProvider:
+    provider: IdentityProvider | None = request.app.state.identity_provider
+    if provider is None:
+        raise NotFoundError("People do not sign in at an identity provider here.")
+    return provider
 
 
 def render_ended(request: Request, form: bytes) -> Response:

@@ -10,7 +10,12 @@ from api.web import pages
 from api.web import sign_in as forms
 from api.web.page_route import PageRoute
 from api.web.visits import Form, Visiting, delete_cookie, read_small_body, set_cookie
-from domain.errors import RateLimitedError, UnauthenticatedError, UserDisabledError
+from domain.errors import (
+    RateLimitedError,
+    ServiceUnavailableError,
+    UnauthenticatedError,
+    UserDisabledError,
+)
 from services.identity import sign_ins
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -24,7 +29,7 @@ async def sign_in_page(request: Request, next: str = "", code: str = "") -> Resp
     """
     gateway: Gateway = request.app.state.gateway
     gateway.browser_sessions.require_key()
-    return forms.render_form(next, code=code)
+    return forms.render_form(next, code=code, provider=request.app.state.identity_provider)
 
 
 @router.post(links.SIGN_IN)
@@ -39,6 +44,25 @@ async def sign_in(request: Request) -> Response:
     response = pages.redirect(page)
     if unsent:
         response = forms.render_unsent(page, Form.parse(unsent.encode()), session)
+    set_cookie(request, response, session)
+    return response
+
+
+@router.get("/sign-in/provider")
+async def sign_in_at_provider(request: Request, next: str = "") -> Response:  # noqa: A002 - the query
+    """Send the browser to the identity provider."""
+    return await forms.start_at_provider(request, forms.local_page(next))
+
+
+@router.get(forms.CALLBACK)
+async def finish_at_provider(request: Request) -> Response:
+    """Start a session for the person whom the identity provider names."""
+    try:
+        page, session = await forms.finish_at_provider(request)
+    except (UnauthenticatedError, UserDisabledError, ServiceUnavailableError) as error:
+        return forms.render_form("", error=error, provider=request.app.state.identity_provider)
+    response = pages.redirect(page)
+    response.delete_cookie(forms.ATTEMPT_COOKIE, path=links.SIGN_IN)
     set_cookie(request, response, session)
     return response
 

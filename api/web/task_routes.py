@@ -92,6 +92,7 @@ async def new_task(visit: Visiting) -> Response:
 async def create_task(visit: Visiting, form: OwnForm) -> Response:
     """Store a new task, and show it."""
     try:
+        form.require_sent()
         members = task_forms.read_task(form, {})
         if members["schedule_cron"] is None:
             del members["schedule_cron"]
@@ -132,6 +133,7 @@ async def update_task(visit: Visiting, task_id: UUID, form: OwnForm) -> Response
     stored = await _find_own(visit, task_id)
     check = partial(_require_version, form.text("version"))
     try:
+        form.require_sent()
         members = task_forms.read_task(form, stored.definition["sdk_options"])
         body = make_body(TaskUpdate, members)
         await visit.perform(lambda work: services.update_task(work, task_id, body, check))
@@ -160,6 +162,7 @@ async def run_task(visit: Visiting, task_id: UUID, form: OwnForm) -> Response:
     stored, _ = await _read(visit, task_id)
     definition = TaskDefinition.model_validate(stored.definition)
     try:
+        form.require_sent()
         members = task_forms.read_run(form, definition)
         if form.text("action") == "dry_run":
             return await _dry_run(visit, stored, form, make_body(DryRunBody, members))

@@ -126,7 +126,7 @@ def make_call(row: ToolCallRow) -> CallView:
     output = strip_terminal_codes(row.output or "")
     return CallView(
         row=row,
-        brief=summarize_input(read.input),
+        brief=summarize_input(read.input if read.approved_input is None else read.approved_input),
         parts=describe_input(read.input),
         approved_parts=[] if read.approved_input is None else describe_input(read.approved_input),
         output=output[:SHOWN_OUTPUT],

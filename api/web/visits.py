@@ -41,9 +41,15 @@ class FormExpiredError(ConflictError):
     code = "form_expired"
 
 
+REVIEW_FIELD = "review"
+"""In a form that was sent when the session had ended: the person has not sent it again yet."""
+
 FORM_EXPIRED = FormExpiredError(
     "This form is from an earlier session, so nothing was changed. Check it, then send it again."
 )
+
+
+SIGNED_IN_AGAIN = FormExpiredError("You are signed in again. Check the form, then send it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,15 @@ class Form:
                 for name, values in entries.items()
             }
         )
+
+    def require_sent(self) -> None:
+        """Refuse a form that the person has not sent again after a sign-in.
+
+        Raises:
+            FormExpiredError: it is to be shown again, with all that was typed.
+        """
+        if self.text(REVIEW_FIELD):
+            raise SIGNED_IN_AGAIN
 
     def text(self, name: str) -> str:
         """The first value of a field, or an empty text."""
@@ -153,8 +168,14 @@ async def read_own_form(visit: Visiting) -> Form:
 
 OwnForm = Annotated[Form, Depends(read_own_form)]
 
-FORM_IS_OWN = Depends(read_own_form)
-"""For routes whose form has no other fields."""
+
+async def _check_button(form: OwnForm) -> None:
+    if form.text(REVIEW_FIELD):
+        raise FORM_EXPIRED
+
+
+FORM_IS_OWN = Depends(_check_button)
+"""For routes whose form has no other fields: a button of a page of this session."""
 
 
 async def read_small_body(request: Request) -> bytes:

@@ -1,6 +1,7 @@
 """Sign-ins of browsers, and one-time codes for them, which are opened where a terminal can't be."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import UnauthenticatedError
 from persistence.db import idempotency
 from services.unit_of_work import UnitOfWork
+
+SignInMethod = Literal["token", "code", "provider"]
 
 _NO_CONTENT = b""
 
@@ -19,7 +22,9 @@ async def create_code(work: UnitOfWork, *, expires_at: datetime) -> None:
     await work.record_audit("user.create_sign_in_code", entity, after=after)
 
 
-async def sign_in(work: UnitOfWork, *, code_id: str | None = None) -> None:
+async def sign_in(
+    work: UnitOfWork, *, code_id: str | None = None, method: SignInMethod = "token"
+) -> None:
     """Record that the caller signs in. The id of a one-time code is used up by it.
 
     Raises:
@@ -27,7 +32,7 @@ async def sign_in(work: UnitOfWork, *, code_id: str | None = None) -> None:
     """
     if code_id is not None:
         await _use_up(work, code_id)
-    method = "token" if code_id is None else "code"
+        method = "code"
     entity = ("user", work.caller.user_id)
     await work.record_audit("user.sign_in", entity, after={"method": method})
 

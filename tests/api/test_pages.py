@@ -36,6 +36,8 @@ RESOURCES = {
 
 ELSEWHERE = {
     "/sign-in": "tested in test_sign_in",
+    "/sign-in/provider": "tested in test_provider_sign_in",
+    "/sign-in/callback": "tested in test_provider_sign_in",
     "/executions/{execution_id}/events": "a stream",
     "/executions/{execution_id}/files/content": "needs a file",
     "/executions/{execution_id}/report": "needs a report",
@@ -146,6 +148,21 @@ async def test_a_task_is_made_run_and_paused(alice: Client) -> None:
     assert "meanwhile" in words(await post(alice, f"{task}/edit", f"{task}/edit", **stale))
     await post(alice, f"{task}/schedule/pause", task)
     assert "paused" in words(await alice.get("/schedules"))
+
+
+async def test_a_form_that_was_kept_over_a_sign_in_is_shown_first(
+    world: World, alice: Client
+) -> None:
+    async with world.client("alice") as client:
+        task = await make_task(client)
+        execution = await execute(client, task)
+    path, fields = f"/tasks/{task['id']}/run", {"variables/name": "Ada", "review": "1"}
+    kept = await post(alice, path, path, **fields)
+    assert kept.status_code == 409
+    assert "Ada</textarea>" in kept.text
+    path = f"/executions/{execution['id']}"
+    assert (await post(alice, f"{path}/pause", path, review="1")).status_code == 409
+    assert "pauses after this step" not in words(await alice.get(path))
 
 
 async def test_a_key_is_shown_once(world: World, alice: Client) -> None:

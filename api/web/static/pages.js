@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const KEYS_OFF = "perdure-keys-off";
+  const RECONNECT_MS = 3000;
 
   // The server writes times in this zone.
   const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
@@ -106,9 +107,10 @@
 
   function follow(element) {
     const live = element.querySelector("[data-live]");
-    const source = new EventSource(element.dataset.events);
+    let turn = 0;
     let isReading = false;
     let hasNews = false;
+    let wasLost = false;
 
     // One read at a time: each replaces the element that knows where the next one begins.
     async function refresh() {
@@ -120,31 +122,55 @@
         const tail = document.getElementById("tail");
         if (!tail) break;
         const stay = isAtEnd();
-        await htmx.ajax("GET", tail.dataset.updates, { target: tail, swap: "outerHTML" });
+        try {
+          await htmx.ajax("GET", tail.dataset.updates, { target: tail, swap: "outerHTML" });
+        } catch {
+          showOffline(true);
+        }
         if (stay) scrollToEnd();
       }
       isReading = false;
       htmx.trigger(document.body, "news");
     }
 
-    let turn = 0;
-    source.addEventListener("open", () => showOffline(false));
-    source.addEventListener("error", () => showOffline(source.readyState === EventSource.CONNECTING));
-    source.addEventListener("delta", (event) => {
-      const delta = JSON.parse(event.data);
+    function show(delta) {
       const stay = isAtEnd();
       if (delta.turn !== turn || delta.offset === 0) live.textContent = delta.offset ? "\u2026" : "";
       turn = delta.turn;
       live.removeAttribute("data-settled");
       live.append(delta.delta);
       if (stay) scrollToEnd();
-    });
-    for (const type of element.dataset.types.split(" ")) {
-      source.addEventListener(type, () => {
-        if (type === "turn.completed") live.setAttribute("data-settled", "");
-        if (/^execution\.(completed|failed|cancelled)$/.test(type)) source.close();
-        refresh();
-      });
     }
+
+    // The browser connects again by itself, except after a refusal or the end of the execution.
+    function connect() {
+      const source = new EventSource(element.dataset.events);
+      source.addEventListener("open", () => {
+        showOffline(false);
+        if (wasLost) refresh(); // a read may have failed meanwhile
+        wasLost = false;
+      });
+      source.addEventListener("error", () => {
+        showOffline(true);
+        wasLost = true;
+        if (source.readyState === EventSource.CLOSED) setTimeout(reconnect, RECONNECT_MS);
+      });
+      source.addEventListener("delta", (event) => show(JSON.parse(event.data)));
+      for (const type of element.dataset.types.split(" ")) {
+        source.addEventListener(type, () => {
+          if (type === "turn.completed") live.setAttribute("data-settled", "");
+          if (/^execution\.(completed|failed|cancelled)$/.test(type)) source.close();
+          refresh();
+        });
+      }
+    }
+
+    async function reconnect() {
+      await refresh();
+      if (document.getElementById("tail")) connect();
+      else showOffline(false);
+    }
+
+    connect();
   }
 })();

@@ -1,0 +1,93 @@
+"""People sign in at a certified implementation of OpenID Connect, in a browser without scripts."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+
+import httpx2
+import pytest
+
+from api.main import create_app
+from cli.stack.addresses import free_port
+from tests.api.browsing import words
+from tests.api.conftest import serve_app, settings_of
+from tests.api.mcp.test_identity_provider import FORM, PROMPT, issuer
+
+__all__ = ["issuer"]
+
+PASSWORD = "a client secret"
+
+
+@pytest.fixture
+async def gateway(issuer: str, database_url: str, temporal_address: str) -> AsyncIterator[str]:
+    """The URL of a gateway that is a client of the provider."""
+    port = free_port()
+    callback = f"http://127.0.0.1:{port}/sign-in/callback"
+    async with httpx2.AsyncClient() as client:
+        body = {"redirect_uris": [callback], "token_endpoint_auth_method": "client_secret_basic"}
+        made = (await client.post(f"{issuer}/reg", json=body)).json()
+    app = create_app(
+        settings_of(
+            database_url,
+            temporal_address,
+            jwks_url=f"{issuer}/jwks",
+            jwt_issuer=issuer,
+            jwt_audience="perdure",
+            oidc_client_id=made["client_id"],
+            oidc_client_secret=made["client_secret"],
+        )
+    )
+    async with serve_app(app, port=port) as url:
+        yield url
+
+
+async def follow(browser: httpx2.AsyncClient, address: str, until: str) -> httpx2.Response:
+    """Follow redirects and fill in the forms of the provider; the response at `until`."""
+    response = await browser.get(address)
+    while True:
+        location = response.headers.get("location")
+        if location is None:
+            form, prompt = FORM.search(response.text), PROMPT.search(response.text)
+            assert form, response.text
+            assert prompt, response.text
+            data = {"prompt": prompt[1], "login": "ada", "password": "any"}
+            action = response.url.join(unescape(form[1]))
+            response = await browser.post(action, data=data)
+        elif until in location:
+            return response
+        else:
+            response = await browser.get(response.url.join(location))
+
+
+async def test_a_person_signs_in_at_the_provider(gateway: str) -> None:
+    async with httpx2.AsyncClient(base_url=gateway, timeout=60) as browser:
+        page = await browser.get("/sign-in?next=/keys")
+        link = re.search(r'href="(/sign-in/provider[^"]*)"', page.text)
+        assert link
+        sent = await follow(browser, unescape(link[1]), until="/sign-in/callback")
+        callback = sent.headers["location"]
+        for forged in (
+            re.sub("state=[^&]+", "state=other", callback),
+            re.sub("code=[^&]+", "code=other", callback),
+        ):
+            refused = await browser.get(forged)
+            assert refused.status_code == 401, words(refused)
+        async with httpx2.AsyncClient(base_url=gateway) as other:
+            assert (await other.get(callback)).status_code == 401
+        sent = await follow(browser, unescape(link[1]), until="/sign-in/callback")
+        entered = await browser.get(sent.headers["location"])
+        assert entered.headers["location"] == "/keys", words(entered)
+        assert "Signed in as ada" in words(await browser.get("/keys"))
+        again = await browser.get(sent.headers["location"])
+        assert again.status_code == 401
+
+
+async def test_without_a_provider_there_is_no_link(
+    database_url: str, temporal_address: str
+) -> None:
+    async with (
+        serve_app(create_app(settings_of(database_url, temporal_address))) as url,
+        httpx2.AsyncClient(base_url=url) as browser,
+    ):
+        assert "/sign-in/provider" not in (await browser.get("/sign-in")).text
+        assert (await browser.get("/sign-in/provider")).status_code == 404
