@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -42,6 +43,7 @@ from runtime.temporal import connect, register_search_attributes
 from runtime.web import WebConnections
 from services.definitions.mcp_connections import resolve_server
 from services.definitions.secrets import open_secret
+from services.hosts import WorkerHosts
 from services.memory.task_memory import TaskMemory
 from services.unit_of_work import Services
 from tools.limits import ToolLimits
@@ -83,6 +85,19 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
         max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         sticky_queue_schedule_to_start_timeout=policies.STICKY,
+        graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds) + CLOSE_TIMEOUT,
+    )
+
+
+def host_worker(client: Client, activities: Activities, settings: Settings, host: UUID) -> Worker:
+    """Run the segments of executions whose files are on this host, if there are several hosts."""
+    return Worker(
+        client,
+        task_queue=names.host_queue(host),
+        activities=[activities.call_claude],
+        max_concurrent_activities=settings.max_concurrent_executions,
+        max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
+        default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds) + CLOSE_TIMEOUT,
     )
 
@@ -157,6 +172,7 @@ def mcp_tools_of(
         web=web_access(settings, services),
         memory=TaskMemory(services),
         network=network,
+        snapshots=services.blobs,
     )
     reach = McpSettings(
         resolve=partial(resolve_server, services),
@@ -178,7 +194,8 @@ def execution_runner(
     """Build what all `call_claude` activities of this worker share."""
     return ExecutionRunner(
         database=services.database,
-        host_id=host_id(settings.home),
+        hosts=WorkerHosts(services.database, host_id(settings.home)),
+        slots=asyncio.Semaphore(settings.max_concurrent_executions),
         model=model,
         tools=mcp_tools.toolbox,
         mcp_tools=mcp_tools,
@@ -188,6 +205,7 @@ def execution_runner(
         live_watchers=LiveWatchers(services.database),
         interrupt_watchers=InterruptWatchers(settings.max_concurrent_executions),
         drain_seconds=settings.drain_seconds,
+        snapshot_bytes=settings.snapshot_bytes,
         is_scripted=is_scripted,
     )
 
@@ -236,11 +254,14 @@ async def working(
         mcp_tools = mcp_tools_of(settings, services, outbound, network)
         stack.push_async_callback(mcp_tools.close)
         runner = execution_runner(settings, services, model, mcp_tools, is_scripted=is_scripted)
+        await runner.hosts.announce()
         await stack.enter_async_context(background_tasks(settings, runner, services, model))
         deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)
         await stack.enter_async_context(deliveries_worker(client, deliveries))
         await stack.enter_async_context(reports_worker(client, activities))
+        host = runner.hosts.host_id
+        await stack.enter_async_context(host_worker(client, activities, settings, host))
         await stack.enter_async_context(executions_worker(client, activities, settings))
         yield
 

@@ -1,7 +1,7 @@
 """The activity `call_claude`: runs one attempt of the loop, with heartbeats and interrupts."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +18,7 @@ from agent.loop import Loop
 from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
-from domain.errors import ExecutionTerminalError, FencedOutError
+from domain.errors import ExecutionTerminalError, FencedOutError, WorkspaceElsewhereError
 from domain.json_schemas import SchemaEvaluator
 from domain.outcomes import Outcome, Stop
 from persistence.db.database import Database
@@ -26,6 +26,7 @@ from persistence.executions import queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.step_log import ExecutionRecord
 from services import storage
+from services.hosts import WorkerHosts
 from tools.mcp.attempts import McpTools
 
 
@@ -45,6 +46,7 @@ def current_run(run: RunRef) -> RunIdentity:
         last_message_seq=run.last_message_seq,
         is_reset=run.is_reset or is_repeated,
         continued_run_id=run.continued_run_id,
+        is_repeat=run.is_repeat,
     )
 
 
@@ -102,7 +104,9 @@ class ExecutionRunner:
     """What all `call_claude` activities of a worker share."""
 
     database: Database
-    host_id: UUID
+    hosts: WorkerHosts
+    slots: asyncio.Semaphore
+    """Executions at a time, from the shared queue and from that of this host."""
     model: Model
     tools: "WorkspaceTools"
     mcp_tools: McpTools
@@ -112,11 +116,39 @@ class ExecutionRunner:
     live_watchers: LiveWatchers
     interrupt_watchers: InterruptWatchers
     drain_seconds: float
+    snapshot_bytes: int
+    """How much the snapshots of one session may store."""
     is_scripted: bool = False
     """Whether `model` is the scripted model, whose calls cost nothing."""
 
     async def run(self, run: RunRef) -> CallClaudeResult:
-        """Run the loop until it needs something from outside, or until its segment is over."""
+        """Run the loop until it needs something from outside, or until its segment is over.
+
+        An execution whose workspace is on another host continues there. If that host does not
+        answer, the workspace moves here.
+        """
+        with send_heartbeats():
+            await self.slots.acquire()
+        try:
+            return await self._run_here_or_there(run)
+        finally:
+            self.slots.release()
+
+    async def _run_here_or_there(self, run: RunRef) -> CallClaudeResult:
+        try:
+            return await self._run(run)
+        except WorkspaceElsewhereError as elsewhere:
+            host_id = elsewhere.host_id
+        with send_heartbeats():
+            if await self.hosts.answers(host_id):
+                return CallClaudeResult(
+                    outcome=Outcome.ELSEWHERE,
+                    last_message_seq=run.last_message_seq,
+                    host_id=host_id,
+                )
+        return await self._run(run, from_host_id=host_id)
+
+    async def _run(self, run: RunRef, *, from_host_id: UUID | None = None) -> CallClaudeResult:
         with self.interrupt_watchers.watch(run.execution_id) as watcher:
             remote = self.mcp_tools.attempt()
             loop = Loop(
@@ -124,7 +156,8 @@ class ExecutionRunner:
                     self.database,
                     run.execution_id,
                     current_run(run),
-                    host_id=self.host_id,
+                    host_id=self.hosts.host_id,
+                    from_host_id=from_host_id,
                     is_scripted=self.is_scripted,
                 ),
                 model=self.model,
@@ -142,7 +175,7 @@ class ExecutionRunner:
                 run_in_background(_drain(watcher, self.drain_seconds)),
             ):
                 try:
-                    if activity.info().attempt > 1:
+                    if activity.info().attempt > 1 or run.is_repeat:
                         await self._prepare_repeated_attempt(run.execution_id)
                     async with remote:
                         stop = await loop.run()
@@ -152,7 +185,7 @@ class ExecutionRunner:
                     return CallClaudeResult(
                         outcome=Outcome.CANCELLED, last_message_seq=run.last_message_seq
                     )
-        return _result(loop, stop)
+        return _result(loop, stop, self.hosts)
 
     async def _prepare_repeated_attempt(self, execution_id: UUID) -> None:
         """Load the SDKs that the execution uses, before the record counts the attempt.
@@ -186,8 +219,8 @@ class ExecutionRunner:
         """
         if loop.state is None:
             return
-        session_id = loop.state.snapshot.session_id
-        size = await self.tools.measure(session_id)
+        session_id, epoch = loop.state.snapshot.session_id, loop.state.workspace.epoch
+        size = await self.tools.measure(session_id, epoch)
         if size is not None:
             await storage.record_workspace(self.database, session_id, size)
 
@@ -195,14 +228,18 @@ class ExecutionRunner:
 class WorkspaceTools(Tools, Protocol):
     """Tools with workspaces that have a size."""
 
-    async def measure(self, session_id: UUID) -> int | None:
+    async def measure(self, session_id: UUID, epoch: int = 0) -> int | None:
         """The size of a session's workspace, if calls may have changed it since the last time."""
 
-    async def remove(self, session_id: UUID) -> None:
-        """Delete a session's workspace, if it exists."""
+    async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
+        """Delete the directories of a session, or those of earlier epochs only."""
+
+    async def list_sessions(self) -> Sequence[UUID]:
+        """Return the sessions that have directories on this host."""
+        ...
 
 
-def _result(loop: Loop, stop: Stop) -> CallClaudeResult:
+def _result(loop: Loop, stop: Stop, hosts: WorkerHosts) -> CallClaudeResult:
     state = loop.state
     if state is None:
         raise RuntimeError("the loop returned before it read the record")
@@ -215,6 +252,7 @@ def _result(loop: Loop, stop: Stop) -> CallClaudeResult:
         turns=state.turn,
         cost_usd=state.cost_usd,
         wants_report=bool(state.snapshot.definition.get("generate_report")),
+        host_id=hosts.host_id if hosts.has_others and state.snapshot.prefix.tools else None,
     )
 
 

@@ -19,6 +19,7 @@ IS_RETRYABLE: Mapping[type[errors.PerdureError], bool] = {
     errors.ResetRefusedError: False,
     # Another worker can do it, or this one later.
     errors.WorkspaceElsewhereError: True,
+    errors.WorkspaceNotSavedError: True,
     errors.SandboxUnavailableError: True,
     errors.ServiceUnavailableError: True,
     errors.BlobStoreUnavailableError: True,

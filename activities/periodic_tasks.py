@@ -6,7 +6,7 @@ from functools import partial
 from activities.background_tasks import PeriodicTask
 from activities.call_claude import ExecutionRunner
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
-from services import maintenance, notifications, storage, stored_files
+from services import hosts, maintenance, notifications, storage, stored_files
 from services.executions import holding, relaying, reminding
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry, priorities
@@ -31,6 +31,7 @@ def periodic_tasks(
     compare_schedules = partial(synchronisation.repair_differences, database, schedules)
     chain = partial(maintenance.chain_audit_entries, database)
     return [
+        PeriodicTask("host", hosts.ANNOUNCE_SECONDS, runner.hosts.announce),
         PeriodicTask("relay", 1, relay, batch=relaying.BATCH, wake_channel=RELAY_CHANNEL),
         # With its batch of 100, it compares 600 active executions every minute.
         PeriodicTask("execution_reconciler", 10, reconciler.sweep),
@@ -59,16 +60,13 @@ def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Per
     database = services.database
     delete_keys = partial(maintenance.delete_expired_keys, database)
     delete_signals = partial(maintenance.delete_consumed_signals, database)
-    delete_workspaces = partial(
-        storage.delete_workspaces, database, runner.host_id, runner.tools.remove
-    )
     delete_memory = partial(memory.delete_expired, database)
     garbage = stored_files.GarbageCollector(database, services.blobs.store)
     total_days = partial(maintenance.total_finished_days, database)
     return [
         PeriodicTask("expired_keys", 60, delete_keys, batch=maintenance.BATCH),
         PeriodicTask("consumed_signals", 60, delete_signals, batch=maintenance.BATCH),
-        PeriodicTask("deleted_workspaces", 30, delete_workspaces, batch=storage.BATCH),
+        *_workspace_tasks(services, runner),
         # With 1,000,000 files, each is examined every three hours.
         PeriodicTask("unreferenced_files", 60, garbage.sweep),
         PeriodicTask("usage_totals", 60, total_days),
@@ -94,4 +92,20 @@ def _queue_tasks(services: Services) -> Sequence[PeriodicTask]:
         PeriodicTask("expired_leases", 1, end_leases, batch=expiry.BATCH),
         # A priority is at most this old. Without changes it reads two empty indexes.
         PeriodicTask("priorities", 1, order, batch=priorities.BATCH),
+    ]
+
+
+def _workspace_tasks(services: Services, runner: ExecutionRunner) -> Sequence[PeriodicTask]:
+    """Return the tasks that free space of workspaces. No request waits for their results."""
+    database, tools = services.database, runner.tools
+    delete = partial(storage.delete_workspaces, database, runner.hosts.host_id, tools.remove)
+    delete_obsolete = partial(
+        storage.delete_obsolete_workspaces, database, tools.list_sessions, tools.remove
+    )
+    prune = partial(storage.delete_earlier_snapshots, database, runner.snapshot_bytes)
+    return [
+        PeriodicTask("deleted_workspaces", 30, delete, batch=storage.BATCH),
+        PeriodicTask("earlier_snapshots", 30, prune),
+        # It lists the directories of workspaces on this host.
+        PeriodicTask("obsolete_workspaces", 60, delete_obsolete),
     ]

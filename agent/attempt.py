@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -177,6 +178,8 @@ class Attempt:
             self.state.status, self.state.reason = step.status.status, step.status.reason
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:
             self.state.cost_usd += step.call_outcome.cost_usd
+        if step.workspace is not None:
+            self.state.workspace = replace(self.state.workspace, snapshot=step.workspace.sha256)
         self.interrupts.has_unread |= receipt.unread > len(self.state.unsent_messages)
         is_settled = step.status is not None and step.status.status in SETTLED_STATUSES
         self.live_updates.publish_step(receipt.event_seq, is_settled=is_settled)

@@ -26,6 +26,7 @@ from domain.tool_calls import (
     ToolProgress,
     ToolSpec,
 )
+from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
 
 
 class Model(Protocol):
@@ -72,6 +73,19 @@ class Tools(Protocol):
 
     async def forget_connections(self, invocation: ToolInvocation) -> None:
         """Delete what `left_connections` returns, because it is recorded with the call."""
+
+    async def save_workspace(
+        self, session_id: UUID, version: WorkspaceVersion, *, is_changed: bool = False
+    ) -> WorkspaceSnapshot | None:
+        """Store the files that calls have changed since the snapshot of this version.
+
+        None if no call has changed any since the last time. With `is_changed`, an interrupted call
+        may have changed some.
+
+        Raises:
+            WorkspaceNotSavedError: they can't be saved, with the reason.
+        """
+        ...
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running on this host."""

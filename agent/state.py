@@ -48,6 +48,7 @@ class RunState:
         self.status = ExecutionStatus(snapshot.status)
         self.reason = snapshot.status_reason
         self.turn = snapshot.turn
+        self.workspace = snapshot.workspace
         self.cost_usd: Decimal = snapshot.cost_usd
         self.failures_in_a_row = snapshot.failures_in_a_row
         self.spend_limit_failures = snapshot.spend_limit_failures

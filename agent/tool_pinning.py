@@ -14,16 +14,17 @@ from domain.model_calls import Prefix
 from domain.network import NetworkList
 from domain.outcomes import Outcome, Stop
 from domain.steps import Failure, Snapshot, Step
+from domain.workspace_snapshots import WorkspaceVersion
 
 
-def scope_of(snapshot: Snapshot) -> RemoteScope:
-    """Return what MCP servers are used for."""
+def scope_of(snapshot: Snapshot, workspace: WorkspaceVersion) -> RemoteScope:
+    """Return what MCP servers are used for, and the current version of the workspace."""
     return RemoteScope(
         execution_id=snapshot.execution_id,
         user_id=snapshot.user_id,
         session_id=snapshot.session_id,
         servers=snapshot.definition.get("sdk_options", {}).get("mcp_servers", {}),
-        forked_from_session_id=snapshot.forked_from_session_id,
+        workspace=workspace,
         working_directory=snapshot.definition.get("working_directory_path"),
         network=NetworkList.parse(snapshot.prefix.network),
     )
@@ -40,7 +41,7 @@ async def pin_tools(attempt: Attempt, remote: RemoteTools) -> Snapshot | Stop:
         return stop
     try:
         async with attempt.interruptible():
-            listed = await remote.list_tools(scope_of(snapshot))
+            listed = await remote.list_tools(scope_of(snapshot, attempt.state.workspace))
     except WorkInterruptedError:
         return await attempt.record_end() or Stop(Outcome.HANDED_OVER)
     except PerdureError as error:

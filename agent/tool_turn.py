@@ -14,6 +14,7 @@ from agent.ports import RemoteTools, Store, Tools
 from agent.subtasks import limit_problem
 from agent.tool_pinning import scope_of
 from domain.engine_tools import DELEGATIONS
+from domain.errors import WorkspaceNotSavedError
 from domain.events import Event, artifact_saved
 from domain.mcp_tools import PinnedTool, RemoteCall
 from domain.memory import MemoryAccess
@@ -30,9 +31,14 @@ from domain.tool_calls import (
     ToolOutcome,
 )
 from domain.tool_decisions import host_rules_of, path_rules_of
+from domain.workspace_snapshots import WorkspaceSnapshot
 
 MAX_PARALLEL_CALLS = 8
 """Calls of one turn that run at once (chosen: four times the cores of a small host)."""
+
+NOT_SAVED = (
+    "\n(The changed files can't be saved outside of this host, so they are lost if it fails: {}.)"
+)
 
 INTERRUPTED = "Ended before it was done: the time limit, a cancel, or the worker shutting down."
 
@@ -60,6 +66,8 @@ class ToolTurn:
         self._store = store
         self._decider = decider
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
+        self._saving = asyncio.Lock()
+        """Snapshots of the workspace are recorded in the order in which they were made."""
         self._has_new_subtasks = False
         """Subtasks are recorded that the workflow has not started yet."""
 
@@ -130,6 +138,7 @@ class ToolTurn:
         decisions = [self._decider.check_effect(call, datetime.now(UTC)) for call in interrupted]
         await self._attempt.write(self._step(decisions, new=False))
         await self._forget_connections(interrupted)
+        await self._save_workspace(is_changed=True)
         return self._attempt.failure
 
     async def _with_connections(self, call: ToolCall) -> ToolCall:
@@ -259,7 +268,7 @@ class ToolTurn:
 
     def _remote_call(self, call: ToolCall, tool: PinnedTool) -> RemoteCall:
         return RemoteCall(
-            scope_of(self._state.snapshot),
+            scope_of(self._state.snapshot, self._state.workspace),
             tool,
             call.tool_use_id,
             json.loads(call.input_to_run),
@@ -285,7 +294,7 @@ class ToolTurn:
             host_rules=host_rules_of(
                 snapshot.permissions, call.name, tool_input, is_approved=is_approved
             ),
-            forked_from_session_id=snapshot.forked_from_session_id,
+            workspace=self._state.workspace,
             working_directory=snapshot.definition.get("working_directory_path"),
         )
 
@@ -307,23 +316,49 @@ class ToolTurn:
                 outcome.whole_output, kind="tool_output", tool_call_id=call.id
             )
             kept.append(whole)
-        status = ToolCallStatus.FAILED if outcome.is_error else ToolCallStatus.SUCCEEDED
-        running = self._state.calls[call.id]
-        ended = replace(
-            input_requests.settle(running, status, outcome.text, is_error=outcome.is_error),
-            output_artifact_id=whole.id if whole else None,
-            connections=running.connections.plus(outcome.connections),
-        )
-        if outcome.is_changed:
-            saved.append(events.tool_changed(ended))
-        await self._settle([ended], kept, saved)
+        async with self._saving:
+            workspace, problem = await self._changed_workspace()
+            status = ToolCallStatus.FAILED if outcome.is_error else ToolCallStatus.SUCCEEDED
+            running = self._state.calls[call.id]
+            ended = replace(
+                input_requests.settle(
+                    running, status, outcome.text + problem, is_error=outcome.is_error
+                ),
+                output_artifact_id=whole.id if whole else None,
+                connections=running.connections.plus(outcome.connections),
+            )
+            if outcome.is_changed:
+                saved.append(events.tool_changed(ended))
+            await self._settle([ended], kept, saved, workspace)
         await self._forget_connections([call])
+
+    async def _changed_workspace(
+        self, *, is_changed: bool = False
+    ) -> tuple[WorkspaceSnapshot | None, str]:
+        """Store the files of the workspace if tools may have changed them.
+
+        Returns the snapshot to record, or a note for the model if there is none.
+        """
+        session_id, version = self._state.snapshot.session_id, self._state.workspace
+        try:
+            saved = await self._tools.save_workspace(session_id, version, is_changed=is_changed)
+        except WorkspaceNotSavedError as error:
+            return None, NOT_SAVED.format(error.detail)
+        return saved and replace(saved, turn=self._state.turn), ""
+
+    async def _save_workspace(self, *, is_changed: bool = False) -> None:
+        """Record the files of the workspace after calls that were interrupted."""
+        async with self._saving:
+            workspace, _ = await self._changed_workspace(is_changed=is_changed)
+            if workspace is not None:
+                await self._attempt.write(Step(workspace=workspace))
 
     async def _settle(
         self,
         calls: Sequence[ToolCall],
         artifacts: Sequence[NewArtifact] = (),
         new_events: Sequence[Event] = (),
+        workspace: WorkspaceSnapshot | None = None,
     ) -> None:
         """Record outcomes; the last one of the turn also ends the turn."""
         self._state.put_calls(calls)
@@ -331,6 +366,7 @@ class ToolTurn:
             tool_calls=calls,
             artifacts=artifacts,
             events=[*new_events, *(events.tool_ended(call) for call in calls)],
+            workspace=workspace,
         )
         if self._state.is_turn_settled:
             step = self._attempt.with_running_status(step + self.close())
@@ -356,3 +392,4 @@ class ToolTurn:
                 )
             )
             await self._forget_connections(interrupted)
+            await self._save_workspace()

@@ -26,6 +26,7 @@ from bench.cases import (
     throughput,
     turns,
     waiting,
+    workspaces,
 )
 from bench.figures import Section
 from bench.scale import FULL, QUICK, Scale
@@ -49,6 +50,7 @@ CASES: Mapping[str, Callable[[Scale], Awaitable[Section]]] = {
     "reports": reports.measure,
     "scaling": scaling.measure,
     "schedules": schedules.measure,
+    "workspaces": workspaces.measure,
 }
 
 

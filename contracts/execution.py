@@ -24,6 +24,7 @@ class ExecutionInput(Contract):
     segment: int = 0
     last_message_seq: int = 0
     is_continued: bool = False
+    host_id: UUID | None = None
 
 
 class RunRef(Contract):
@@ -33,7 +34,8 @@ class RunRef(Contract):
     `last_message_seq` is the last message that the workflow knows. `is_reset`: an operator reset
     the workflow, so later messages are superseded. `run_id` is the run that called the activity: if
     the activity runs for another one, a reset has repeated the call. `continued_run_id` is the run
-    before it, if it began by continue-as-new.
+    before it, if it began by continue-as-new. `is_repeat`: the last segment was interrupted,
+    because its worker died.
     """
 
     execution_id: UUID
@@ -42,6 +44,7 @@ class RunRef(Contract):
     is_reset: bool = False
     run_id: str | None = None
     continued_run_id: str | None = None
+    is_repeat: bool = False
 
 
 class CreateExecutionInput(Contract):
@@ -89,6 +92,7 @@ class CallClaudeResult(Contract):
     """Why a segment ended. `cost_usd` and `turns` are totals of the execution.
 
     `subtask_ids` are the subtasks to start, `wakes_at` is the time to continue at the latest.
+    `host_id` is the host on which to continue, if there are several and the execution has files.
     """
 
     outcome: Outcome
@@ -99,6 +103,7 @@ class CallClaudeResult(Contract):
     turns: int = 0
     cost_usd: Decimal = Decimal(0)
     wants_report: bool = False
+    host_id: UUID | None = None
 
 
 class FinishInput(Contract):

@@ -13,6 +13,9 @@ PLAN = "Plan"
 EXECUTIONS_QUEUE = "perdure-executions"
 """Task queue of the workflow and of its activities except `report` (docs/adr/0008)."""
 
+HOST_QUEUE = "perdure-host-"
+"""Begin of the task queue of one host, for `call_claude` of executions whose files are there."""
+
 NOTIFICATION_DELIVERY = "NotificationDelivery"
 """Workflow type of the delivery of one notification."""
 
@@ -57,6 +60,11 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
 def workflow_id(execution_id: UUID) -> str:
     """Return the workflow id of an execution that a request or a parent started."""
     return f"execution-{execution_id}"
+
+
+def host_queue(host_id: UUID) -> str:
+    """Return the task queue of a host."""
+    return f"{HOST_QUEUE}{host_id}"
 
 
 def schedule_id(task_id: UUID) -> str:

@@ -23,6 +23,14 @@ HEARTBEAT = timedelta(seconds=5)
 """A dead worker is detected after this long, which is the time to resume after kill -9 (facts.md,
 finding 3)."""
 
+HOST_ANSWERS = timedelta(seconds=5)
+"""A host that takes no `call_claude` from its queue for this long does not answer, or all its slots
+are taken (design.md, section 12)."""
+
+HOST_ANSWERS_AT_MOST = timedelta(seconds=60)
+"""The same limit after it was doubled several times, for a host that runs and has no free slot
+(chosen: each time adds six events to the history)."""
+
 HEARTBEAT_EVERY = timedelta(seconds=1)
 """An activity learns from its heartbeat that it was cancelled in the Temporal UI (facts.md, 4)."""
 
@@ -63,6 +71,15 @@ FOREVER = RetryPolicy(
 )
 """The loop retries model calls and counts from the record. If an activity fails, its worker or
 database failed, so it is retried every second until both work (design.md, section 5)."""
+
+ON_HOST = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=1.0,
+    maximum_attempts=0,
+    non_retryable_error_types=["TemporalTimeout:Heartbeat"],
+)
+"""As `FOREVER`, but if the worker dies, the workflow decides where to continue. The name is that of
+the server (service/history/workflow/retry.go, 1.32)."""
 
 REPORT_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_attempts=3

@@ -17,6 +17,15 @@ class StoredBlob:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """A file to store; the store moves it. `sha256` (hex) is of exactly these bytes."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
 class BlobStore(Protocol):
     """Files by their sha256 (64 hex digits): a directory, or object storage.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 
 class ErrorCode(StrEnum):
@@ -314,9 +315,20 @@ class FencedOutError(PerdureError):
 
 
 class WorkspaceElsewhereError(PerdureError):
-    """The workspace of the execution is on another host."""
+    """The workspace of the execution is on another host, `host_id`."""
 
     code = "workspace_elsewhere"
+
+    def __init__(self, detail: str, host_id: UUID) -> None:
+        """`host_id` is the host that owns the workspace."""
+        super().__init__(detail)
+        self.host_id = host_id
+
+
+class WorkspaceNotSavedError(PerdureError):
+    """The changes of a workspace can't be saved in a snapshot; a sentence for the model."""
+
+    code = "workspace_not_saved"
 
 
 class SandboxUnavailableError(PerdureError):

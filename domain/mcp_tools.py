@@ -17,6 +17,7 @@ from domain.permissions import Permissions
 from domain.remote_waits import RemoteState
 from domain.text import clean
 from domain.tool_calls import ToolEffect, ToolSpec
+from domain.workspace_snapshots import FIRST_VERSION, WorkspaceVersion
 
 PREFIX = "mcp__"
 
@@ -78,7 +79,7 @@ class RemoteScope:
     user_id: UUID
     session_id: UUID
     servers: Mapping[str, Mapping[str, Any]]
-    forked_from_session_id: UUID | None = None
+    workspace: WorkspaceVersion = FIRST_VERSION
     working_directory: str | None = None
     network: NetworkList = NO_NETWORK
     """The hosts that programs may connect to."""

@@ -22,6 +22,8 @@ class Outcome(StrEnum):
     """The execution is paused until it is resumed."""
     HANDED_OVER = "handed_over"
     """The segment is over, or the worker shuts down: call `call_claude` again."""
+    ELSEWHERE = "elsewhere"
+    """The workspace is on another host: call `call_claude` there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from domain.permissions import Permissions
 from domain.remote_waits import RemoteState
 from domain.states import ExecutionStatus
 from domain.tool_calls import ProcessIdentity, ToolEffect
+from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +300,7 @@ class Step:
     result: Mapping[str, Any] | None = None
     failure: Failure | None = None
     consumed: Sequence[UUID] = ()
+    workspace: WorkspaceSnapshot | None = None
     prefix: str | None = None
     """The pinned prefix with the tools of MCP servers, as JSON. No call was made before."""
 
@@ -359,8 +361,7 @@ class Snapshot:
     execution_id: UUID
     user_id: UUID
     session_id: UUID
-    forked_from_session_id: UUID | None
-    """The session whose files were copied into this one."""
+    workspace: WorkspaceVersion
     title: str
     status: ExecutionStatus
     status_reason: str | None

@@ -13,6 +13,7 @@ from domain.memory import NO_MEMORY, MemoryAccess
 from domain.network import NO_NETWORK, NetworkList
 from domain.remote_waits import RemoteWait
 from domain.text import clean
+from domain.workspace_snapshots import FIRST_VERSION, WorkspaceVersion
 
 
 class ToolEffect(StrEnum):
@@ -85,8 +86,7 @@ class HostRules(Protocol):
 class ToolInvocation:
     """A call to run. Its `input` matches the tool's schema.
 
-    It runs in the session's directory (for a fork, initially a copy of the origin's), or in the
-    task's `working_directory`.
+    It runs in the session's directory, or in the task's `working_directory`.
     """
 
     execution_id: UUID
@@ -94,7 +94,7 @@ class ToolInvocation:
     tool_use_id: str
     name: str
     input: Mapping[str, Any]
-    forked_from_session_id: UUID | None = None
+    workspace: WorkspaceVersion = FIRST_VERSION
     working_directory: str | None = None
     path_rules: PathRules | None = None
     host_rules: HostRules | None = None

@@ -318,6 +318,11 @@ class Settings(BaseSettings):
     workspace_bytes: int = Field(
         default=2 * GIB, ge=1024 * 1024, description="Disk space of one workspace."
     )
+    snapshot_bytes: int = Field(
+        default=4 * GIB,
+        ge=0,
+        description="Stored bytes of one session's workspace snapshots; older ones are deleted.",
+    )
     reserved_disk_bytes: int = Field(
         default=GIB // 4,
         ge=0,

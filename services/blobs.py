@@ -15,12 +15,11 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from domain.blobs import BlobStore, StoredBlob
+from domain.blobs import BlobStore, NewBlob, StoredBlob
 from domain.errors import FilesElsewhereError
 from domain.ids import new_id
 from domain.steps import NewArtifact
@@ -30,15 +29,6 @@ from persistence.db.database import Database
 
 STORED_AT_ONCE = 8
 """Files of one `put_all` (chosen: object storage takes some 50 ms for each)."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewBlob:
-    """A file to store; the store moves it. `sha256` (hex) is of exactly these bytes."""
-
-    path: Path
-    sha256: str
-    size_bytes: int
 
 
 class Incoming:

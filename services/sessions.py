@@ -6,7 +6,7 @@ from uuid import UUID
 from definitions.tasks import SdkOptions
 from domain.errors import ExecutionActiveError
 from persistence.executions import queries
-from persistence.sessions import sessions
+from persistence.sessions import sessions, workspaces
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
@@ -80,6 +80,7 @@ async def delete_session(work: UnitOfWork, session_id: UUID, precondition: Preco
     active = await queries.list_unfinished(work.session, session_id, limit=LISTED_EXECUTIONS + 1)
     _require_none_active(active)
     await sessions.delete(work.session, row)
+    await workspaces.delete_all(work.session, session_id)
     await work.record_audit(
         "session.delete",
         ("session", session_id),

@@ -1,8 +1,9 @@
 """How much each user stores, and the limit for it."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,7 @@ from domain.errors import QuotaExceededError
 from persistence.db.database import Database
 from persistence.ledger import storage
 from persistence.ledger.storage import StoredBytes
+from persistence.sessions import workspaces
 
 REMEMBERED_SECONDS = 10.0
 """A sum is used this long. A process adds what it stores itself, so a user can exceed the limit
@@ -22,6 +24,12 @@ RETRY_SECONDS = 60
 
 BATCH = 20
 """Workspaces that one sweep deletes (chosen: a large one takes a second)."""
+
+RECENT_SNAPSHOTS = 1000
+"""Snapshots that one sweep looks at: what workers write between two sweeps (chosen)."""
+
+OBSOLETE_BATCH = 1000
+"""Workspaces that one query compares."""
 
 MIB = 1024 * 1024
 
@@ -110,9 +118,7 @@ async def record_workspace(database: Database, session_id: UUID, size_bytes: int
         await storage.set_workspace_bytes(session, session_id, size_bytes)
 
 
-async def delete_workspaces(
-    database: Database, host_id: UUID, remove: Callable[[UUID], Awaitable[None]]
-) -> int:
+async def delete_workspaces(database: Database, host_id: UUID, remove: "RemoveWorkspace") -> int:
     """Delete the workspaces of deleted sessions on this host; `remove` deletes one.
 
     A session counts until its files are gone.
@@ -123,3 +129,33 @@ async def delete_workspaces(
         await remove(session_id)
         await record_workspace(database, session_id, 0)
     return len(found)
+
+
+async def delete_earlier_snapshots(database: Database, kept_bytes: int) -> None:
+    """Delete snapshots of sessions that store more than that, half of them at a time."""
+    async with database.reading() as session:
+        found = await workspaces.list_large(session, kept_bytes=kept_bytes, recent=RECENT_SNAPSHOTS)
+    for session_id in found:
+        async with database.transaction() as session:
+            await workspaces.delete_older_half(session, session_id)
+
+
+class RemoveWorkspace(Protocol):
+    """Deletes directories of a session on this host."""
+
+    async def __call__(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
+        """Delete all of them, or those of earlier epochs only."""
+
+
+async def delete_obsolete_workspaces(
+    database: Database,
+    list_sessions: Callable[[], Awaitable[Sequence[UUID]]],
+    remove: RemoveWorkspace,
+) -> None:
+    """Delete the directories of deleted sessions, and of workspaces that have moved since."""
+    found = await list_sessions()
+    for start in range(0, len(found), OBSOLETE_BATCH):
+        async with database.reading() as session:
+            epochs = await workspaces.find_epochs(session, found[start : start + OBSOLETE_BATCH])
+        for session_id, epoch in epochs.items():
+            await remove(session_id, before_epoch=epoch)

@@ -26,6 +26,7 @@ from domain.tool_calls import (
 )
 from domain.tool_rules import MEMORY_FILES, MEMORY_TOOLS, WEB_TOOLS
 from domain.web_calls import HTTP_REQUEST, WEB_FETCH
+from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
 from tools.artifacts import save_artifact
 from tools.disk import WorkspaceDisk
 from tools.files import edit_file, read_file, write_file
@@ -40,6 +41,7 @@ from tools.paths import Workspace
 from tools.processes import end_group
 from tools.sandbox import Bubblewrap
 from tools.shell import Shell
+from tools.snapshots.restoring import SnapshotStore
 from tools.specs import input_problem
 from tools.web.access import WebAccess
 from tools.web.fetching import WebFetch
@@ -83,15 +85,19 @@ class Toolbox:
         web: WebAccess | None = None,
         memory: MemoryStore | None = None,
         network: SandboxNetwork | None = None,
+        snapshots: SnapshotStore | None = None,
     ) -> None:
         """`workspaces` is a directory on one file system, created if missing, for one host.
 
         Tasks may use a directory below one of `working_directories`. `room` returns how many bytes
         more a user may store. Without `web` or `memory`, there are no tools for them; without a
-        `network`, commands in the sandbox have none.
+        `network`, commands in the sandbox have none. Without `snapshots`, workspaces are not saved.
         """
         self._room = room
         self._changed: set[UUID] = set()
+        """Sessions whose workspaces have to be measured."""
+        self._unsaved: set[UUID] = set()
+        """Sessions whose workspaces have to be saved."""
         self._limits = limits or ToolLimits()
         self._host_id = host_id
         self._is_sandboxed = sandbox != "none"
@@ -99,7 +105,10 @@ class Toolbox:
             Bubblewrap(self._limits) if self._is_sandboxed else Unprotected(self._limits)
         )
         self.workspaces = Workspaces(
-            workspaces, owner=self._confinement.owner, listed=working_directories
+            workspaces,
+            owner=self._confinement.owner,
+            listed=working_directories,
+            store=snapshots,
         )
         _delete_leftovers(self.workspaces.private)
         self._disk = WorkspaceDisk(self._limits)
@@ -144,9 +153,9 @@ class Toolbox:
         """Why the input does not match the tool's schema, as a sentence for the model, or None."""
         return input_problem(name, tool_input)
 
-    def workspace(self, session_id: UUID) -> Path:
+    def workspace(self, session_id: UUID, epoch: int = 0) -> Path:
         """The session's workspace, created if missing, without access for other users."""
-        return self.workspaces.of_session(session_id)
+        return self.workspaces.of_session(session_id, epoch)
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
         """Run one call until it ends. A mistake of the model's is an error outcome.
@@ -165,7 +174,10 @@ class Toolbox:
             run = self._tools[invocation.name]
             room = await self._room(invocation.user_id) if self._can_store(invocation) else None
             workspace = replace(site.workspace, rules=invocation.path_rules, user_room=room)
-            outcome = await run(workspace, invocation, on_started)
+            try:
+                outcome = await run(workspace, invocation, on_started)
+            finally:
+                self._note_change(invocation)
         except ToolInputError as error:
             return ToolOutcome(printable(error.detail), is_error=True)
         hint = f"\n({site.refusal})" if site.refusal and outcome.is_error else ""
@@ -196,6 +208,35 @@ class Toolbox:
             self._changed.add(invocation.session_id)
         return True
 
+    def _note_change(self, invocation: ToolInvocation) -> None:
+        """Note that the call may have changed the workspace; only now, because it has ended."""
+        if invocation.name not in _STORERS and self._can_store(invocation):
+            self.note_change(invocation.session_id, invocation.working_directory)
+
+    def note_change(self, session_id: UUID, working_directory: str | None) -> None:
+        """Note that a call that has ended may have changed the session's workspace."""
+        if working_directory is None:
+            self._unsaved.add(session_id)
+
+    async def save_workspace(
+        self, session_id: UUID, version: WorkspaceVersion, *, is_changed: bool = False
+    ) -> WorkspaceSnapshot | None:
+        """Store the files that calls have changed since the snapshot of this version.
+
+        None if no call has changed any. `is_changed`: an interrupted call may have changed some.
+
+        Raises:
+            WorkspaceNotSavedError: they can't be saved, with the reason.
+        """
+        if not (is_changed or session_id in self._unsaved):
+            return None
+        self._unsaved.discard(session_id)
+        try:
+            return await self.workspaces.save(session_id, version)
+        except BaseException:
+            self._unsaved.add(session_id)
+            raise
+
     async def site_of(self, scope: RemoteScope) -> Site:
         """The workspace for programs of MCP servers, which may change it.
 
@@ -208,16 +249,20 @@ class Toolbox:
             self._changed.add(scope.session_id)
         return replace(site, workspace=replace(site.workspace, user_room=room))
 
-    async def measure(self, session_id: UUID) -> int | None:
+    async def measure(self, session_id: UUID, epoch: int = 0) -> int | None:
         """The size of a session's workspace, if calls may have changed it since the last time."""
         if session_id not in self._changed:
             return None
         self._changed.discard(session_id)
-        return await self._disk.measure(self.workspaces.of_session(session_id))
+        return await self._disk.measure(self.workspaces.of_session(session_id, epoch))
 
-    async def remove(self, session_id: UUID) -> None:
-        """Delete a session's workspace, if it exists."""
-        await self.workspaces.remove(session_id)
+    async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
+        """Delete the directories of a session, or those of earlier epochs only."""
+        await self.workspaces.remove(session_id, before_epoch=before_epoch)
+
+    async def list_sessions(self) -> Sequence[UUID]:
+        """Return the sessions that have directories on this host."""
+        return await asyncio.to_thread(self.workspaces.list_sessions)
 
     async def probe(self) -> str | None:
         """Why commands can't run on this host, and what to do, or None. Runs `true`."""

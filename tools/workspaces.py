@@ -1,8 +1,12 @@
-"""Where the tools of an execution work: its session's own directory, or one the operator lists."""
+"""Where the tools of an execution work: its session's own directory, or one the operator lists.
+
+A session's directory is named after the session and the epoch of its workspace: after a move to
+another host and back, there is a new one.
+"""
 
 import asyncio
 import os
-import shutil
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +19,21 @@ from domain.errors import ToolInputError
 from domain.mcp_tools import RemoteScope
 from domain.tool_calls import ToolInvocation
 from domain.workspace_paths import identity_of
-from tools.copying import DEEPEST, copy_tree
+from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion, directory_name
 from tools.launch import PATH
 from tools.paths import Workspace
+from tools.snapshots.restoring import SnapshotStore
+from tools.snapshots.saving import Snapshots
 
 _CLOSED = 0o700
+_DIRECTORY_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.(\d+))?")
+"""As `domain.workspace_snapshots.directory_name` makes it."""
 
-NO_FILES = (
-    "(The conversation from which this one was forked has no files on this host, so the workspace "
-    "was empty at the start.)\n"
+RESTORED = (
+    "(The files of this workspace were restored from the last completed call before this one. "
+    "Changes of calls that were interrupted are not among them.)\n"
 )
-SOME_FILES = (
-    "(Of the files of the conversation from which this one was forked, those that can't be read "
-    f"and those below {DEEPEST} levels of directories were not copied.)\n"
-)
-NOT_COPIED = "The files of the conversation from which this one was forked can't be copied"
+LEFT_OUT = "(These paths could not be read when the files were saved, so they are missing: {}.)\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +49,30 @@ class Site:
 class Workspaces:
     """The directories of one host's sessions. Each is created when its first tool runs."""
 
-    def __init__(self, root: Path, *, owner: int | None, listed: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        owner: int | None,
+        listed: Sequence[Path],
+        store: SnapshotStore | None = None,
+    ) -> None:
         """`owner` is the user for commands, None for our own. Tasks may use `listed` directories.
 
         `root` and its private directory are on one file system; they are created if missing.
+        Without a `store`, nothing is saved or restored.
         """
         self._root = root.absolute()
         self._owner = owner
         self._listed = listed
         self.private = self._root / ".private"
         self.private.mkdir(mode=_CLOSED, parents=True, exist_ok=True)
-        self._copying: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._snapshots = None if store is None else Snapshots(store, self.private, owner=owner)
+        self._using: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
-    def of_session(self, session_id: UUID) -> Path:
+    def of_session(self, session_id: UUID, epoch: int = 0) -> Path:
         """The session's workspace, created if missing, without access for other users."""
-        return self._make(self._root / str(session_id))
+        return self._make(self._root / directory_name(session_id, epoch))
 
     def probe(self) -> Workspace:
         """A workspace without files, for checks."""
@@ -73,10 +86,9 @@ class Workspaces:
         """
         if invocation.working_directory is not None:
             return await asyncio.to_thread(self._listed_site, invocation.working_directory)
-        note = ""
-        if invocation.forked_from_session_id is not None:
-            note = await self._copy_origin(invocation.session_id, invocation.forked_from_session_id)
-        return Site(self._at(self.of_session(invocation.session_id)), note)
+        version = invocation.workspace
+        note = await self._restore(invocation.session_id, version)
+        return Site(self._at(self.of_session(invocation.session_id, version.epoch)), note)
 
     def _at(self, path: Path) -> Workspace:
         return Workspace(path, self.private, self._owner)
@@ -87,42 +99,54 @@ class Workspaces:
             os.chown(path, self._owner, self._owner)
         return path
 
-    async def remove(self, session_id: UUID) -> None:
-        """Delete the session's workspace, if it exists, however deep its directories are."""
-        path = self._root / str(session_id)
+    async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
+        """Delete the directories of a session, or those of earlier epochs only.
+
+        It does not matter how deep they are.
+        """
+        for path, found_id, epoch in await asyncio.to_thread(self._directories):
+            is_obsolete = before_epoch is None or epoch < before_epoch
+            if found_id == session_id and is_obsolete:
+                await self._delete(path)
+
+    def _directories(self) -> Sequence[tuple[Path, UUID, int]]:
+        """The directories of sessions on this host, with their sessions and epochs."""
+        names = (_DIRECTORY_NAME.fullmatch(entry.name) for entry in os.scandir(self._root))
+        return [(self._root / n[0], UUID(n[1]), int(n[2] or 0)) for n in names if n]
+
+    async def _delete(self, path: Path) -> None:
         process = await asyncio.create_subprocess_exec("rm", "-rf", "--", path, env={"PATH": PATH})
         await process.wait()
-        if path.exists():
+        if await asyncio.to_thread(path.exists):
             raise OSError(f"{path} can't be deleted")
 
-    # --- forks --------------------------------------------------------------------------------
+    def list_sessions(self) -> Sequence[UUID]:
+        """Return the sessions that have directories on this host. Blocking."""
+        return sorted({session_id for _, session_id, _ in self._directories()})
 
-    async def _copy_origin(self, session_id: UUID, origin: UUID) -> str:
-        """Copy the current files of a fork's origin into its workspace, once; returns the note.
+    # --- snapshots ----------------------------------------------------------------------------
 
-        The copy is made elsewhere and then moved into place, so that it is never incomplete.
+    async def save(self, session_id: UUID, version: WorkspaceVersion) -> WorkspaceSnapshot | None:
+        """Store the changes since the snapshot of this version; None if nothing has.
+
+        Raises:
+            WorkspaceNotSavedError: the files can't be saved, with the reason.
         """
-        target, source = self._root / str(session_id), self._root / str(origin)
-        async with self._copying.setdefault(session_id, asyncio.Lock()):
-            if target.exists():
-                return ""
-            if not source.exists():
-                return NO_FILES
-            is_whole = await asyncio.to_thread(self._copy, source, target)
-            return "" if is_whole else SOME_FILES
+        path = self._root / directory_name(session_id, version.epoch)
+        if self._snapshots is None:
+            return None
+        async with self._using.setdefault(path, asyncio.Lock()):
+            return await self._snapshots.save(path, version.snapshot)
 
-    def _copy(self, source: Path, target: Path) -> bool:
-        """Copy; returns whether the copy is whole."""
-        aside = self.private / f"copy-{target.name}"
-        shutil.rmtree(aside, ignore_errors=True)  # an incomplete copy of a killed worker
-        try:
-            is_whole = copy_tree(source, aside, owner=self._owner)
-            aside.rename(target)
-        except OSError as error:
-            shutil.rmtree(aside, ignore_errors=True)
-            reason = os.strerror(error.errno or 0)
-            raise ToolInputError(f"{NOT_COPIED} ({reason}).") from error
-        return is_whole
+    async def _restore(self, session_id: UUID, version: WorkspaceVersion) -> str:
+        """Restore the files of a workspace that this host does not have; returns a note."""
+        path = self._root / directory_name(session_id, version.epoch)
+        async with self._using.setdefault(path, asyncio.Lock()):
+            if self._snapshots is None or version.snapshot is None or path.exists():
+                return ""
+            left_out = await self._snapshots.restore(version.snapshot, path)
+        note = RESTORED if version.epoch else ""  # a fork expects the files of its turn
+        return note + (LEFT_OUT.format(", ".join(left_out)) if left_out else "")
 
     # --- directories that the operator lists --------------------------------------------------
 

@@ -7,7 +7,14 @@ from uuid import UUID
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    TimeoutType,
+    is_cancelled_exception,
+)
+from temporalio.exceptions import TimeoutError as TimeoutFailure
 
 from workflows.children import COST_USD, STATUS, start_children
 from workflows.runs import WorkflowRun, run_or_cancel
@@ -61,6 +68,7 @@ class TaskExecution(WorkflowRun):
         """Set the state that a signal may change before `run` starts."""
         super().__init__(start)
         self._is_continued = start.is_continued
+        self._host_answers = policies.HOST_ANSWERS
         self._started_subtasks: set[UUID] = set()
 
     @workflow.run
@@ -129,6 +137,8 @@ class TaskExecution(WorkflowRun):
         while True:
             seen = self._wakes
             result = await self._call_claude()
+            while result is None:
+                result = await self._call_claude()
             if result.outcome in ENDS:
                 end = await self._end(result)
                 if not end.has_unread_messages:
@@ -165,18 +175,32 @@ class TaskExecution(WorkflowRun):
             return await self._finish(ExecutionStatus.FAILED, rendered.error_code)
         return None
 
-    async def _call_claude(self) -> CallClaudeResult:
+    async def _call_claude(self) -> CallClaudeResult | None:
+        """Run a segment; None if it has to be repeated on another host."""
         self._show(ExecutionStatus.RUNNING, "calling Claude")
         self._segment += 1
-        result = await workflow.execute_activity_method(
-            ExecutionActivities.call_claude,
-            self._ref(),
-            start_to_close_timeout=policies.CALL_CLAUDE_START_TO_CLOSE,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.FOREVER,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=f"Segment {self._segment}: call Claude and run its tools",
-        )
+        host_id = self._host_id
+        try:
+            result = await workflow.execute_activity_method(
+                ExecutionActivities.call_claude,
+                self._ref(),
+                task_queue=None if host_id is None else names.host_queue(host_id),
+                schedule_to_start_timeout=None if host_id is None else self._host_answers,
+                start_to_close_timeout=policies.CALL_CLAUDE_START_TO_CLOSE,
+                heartbeat_timeout=policies.HEARTBEAT,
+                retry_policy=policies.FOREVER if host_id is None else policies.ON_HOST,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"Segment {self._segment}: call Claude and run its tools",
+            )
+        except ActivityError as error:
+            if host_id is None or not isinstance(error.cause, TimeoutFailure):
+                raise
+            self._leave_host(error.cause)
+            return None
+        self._host_id = result.host_id
+        if result.outcome is Outcome.ELSEWHERE:
+            return None
+        self._is_repeat, self._host_answers = False, policies.HOST_ANSWERS
         self._last_step = result.last_message_seq
         status = WAITING.get(result.outcome, ExecutionStatus.RUNNING)
         self._progress = Progress(
@@ -187,6 +211,21 @@ class TaskExecution(WorkflowRun):
             wakes_at=result.wakes_at,
         )
         return result
+
+    def _leave_host(self, timeout: TimeoutFailure) -> None:
+        """Let any host decide whether the one with the files still answers.
+
+        Raises:
+            CancelledError: the workflow was cancelled while it waited for the host.
+        """
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        self._host_id = None
+        if timeout.type is TimeoutType.SCHEDULE_TO_START:
+            self._host_answers = min(self._host_answers * 2, policies.HOST_ANSWERS_AT_MOST)
+        else:
+            self._is_repeat = True
 
     async def _end(self, result: CallClaudeResult) -> FinishResult:
         has_report = await self._report() if result.wants_report else True

@@ -24,6 +24,9 @@ class WorkflowRun:
         self._execution_id: UUID | None = start.execution_id
         self._segment = start.segment
         self._last_step = start.last_message_seq
+        self._host_id = start.host_id
+        """The host on which the execution continues, if there are several."""
+        self._is_repeat = False
         self._wakes = 0
         self._progress = Progress(status=ExecutionStatus.RUNNING, activity="starting")
 
@@ -48,6 +51,7 @@ class WorkflowRun:
             is_reset=info.run_id != info.original_execution_run_id,
             run_id=info.run_id,
             continued_run_id=info.continued_run_id,
+            is_repeat=self._is_repeat,
         )
 
     async def _continue_as_new_if_suggested(self) -> None:
@@ -59,6 +63,7 @@ class WorkflowRun:
                     segment=self._segment,
                     last_message_seq=self._last_step,
                     is_continued=True,
+                    host_id=self._host_id,
                 )
             )
 

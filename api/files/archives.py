@@ -8,7 +8,7 @@ import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from starlette.responses import StreamingResponse
@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.http.files import as_download
 from domain.sparse_files import data_ranges, is_sparse
+from domain.workspace_snapshots import SavedEntry
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -57,7 +58,7 @@ def tar_gz(root: int) -> Generator[bytes, None, None]:
 
     The last file, `LEFT_OUT`, lists entries that are unreadable, not files, or lead out.
     """
-    press = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+    press = make_gzip()
     for part in _tar(root):
         if pressed := press.compress(part):
             yield pressed
@@ -71,8 +72,36 @@ def _tar(root: int) -> Iterator[bytes]:
         note = "".join(f"{path}\n" for path in left_out[:_MOST_LEFT_OUT])
         content = note.encode(errors="replace")
         yield from _header(LEFT_OUT, tarfile.REGTYPE, 0o644, size=len(content))
-        yield content + _padding(len(content))
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        yield content + padding(len(content))
+    yield end_of_tar()
+
+
+def make_gzip() -> "zlib._Compress":
+    """Compress what is written to it as gzip."""
+    return zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+
+
+def end_of_tar() -> bytes:
+    """The end of an archive."""
+    return bytes(2 * tarfile.BLOCKSIZE)
+
+
+def saved_header(path: str, entry: SavedEntry, saved_at: float) -> bytes | None:
+    """The header of an entry of a snapshot, or None for a link that leads out.
+
+    The stored bytes of a file follow, and then `padding`.
+    """
+    match entry.kind:
+        case "d":
+            return b"".join(_header(path, tarfile.DIRTYPE, entry.mode, at=saved_at))
+        case "f":
+            at = entry.mtime_ns / 1e9
+            if entry.ranges is not None:
+                return b"".join(_sparse_header(path, entry.mode, entry.size, entry.ranges, at=at))
+            return b"".join(_header(path, tarfile.REGTYPE, entry.mode, size=entry.size, at=at))
+        case "l" if _stays(entry.target, path.count("/")):
+            return b"".join(_header(path, tarfile.SYMTYPE, 0o777, at=saved_at, target=entry.target))
+    return None
 
 
 def _entries(directory: int, path: str, depth: int, left_out: list[str]) -> Iterator[bytes]:
@@ -119,7 +148,7 @@ def _content(file: int, path: str) -> Iterator[bytes]:
             path, tarfile.REGTYPE, status.st_mode, size=status.st_size, at=status.st_mtime
         )
         yield from _range(file, 0, status.st_size)
-        yield _padding(status.st_size)
+        yield padding(status.st_size)
 
 
 def _sparse_content(file: int, path: str, status: os.stat_result) -> Iterator[bytes]:
@@ -128,19 +157,26 @@ def _sparse_content(file: int, path: str, status: os.stat_result) -> Iterator[by
     Holes take no space in the workspace, so reading them would be work without a limit.
     """
     size = status.st_size
-    ranges = [*data_ranges(file, size), (size, size)]  # the last one gives the size
-    lines = [str(len(ranges)), *(f"{start}\n{end - start}" for start, end in ranges), ""]
-    sparse_map = "\n".join(lines).encode()
-    sparse_map += _padding(len(sparse_map))
-    stored = len(sparse_map) + sum(end - start for start, end in ranges)
-    pax = {"major": "1", "minor": "0", "name": path, "realsize": str(size)}
-    yield from _header(
-        path, tarfile.REGTYPE, status.st_mode, size=stored, at=status.st_mtime, sparse=pax
-    )
-    yield sparse_map
+    ranges = list(data_ranges(file, size))
+    stored = sum(end - start for start, end in ranges)
+    yield from _sparse_header(path, status.st_mode, size, ranges, at=status.st_mtime)
     for start, end in ranges:
         yield from _range(file, start, end)
-    yield _padding(stored)
+    yield padding(stored)
+
+
+def _sparse_header(
+    path: str, mode: int, size: int, ranges: Sequence[tuple[int, int]], *, at: float
+) -> Iterator[bytes]:
+    """A header with a map of the data, which follows."""
+    mapped = [*ranges, (size, size)]  # the last one gives the size
+    lines = [str(len(mapped)), *(f"{start}\n{end - start}" for start, end in mapped), ""]
+    sparse_map = "\n".join(lines).encode()
+    sparse_map += padding(len(sparse_map))
+    stored = len(sparse_map) + sum(end - start for start, end in ranges)
+    pax = {"major": "1", "minor": "0", "name": path, "realsize": str(size)}
+    yield from _header(path, tarfile.REGTYPE, mode, size=stored, at=at, sparse=pax)
+    yield sparse_map
 
 
 def _range(file: int, start: int, end: int) -> Iterator[bytes]:
@@ -182,7 +218,8 @@ def _header(
     yield entry.tobuf(tarfile.PAX_FORMAT)
 
 
-def _padding(size: int) -> bytes:
+def padding(size: int) -> bytes:
+    """The bytes after a file of this size."""
     return bytes(-size % tarfile.BLOCKSIZE)
 
 

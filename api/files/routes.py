@@ -1,7 +1,5 @@
 """List, read and download files of a workspace."""
 
-import asyncio
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -10,8 +8,13 @@ from fastapi.responses import FileResponse
 
 from api.files.archives import ArchiveResponse
 from api.files.schemas import ArchiveQuery, DirectoryQuery, FileQuery, FileRead
-from api.files.workspaces import open_directory, open_file, read_directory, workspace_of
-from api.http.files import OpenFileResponse
+from api.files.workspaces import (
+    WorkspaceFiles,
+    list_directory,
+    send_archive,
+    send_file,
+    workspace_of,
+)
 from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
@@ -25,8 +28,8 @@ async def list_files(
     call: Called, execution_id: UUID, query: Annotated[DirectoryQuery, Query()]
 ) -> Response:
     """List a directory of the workspace, sorted by name. Executions of a session share it."""
-    root = await _workspace(call, execution_id)
-    page = await asyncio.to_thread(read_directory, root, query.path, query.span())
+    files = await _workspace(call, execution_id)
+    page = await list_directory(files, query.path, query.span())
     return render_items(call, query, page, page.rows)
 
 
@@ -35,9 +38,7 @@ async def get_file(
     call: Called, execution_id: UUID, query: Annotated[FileQuery, Query()]
 ) -> Response:
     """Download a file of the workspace; supports `Range`."""
-    root = await _workspace(call, execution_id)
-    file = await asyncio.to_thread(open_file, root, query.path)
-    return OpenFileResponse(file, query.path)
+    return await send_file(await _workspace(call, execution_id), query.path)
 
 
 @router.get(
@@ -53,12 +54,11 @@ async def get_archive(
 
     The archive omits links that lead out and special files, and contains a list of them.
     """
-    root = await _workspace(call, execution_id)
-    directory = await asyncio.to_thread(open_directory, root, query.path)
-    return ArchiveResponse(directory, f"execution-{execution_id}.tar.gz")
+    files = await _workspace(call, execution_id)
+    return await send_archive(files, query.path, f"execution-{execution_id}.tar.gz")
 
 
-async def _workspace(call: Call, execution_id: UUID) -> Path | None:
+async def _workspace(call: Call, execution_id: UUID) -> WorkspaceFiles:
     async with call.gateway.database.reading() as session:
         row = await readable_execution(session, call.caller, execution_id)
         return await workspace_of(session, call.gateway, row)

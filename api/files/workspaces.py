@@ -1,5 +1,6 @@
-"""Access to the workspace of an execution, if this gateway runs on the worker's host."""
+"""Access to the workspace of an execution: its directory on this host, or its newest snapshot."""
 
+import asyncio
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -9,10 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.files.archives import ArchiveResponse
+from api.files.saved import SavedWorkspace, find_saved
 from api.files.schemas import FileKind, FileRead
 from api.gateway import Gateway
+from api.http.files import OpenFileResponse
 from domain.errors import (
     FieldProblem,
     FilesElsewhereError,
@@ -23,6 +28,7 @@ from domain.errors import (
 )
 from domain.text import clean
 from domain.workspace_paths import place_below, relative_path
+from domain.workspace_snapshots import directory_name
 from persistence.db.paging import COUNTED
 from persistence.executions.snapshot import definition_of
 from persistence.sessions import sessions
@@ -36,11 +42,20 @@ LARGEST_DIRECTORY = 100_000
 TOP = "."
 
 
-async def workspace_of(session: AsyncSession, gateway: Gateway, row: ExecutionRow) -> Path | None:
+WorkspaceFiles = Path | SavedWorkspace | None
+"""A directory on this host, the snapshot of one on another host, or no files yet."""
+
+
+async def workspace_of(
+    session: AsyncSession, gateway: Gateway, row: ExecutionRow
+) -> WorkspaceFiles:
     """The workspace directory of an execution, or None if it has no files yet.
 
+    If it is on another host, its newest snapshot is read.
+
     Raises:
-        FilesElsewhereError: the files are on another machine or in a directory of the host.
+        FilesElsewhereError: the files are on another host without a snapshot, or in a directory
+            of the host.
     """
     directory = (await definition_of(session, row)).get("working_directory_path")
     if directory is not None:
@@ -52,13 +67,37 @@ async def workspace_of(session: AsyncSession, gateway: Gateway, row: ExecutionRo
         return None
     home = gateway.settings.home
     if conversation.workspace_host_id != known_host_id(home):
-        raise FilesElsewhereError(
-            "The workspace of this execution is on another machine. Mount the worker's home "
-            f"directory so that this gateway can read {home / 'workspaces'}, or use a gateway "
-            "on that machine."
-        )
-    root = home / "workspaces" / str(conversation.id)
+        saved = await find_saved(session, gateway.services.blobs, conversation.id)
+        if saved is None and conversation.workspace_bytes > 0:
+            raise FilesElsewhereError(
+                "The workspace of this execution is on another machine and was not saved yet."
+            )
+        return saved
+    root = home / "workspaces" / directory_name(conversation.id, conversation.workspace_epoch)
     return root if root.is_dir() else None
+
+
+async def list_directory(
+    files: WorkspaceFiles, path: str, span: TimelineRange
+) -> TimelinePage[Any]:
+    """A page of directory entries, sorted by name; raises the errors of `read_directory`."""
+    if isinstance(files, SavedWorkspace):
+        return await asyncio.to_thread(files.read_directory, path, span)
+    return await asyncio.to_thread(read_directory, files, path, span)
+
+
+async def send_file(files: WorkspaceFiles, path: str) -> Response:
+    """The content of a file, or the requested ranges of it; raises the errors of `open_file`."""
+    if isinstance(files, SavedWorkspace):
+        return files.file_response(path)
+    return OpenFileResponse(await asyncio.to_thread(open_file, files, path), path)
+
+
+async def send_archive(files: WorkspaceFiles, path: str, name: str) -> Response:
+    """A directory as `tar.gz`; raises the errors of `open_file`."""
+    if isinstance(files, SavedWorkspace):
+        return files.archive_response(path, name)
+    return ArchiveResponse(await asyncio.to_thread(open_directory, files, path), name)
 
 
 def read_directory(root: Path | None, path: str, span: TimelineRange) -> TimelinePage[Any]:

@@ -64,6 +64,7 @@ STATUS: Mapping[type[PerdureError], int] = MappingProxyType(
         errors.FencedOutError: 500,
         errors.WorkspaceElsewhereError: 500,
         errors.SandboxUnavailableError: 500,
+        errors.WorkspaceNotSavedError: 500,
         errors.ToolInputError: 500,
         errors.ModelCallError: 500,
     }

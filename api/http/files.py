@@ -3,8 +3,9 @@
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -63,12 +64,15 @@ def _problem_of(scope: Scope, refused: Message) -> Response:
     return problem(scope, refused["status"], code, detail, headers=headers)
 
 
+ReadFrom = Callable[[int], AsyncGenerator[bytes]]
+"""Reads a file from a position to its end."""
+
+
 class _BlobReader:
     """A stored file with a position, as `FileResponse` reads it."""
 
-    def __init__(self, blobs: Blobs, sha256: str) -> None:
-        self._blobs = blobs
-        self._sha256 = sha256
+    def __init__(self, read_from: ReadFrom) -> None:
+        self._read_from = read_from
         self._position = 0
         self._chunks: AsyncGenerator[bytes] | None = None
         self._rest = b""
@@ -80,7 +84,7 @@ class _BlobReader:
     async def read(self, size: int) -> bytes:
         """As many bytes, or fewer at the end of the file."""
         if self._chunks is None:
-            self._chunks = self._blobs.read(self._sha256, self._position)
+            self._chunks = self._read_from(self._position)
         while len(self._rest) < size and (chunk := await anext(self._chunks, b"")):
             self._rest += chunk
         part, self._rest = self._rest[:size], self._rest[size:]
@@ -95,13 +99,25 @@ class _BlobReader:
 class BlobResponse(FileInParts):
     """A stored file, or the requested ranges of it."""
 
-    def __init__(self, blobs: Blobs, row: ArtifactRow) -> None:
-        """The file is in the store."""
-        self._reader = _BlobReader(blobs, row.sha256)
-        created = row.created_at.timestamp()
-        facts = os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, row.size_bytes, 0, created, created))
-        headers = {**_HEADERS, "ETag": f'"{row.sha256}"', **as_download(row.name)}
-        super().__init__(row.name, media_type=_media_type(row), headers=headers, stat_result=facts)
+    def __init__(
+        self,
+        name: str,
+        read_from: ReadFrom,
+        *,
+        size_bytes: int,
+        written_at: float,
+        media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        """`read_from` reads the stored bytes; `written_at` is in seconds since 1970."""
+        self._reader = _BlobReader(read_from)
+        status = (stat.S_IFREG, 0, 0, 1, 0, 0, size_bytes, 0, written_at, written_at)
+        super().__init__(
+            name,
+            media_type=media_type,
+            headers={**headers, **as_download(name)},
+            stat_result=os.stat_result(status),
+        )
 
     @asynccontextmanager
     async def _open_file(self) -> AsyncIterator[Any]:
@@ -120,7 +136,28 @@ async def file_response(blobs: Blobs, row: ArtifactRow) -> BlobResponse:
     """
     if await blobs.size(row.sha256) != row.size_bytes:
         raise BlobMissingError(row.sha256)
-    return BlobResponse(blobs, row)
+    return BlobResponse(
+        row.name,
+        partial(blobs.read, row.sha256),
+        size_bytes=row.size_bytes,
+        written_at=row.created_at.timestamp(),
+        media_type=_media_type(row),
+        headers={**_HEADERS, "ETag": f'"{row.sha256}"'},
+    )
+
+
+def saved_file_response(
+    name: str, read_from: ReadFrom, *, size_bytes: int, written_at: float
+) -> BlobResponse:
+    """A file of a workspace, from the store."""
+    return BlobResponse(
+        name,
+        read_from,
+        size_bytes=size_bytes,
+        written_at=written_at,
+        media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        headers={"Cache-Control": "private, no-cache"},
+    )
 
 
 def as_download(path: str) -> dict[str, str]:

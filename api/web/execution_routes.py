@@ -1,6 +1,5 @@
 """Pages of executions: the list, and one execution as it runs, with what a person can do."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -11,9 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.executions.schemas import ExecutionQuery, readable_views
 from api.files.schemas import DirectoryQuery, FileQuery
-from api.files.workspaces import open_file, read_directory, workspace_of
+from api.files.workspaces import list_directory, send_file, workspace_of
 from api.http import paging
-from api.http.files import OpenFileResponse
 from api.http.paging import LAST_SEQ
 from api.reports.rendering import render_file
 from api.reports.schemas import find_newest_report
@@ -111,8 +109,7 @@ async def download_file(request: Request, visit: Visiting, execution_id: UUID) -
     async with visit.call.gateway.database.reading() as session:
         row = await readable_execution(session, visit.call.caller, execution_id)
         root = await workspace_of(session, visit.call.gateway, row)
-    file = await asyncio.to_thread(open_file, root, query.path)
-    return OpenFileResponse(file, query.path)
+    return await send_file(root, query.path)
 
 
 @router.get("/{execution_id}/report")
@@ -203,5 +200,5 @@ async def _read_files(
         root = await workspace_of(session, visit.call.gateway, row)
     except FilesElsewhereError as error:
         return {**shown, "elsewhere": error.detail}
-    page = await asyncio.to_thread(read_directory, root, query.path, query.span())
+    page = await list_directory(root, query.path, query.span())
     return {**shown, "entries": page.rows, "later": paging.next_cursor(page)}

@@ -76,16 +76,29 @@ def _describe_worker(row: ExecutionRow) -> WorkerState:
 
 
 async def take(
-    database: Database, execution_id: UUID, run: RunIdentity, *, host_id: UUID
+    database: Database,
+    execution_id: UUID,
+    run: RunIdentity,
+    *,
+    host_id: UUID,
+    from_host_id: UUID | None = None,
 ) -> SimpleNamespace:
     """Become the one writer; the row of the statement `take`.
+
+    A workspace on `from_host_id`, which does not answer, moves to this host.
 
     Raises:
         FencedOutError: a newer attempt has written.
         ExecutionTerminalError: it has ended.
         WorkspaceElsewhereError: the session's workspace is on another host.
     """
-    parameters = {**run.token(), "execution_id": execution_id, "host_id": host_id}
+    parameters = {
+        **run.token(),
+        "is_repeat": run.is_repeat,
+        "execution_id": execution_id,
+        "host_id": host_id,
+        "from_host_id": from_host_id,
+    }
     taken = await database.raw.run(_SQL["take"], parameters)
     if taken is None:
         async with database.transaction() as session:
@@ -107,8 +120,9 @@ async def _admit_or_refuse(
     holder = await session.scalar(
         select(SessionRow.workspace_host_id).where(SessionRow.id == row.session_id)
     )
-    if holder not in (None, host_id):
-        raise WorkspaceElsewhereError(f"The workspace is on host {holder}; this is {host_id}.")
+    if holder is not None and holder != host_id:
+        detail = f"The workspace is on host {holder}; this is {host_id}."
+        raise WorkspaceElsewhereError(detail, holder)
 
 
 async def _lock_for(session: AsyncSession, execution_id: UUID, run: RunIdentity) -> ExecutionRow:

@@ -1,13 +1,22 @@
 -- name: take
 -- Makes the caller the one writer and reads what the execution pins. No row: a newer writer took it,
 -- it has ended, the run is unknown, or the workspace is on another host. The workspace is assigned
--- to this host if a tool needs one and no host has it; the session is locked before the execution.
+-- to this host if a tool needs one and no host has it, or if it is on `from_host_id` and can be
+-- restored here; the session is locked before the execution.
 -- `is_first`: no segment was begun before.
 WITH unplaced AS (
-    SELECT s.id FROM executions e JOIN sessions s ON s.id = e.session_id
+    SELECT s.id, s.workspace_host_id IS NOT NULL AS is_taken_over
+    FROM executions e JOIN sessions s ON s.id = e.session_id
         JOIN prefixes p ON p.sha256 = e.prefix_sha256
-    WHERE e.id = :execution_id AND s.workspace_host_id IS NULL
-        AND CAST(p.body AS json) #> '{tools,0}' IS NOT NULL
+        LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
+    WHERE e.id = :execution_id AND CASE
+        WHEN s.workspace_host_id IS NULL THEN CAST(p.body AS json) #> '{tools,0}' IS NOT NULL
+        ELSE s.workspace_host_id = :from_host_id
+            AND coalesce(e.definition, v.definition) ->> 'working_directory_path' IS NULL
+            AND (s.workspace_bytes = 0 OR EXISTS (
+                SELECT FROM workspace_snapshots w WHERE w.session_id = s.id
+            ))
+        END
     FOR NO KEY UPDATE OF s
 ),
 before AS (
@@ -17,15 +26,17 @@ before AS (
 taken AS (
     UPDATE executions SET
         segment = :segment, attempt = :attempt,
-        stalled_attempts = CASE WHEN :attempt > 1 THEN stalled_attempts + 1 ELSE 0 END
+        stalled_attempts = CASE WHEN :attempt > 1 OR :is_repeat THEN stalled_attempts + 1 ELSE 0 END
     WHERE id = (SELECT id FROM before) AND $holds AND status NOT IN ($terminal) AND NOT EXISTS (
         SELECT FROM sessions s
         WHERE s.id = executions.session_id AND s.workspace_host_id <> :host_id
+            AND s.id NOT IN (SELECT id FROM unplaced)
     )
     RETURNING *
 ),
 claimed AS (
-    UPDATE sessions SET workspace_host_id = :host_id
+    UPDATE sessions SET workspace_host_id = :host_id,
+        workspace_epoch = workspace_epoch + CAST(unplaced.is_taken_over AS int)
     FROM taken JOIN unplaced ON unplaced.id = taken.session_id
     WHERE sessions.id = unplaced.id
 )
@@ -34,6 +45,12 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     taken.running_ms, taken.stalled_attempts, taken.cost_usd, taken.epoch, taken.segment,
     taken.attempt, taken.error_code, taken.error_message,
     taken.pause_requested_at IS NOT NULL AS is_pause_requested, s.forked_from_session_id,
+    s.workspace_epoch + coalesce((SELECT CAST(is_taken_over AS int) FROM unplaced), 0)
+        AS workspace_epoch,
+    (
+        SELECT w.sha256 FROM workspace_snapshots w WHERE w.session_id = s.id
+        ORDER BY w.id DESC LIMIT 1
+    ) AS workspace_snapshot,
     (before.epoch, before.segment) = (0, 0) AS is_first,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     EXISTS (

@@ -25,6 +25,8 @@ class RunIdentity:
     last_message_seq: int
     is_reset: bool
     continued_run_id: str | None = None
+    is_repeat: bool = False
+    """The segment before this one was interrupted."""
 
     def token(self) -> dict[str, Any]:
         """The parameters of `HOLDS`."""

@@ -27,6 +27,7 @@ from domain.steps import (
     ToolCallStatus,
 )
 from domain.tool_calls import ProcessIdentity, ToolEffect
+from domain.workspace_snapshots import WorkspaceVersion
 from persistence.db.database import Database
 from persistence.identity import groups
 from persistence.sessions import lineage
@@ -82,7 +83,7 @@ async def load(
         execution_id=taken.id,
         user_id=taken.user_id,
         session_id=taken.session_id,
-        forked_from_session_id=taken.forked_from_session_id,
+        workspace=WorkspaceVersion(taken.workspace_epoch, taken.workspace_snapshot),
         title=taken.title,
         status=ExecutionStatus(taken.status),
         status_reason=taken.status_reason,

@@ -46,6 +46,8 @@ from persistence.executions import (
 )
 from persistence.executions.fencing import RunIdentity
 from persistence.ledger import audit, budgets
+from persistence.sessions import workspaces
+from persistence.sessions.workspaces import WorkspaceOwner
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import ArtifactRow, InputRequestRow, ModelCallRow
 
@@ -62,9 +64,12 @@ class ExecutionRecord:
         run: RunIdentity,
         *,
         host_id: UUID,
+        from_host_id: UUID | None = None,
         is_scripted: bool = False,
     ) -> None:
         """`host_id` is the host whose disk holds this worker's workspaces.
+
+        A workspace on `from_host_id`, which does not answer, moves to this host.
 
         `is_scripted`: this worker calls the scripted model, so its calls cost nothing.
         """
@@ -72,10 +77,12 @@ class ExecutionRecord:
         self._id = execution_id
         self._run = run
         self._host_id = host_id
+        self._from_host_id = from_host_id
         self._is_scripted = is_scripted
         self._token: dict[str, int] = {}
         self._last_write = time.monotonic()
         self._user_id: UUID
+        self._workspace: WorkspaceOwner
         self._depth = 0
         self._priority = 0
         self._is_budgeted = False
@@ -90,12 +97,19 @@ class ExecutionRecord:
             ExecutionTerminalError: it has ended.
             WorkspaceElsewhereError: its workspace is on another host.
         """
-        taken = await admission.take(self._database, self._id, self._run, host_id=self._host_id)
+        taken = await admission.take(
+            self._database,
+            self._id,
+            self._run,
+            host_id=self._host_id,
+            from_host_id=self._from_host_id,
+        )
         self._is_budgeted = taken.is_budgeted
         lost = None if taken.is_first else await self._charge_lost_call()
         loaded = await snapshot.load(self._database, taken, lost)
         self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
         self._user_id, self._depth, self._priority = taken.user_id, taken.depth, taken.priority
+        self._workspace = WorkspaceOwner(self._id, taken.session_id, taken.user_id)
         self._last_write = time.monotonic()
         return loaded
 
@@ -160,6 +174,8 @@ class ExecutionRecord:
             ArtifactRow(user_id=self._user_id, execution_id=self._id, **asdict(artifact))
             for artifact in step.artifacts
         )
+        if step.workspace is not None:
+            await workspaces.record(session, self._workspace, step.workspace)
         await self._close(session, step.expired_requests, "expired")
         await self._close(session, step.cancelled_requests, "cancelled")
         for child in step.children:
@@ -325,7 +341,8 @@ class ExecutionRecord:
 def _has_rare_parts(step: Step) -> bool:
     """Whether the step needs more than one statement."""
     return step.prefix is not None or bool(
-        step.consumed
+        step.workspace
+        or step.consumed
         or step.requests
         or step.expired_requests
         or step.cancelled_requests

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import exists, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from persistence.tables.sessions import SessionRow
+from persistence.tables.workspaces import WorkerHostRow
 
 _STORED = text("""
 SELECT
@@ -24,7 +25,9 @@ SELECT
     memory.entries AS memory_entries,
     (SELECT coalesce(sum(size_bytes), 0) FROM artifacts WHERE user_id = :user_id) AS artifact_bytes,
     (SELECT coalesce(sum(workspace_bytes), 0) FROM sessions
-        WHERE user_id = :user_id AND workspace_bytes > 0) AS workspace_bytes,
+        WHERE user_id = :user_id AND workspace_bytes > 0)
+    + (SELECT coalesce(sum(size_bytes), 0) FROM workspace_blobs WHERE user_id = :user_id)
+        AS workspace_bytes,
     (SELECT max_stored_bytes FROM users WHERE id = :user_id) AS own_limit
 FROM (
     SELECT coalesce(sum(stored_bytes), 0) AS stored_bytes,
@@ -39,8 +42,9 @@ FROM (
 class StoredBytes:
     """What a user stores. Definitions have the size that the database needs: compressed.
 
-    `memory_entries` counts deleted entries, too: they keep their versions. `own_limit` is the
-    user's limit, if an admin gave them one.
+    `memory_entries` counts deleted entries, too: they keep their versions. `workspace_bytes`
+    includes the snapshots of the workspaces. `own_limit` is the user's limit, if an admin gave them
+    one.
     """
 
     definition_bytes: int
@@ -85,9 +89,13 @@ async def set_workspace_bytes(session: AsyncSession, session_id: UUID, size_byte
 async def list_deleted_workspaces(
     session: AsyncSession, host_id: UUID, *, limit: int
 ) -> Sequence[UUID]:
-    """The deleted sessions whose workspaces are still on the disk of this host."""
+    """The deleted sessions whose workspaces count, and are on this host or on one that is gone."""
+    is_running = exists().where(
+        WorkerHostRow.host_id == SessionRow.workspace_host_id,
+        WorkerHostRow.seen_at > text("now() - interval '1 hour'"),
+    )
     statement = select(SessionRow.id).where(
-        SessionRow.workspace_host_id == host_id,
+        or_(SessionRow.workspace_host_id == host_id, ~is_running),
         SessionRow.deleted_at.is_not(None),
         SessionRow.workspace_bytes > 0,
     )

@@ -86,10 +86,7 @@ def _is_final(answer: MessageRow) -> bool:
 async def create_session(
     session: AsyncSession, source: ExecutionRow, origin: SessionRow, point: ForkPoint
 ) -> SessionRow:
-    """Create a session that shares the messages up to the point; the source's row is locked.
-
-    It stays on the same host, because it starts with a copy of the workspace.
-    """
+    """Create a session that shares the messages up to the point; the source's row is locked."""
     # The current time, not the transaction's: a reset that waits for the lock supersedes later.
     now = await session.scalar(select(func.clock_timestamp()))
     row = SessionRow(
@@ -97,7 +94,6 @@ async def create_session(
         name=f"Task: {source.title} (fork)",
         agent_id=origin.agent_id,
         sdk_options=origin.sdk_options,
-        workspace_host_id=origin.workspace_host_id,
         forked_from_session_id=origin.id,
         forked_at_seq=point.seq,
         forked_at=now,

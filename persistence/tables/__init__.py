@@ -1,6 +1,15 @@
 """The tables, one module per group of aggregates; importing this package registers all of them."""
 
-from persistence.tables import definitions, executions, ledger, memory, people, plans, sessions
+from persistence.tables import (
+    definitions,
+    executions,
+    ledger,
+    memory,
+    people,
+    plans,
+    sessions,
+    workspaces,
+)
 from persistence.tables.columns import Row
 
 metadata = Row.metadata
@@ -16,4 +25,5 @@ __all__ = [
     "people",
     "plans",
     "sessions",
+    "workspaces",
 ]

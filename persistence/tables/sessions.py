@@ -50,6 +50,8 @@ class SessionRow(Row):
     sdk_options: Mapped[dict[str, Any] | None]
     is_interactive: Mapped[bool] = mapped_column(default=False)
     workspace_host_id: Mapped[UUID | None]
+    workspace_epoch: Mapped[int] = mapped_column(server_default="0")
+    """How often the workspace has moved to another host."""
     workspace_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """The size of its workspace after the last tool that changed it."""
     forked_from_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))

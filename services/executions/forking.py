@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import ConflictError, NotFoundError
 from persistence.executions.creation import Start, Work
 from persistence.ledger import budgets
-from persistence.sessions import fork_points
+from persistence.sessions import fork_points, workspaces
 from persistence.sessions.fork_points import ForkPoint
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
@@ -41,6 +41,11 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
         raise NotFoundError("The session of this execution is deleted.")
     point = await _fork_point(work.session, source, body)
     session = await fork_points.create_session(work.session, source, origin, point)
+    files = await workspaces.find_after_turn(work.session, source, body.at_turn)
+    if files is not None:
+        is_stored = files.blobs and await workspaces.copy(work.session, files, session.id)
+        if not is_stored:
+            raise _refusal("at_turn", "The files after this turn are deleted; use a later turn.")
     start = Start(
         work=await _work_of_fork(work.session, source, body),
         user_id=source.user_id,

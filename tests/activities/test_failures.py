@@ -5,6 +5,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.failures import IS_RETRYABLE, SENTENCE, translate_errors
 from domain.errors import ErrorCode, FencedOutError, PerdureError, WorkspaceElsewhereError
+from domain.ids import new_id
 
 
 def raised(error: BaseException) -> ApplicationError:
@@ -18,7 +19,7 @@ def raised(error: BaseException) -> ApplicationError:
     ("error", "code", "is_final"),
     [
         (FencedOutError("secret"), "fenced_out", True),
-        (WorkspaceElsewhereError("secret"), "workspace_elsewhere", False),
+        (WorkspaceElsewhereError("secret", new_id()), "workspace_elsewhere", False),
         (ValueError("secret"), "ValueError", False),
         (KeyError("secret"), "KeyError", False),
     ],

@@ -12,14 +12,18 @@ from uuid import UUID
 
 import httpx2
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from api.files.archives import LEFT_OUT
 from domain.ids import new_id
 from domain.sparse_files import is_sparse
+from persistence.sessions import workspaces
+from persistence.sessions.workspaces import WorkspaceOwner
+from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from runtime.host import host_id
 from tests.api.world import World, execute, in_session, make_task
+from tools.snapshots.saving import Snapshots
 
 Client = httpx2.AsyncClient
 SPARSE = 1 << 30
@@ -242,10 +246,80 @@ async def test_without_a_workspace_there_are_no_files(client: Client) -> None:
     assert (await client.get(f"{files}/content?path=../a")).status_code == 422
 
 
+async def test_files_on_another_host_are_those_of_the_snapshot(
+    world: World, client: Client, workspace: SessionFiles
+) -> None:
+    root = workspace.root
+    (root / "out/deep").mkdir(parents=True)
+    (root / "out/a.txt").write_bytes(b"0123456789")
+    (root / "out/empty").touch()
+    (root / "large").write_bytes(os.urandom(5 * 1024 * 1024))
+    (root / "inside").symlink_to("out/deep/../a.txt")
+    (root / "absolute").symlink_to("/workspace/out")
+    (root / "outside").symlink_to("/etc/passwd")
+    (root / "loop").symlink_to("loop")
+    with (root / "sparse").open("wb") as file:
+        file.truncate(3 * 1024 * 1024)
+        file.seek(1024 * 1024)
+        file.write(b"middle" * 1000)
+    before = await all_answers(client, workspace)
+    await save(world, workspace)
+    assert await all_answers(client, workspace) == before
+    assert ("inside", 200) in [(path, status) for path, status, *_ in before]
+
+
+async def save(world: World, workspace: SessionFiles) -> None:
+    """Save the workspace, and let another host hold it."""
+    private = workspace.root.parent / ".private"
+    private.mkdir()
+    blobs = world.gateway.services.blobs
+    saved = await Snapshots(blobs, private, owner=None).save(workspace.root, None)
+    assert saved is not None
+    session_id = UUID(workspace.root.name)
+    async with world.gateway.database.transaction() as session:
+        found = await session.scalars(
+            select(ExecutionRow).where(ExecutionRow.session_id == session_id)
+        )
+        row = found.one()
+        owner = WorkspaceOwner(row.id, session_id, row.user_id)
+        await workspaces.record(session, owner, saved)
+    await hold(world, session_id, new_id())
+
+
+async def all_answers(client: Client, workspace: SessionFiles) -> list[tuple[Any, ...]]:
+    """What clients see: lists, contents, parts, refusals, and the members of the archive."""
+    answers: list[tuple[Any, ...]] = []
+    for directory in (".", "out", "absolute", "out/a.txt", "missing", "../x", "outside"):
+        response = await client.get(workspace.files, params={"path": directory})
+        items = [(f["path"], f["type"], f["size_bytes"]) for f in response.json().get("items", [])]
+        answers.append((directory, response.status_code, items))
+    for path in ("out/a.txt", "out/empty", "large", "sparse", "inside", "absolute/a.txt", "loop",
+                 "outside", "out", "missing", "/etc/passwd"):  # fmt: skip
+        for headers in ({}, {"Range": "bytes=3-1100000"}):
+            response = await client.get(
+                f"{workspace.files}/content", params={"path": path}, headers=headers
+            )
+            content = response.content if response.is_success else response.json()["code"]
+            answers.append((path, response.status_code, content))
+    archive = await client.get(f"{workspace.files}/archive")
+    with tarfile.open(fileobj=io.BytesIO(archive.content)) as tar:
+        members: list[tuple[Any, ...]] = [
+            (m.name, m.type, m.mode, m.linkname) for m in tar if m.name != LEFT_OUT
+        ]
+        for name in ("out/a.txt", "large", "sparse"):
+            file = tar.extractfile(name)
+            assert file is not None
+            members.append((name, file.read()))
+    return [*answers, *sorted(members)]
+
+
 async def test_files_elsewhere_and_of_others(world: World, client: Client, other: Client) -> None:
     execution = await execute(client, await make_task(client))
     session_id = await in_session(world, execution)
     await hold(world, session_id, new_id())
+    async with world.gateway.database.transaction() as session:
+        change = update(SessionRow).where(SessionRow.id == session_id)
+        await session.execute(change.values(workspace_bytes=1))
     for route in ("", "/content?path=a", "/archive"):
         elsewhere = await client.get(f"{execution['_links']['files']}{route}")
         assert (elsewhere.status_code, elsewhere.json()["code"]) == (409, "files_elsewhere")

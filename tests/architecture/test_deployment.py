@@ -77,7 +77,17 @@ def test_our_commands_exist() -> None:
 
 
 def test_only_the_worker_gets_a_key_to_the_model() -> None:
-    assert {s for s, name, _ in variables() if name.startswith("ANTHROPIC_")} == {"worker"}
+    having = {s for s, name, _ in variables() if name.startswith("ANTHROPIC_")}
+    assert having == {"worker", "worker-2"}
+
+
+def test_a_second_worker_has_a_home_of_its_own() -> None:
+    first, second = SERVICES["worker"], SERVICES["worker-2"]
+    assert {**second, "volumes": first["volumes"]} == {**first, "profiles": ["two-workers"]}
+    homes = {
+        volume for s in (first, second) for volume in s["volumes"] if "artifacts" not in volume
+    }
+    assert homes == {"home:/var/lib/perdure", "home-2:/var/lib/perdure"}
 
 
 def test_the_worker_has_the_time_it_needs_to_drain() -> None:

@@ -14,6 +14,7 @@ from domain.network import NO_NETWORK, NetworkList
 from domain.permissions import Permissions
 from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
 from domain.tool_decisions import host_rules_of
+from domain.workspace_snapshots import FIRST_VERSION, WorkspaceVersion
 from tools.limits import ToolLimits
 from tools.toolbox import Toolbox
 
@@ -30,6 +31,7 @@ class SessionCalls:
     started: list[ProcessIdentity | None] = field(default_factory=list)
     network: NetworkList = NO_NETWORK
     permissions: Permissions | None = None
+    version: WorkspaceVersion = FIRST_VERSION
 
     @property
     def workspace(self) -> Path:
@@ -47,6 +49,7 @@ class SessionCalls:
             user_id=self.user_id,
             network=self.network,
             host_rules=rules,
+            workspace=self.version,
         )
 
     async def record(self, identity: ProcessIdentity | None) -> None:

@@ -1,9 +1,7 @@
-"""Where tools work: a fork's copy of another session's files, and directories that are listed."""
+"""Where tools work: in deep directories, and in directories that are listed."""
 
-import errno
 import os
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +11,8 @@ import pytest
 
 from domain.errors import ToolInputError
 from domain.ids import new_id
-from domain.sparse_files import is_sparse
 from domain.tool_calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, SessionCalls
-from tools.copying import DEEPEST, copy_tree
 from tools.disk import WorkspaceDisk
 from tools.launch import Unprotected
 from tools.limits import ToolLimits
@@ -24,7 +20,7 @@ from tools.paths import place_of
 from tools.sandbox import SANDBOX_USER, Bubblewrap
 from tools.shell import Shell
 from tools.toolbox import Toolbox
-from tools.workspaces import NO_FILES, SOME_FILES, Workspaces
+from tools.workspaces import Workspaces
 
 IS_ROOT = os.geteuid() == 0
 
@@ -60,64 +56,10 @@ async def run(
     return await caller.run(replace(caller.invocation(name, **(given or {})), **fields))
 
 
-async def test_a_fork_begins_with_a_copy(caller: SessionCalls) -> None:
-    await caller("bash", command="mkdir -p a/b && echo one > a/b/file && ln -s a/b/file link")
-    fork, origin = SessionCalls(caller.toolbox), caller.session_id
-    outcome = await run(
-        fork, "bash", forked_from_session_id=origin, given={"command": "cat link; echo two >> link"}
-    )
-    assert outcome.text == "one\n\n[exit code 0]"
-    assert (caller.workspace / "a/b/file").read_text() == "one\n"
-    await caller("bash", command="echo late > a/late")
-    again = await run(fork, "bash", forked_from_session_id=origin, given={"command": "ls a"})
-    assert "late" not in again.text
-
-
-async def test_a_fork_without_files_gets_a_note(caller: SessionCalls) -> None:
-    first = await run(caller, "list_files", forked_from_session_id=new_id())
-    assert first.text.startswith(NO_FILES)
-    second = await run(caller, "list_files", forked_from_session_id=new_id())
-    assert NO_FILES not in second.text
-
-
-def test_a_copy_holds_nothing_but_files_directories_and_links(tmp_path: Path) -> None:
-    source, outside = tmp_path / "source", tmp_path / "outside"
-    (source / "deep").mkdir(parents=True)
-    outside.mkdir()
-    (outside / "secret").write_text("secret")
-    (source / "program").write_text("run me")
-    (source / "program").chmod(0o4755)
-    (source / "deep" / "file").write_text("deep")
-    (source / "deep").chmod(0o500)
-    (source / "out").symlink_to(outside)
-    (source / "broken").symlink_to("nowhere")
-    os.mkfifo(source / "pipe")
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(source / "socket"))
-    target = tmp_path / "target"
-    copy_tree(source, target, owner=None)
-    assert names(target) == ["broken", "deep", "out", "program"]
-    assert (target / "program").stat().st_mode & 0o7777 == 0o755
-    assert (target / "out").readlink() == outside
-    assert (target / "deep" / "file").read_text() == "deep"
-
-
 def deep(levels: int) -> str:
     """A command that makes directories inside each other."""
     make = f'for _ in range({levels}): os.mkdir("d"); os.chdir("d")'
     return f"python3 -c 'import os\n{make}'"
-
-
-async def test_a_fork_of_a_very_deep_workspace_gets_what_fits(caller: SessionCalls) -> None:
-    await caller.bash(f"echo kept > f; {deep(1500)}")
-    fork = SessionCalls(caller.toolbox)
-    outcome = await run(
-        fork, "read_file", forked_from_session_id=caller.session_id, given={"path": "f"}
-    )
-    assert (outcome.text, outcome.is_error) == (f"{SOME_FILES}     1\tkept", False)
-    assert (fork.workspace / "/".join("d" * DEEPEST)).is_dir()
-    assert not (fork.workspace / "/".join("d" * (DEEPEST + 1))).exists()
-    await caller.bash("rm -r d")  # pytest can't
 
 
 async def test_a_path_does_not_use_up_the_files_of_the_worker(caller: SessionCalls) -> None:
@@ -127,39 +69,6 @@ async def test_a_path_does_not_use_up_the_files_of_the_worker(caller: SessionCal
         "write_file", path="e/" * 500 + "f", content="x"
     )
     assert "[exit code 0]" in await caller.bash("rm -r d e")
-
-
-async def test_a_copy_that_can_not_be_written_is_an_error_for_the_model(
-    caller: SessionCalls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await caller.text("write_file", path="f", content="x")
-
-    def full(*_: Any) -> int:
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(os, "pread", full)
-    fork = SessionCalls(caller.toolbox)
-    fields: dict[str, Any] = {"forked_from_session_id": caller.session_id}
-    outcome = await run(fork, "list_files", **fields)
-    assert outcome.is_error
-    assert "can't be copied (No space left on device)" in outcome.text
-    monkeypatch.undo()
-    assert (await run(fork, "list_files", **fields)).text == "f  (1 bytes)"
-
-
-def test_holes_of_files_are_not_filled_by_a_copy(tmp_path: Path) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.mkdir()
-    with (source / "sparse").open("wb") as file:
-        file.truncate(1 << 30)
-        file.seek(500 << 20)
-        file.write(b"middle")
-    assert copy_tree(source, target, owner=None)
-    status = (target / "sparse").stat()
-    assert (status.st_size, is_sparse(status)) == (1 << 30, True)
-    with (target / "sparse").open("rb") as copy:
-        copy.seek((500 << 20) - 2)
-        assert copy.read(10) == b"\0\0middle\0\0"
 
 
 async def test_tools_work_in_a_listed_directory(caller: SessionCalls, listed: Path) -> None:

@@ -42,8 +42,8 @@ async def test_a_fork_continues_from_a_turn(
     asked = last_request(scripted_model, row.title)["messages"]
     assert [m["role"] for m in asked[:5]] == [role for role, _ in shared[:5]]
     assert asked[0]["content"] == shared[0][1]
-    # The files were those of the origin when the fork's first tool ran.
-    assert (await fork.text()).strip().startswith("4")
+    # The files are those after the second turn.
+    assert (await fork.text()).strip().startswith("3")
     assert (await run.workspace() / "log").read_text() == "step\n" * 3
     assert await system.session_texts(fork) == [
         "user: text",
@@ -165,12 +165,21 @@ def sent_types(request: dict[str, Any]) -> list[str]:
     return [b["type"] for m in request["messages"] for b in m["content"]]
 
 
-async def test_missing_files_are_reported(system: System) -> None:
-    run = await system.engine.run_to_completion({"text": "x"}, allowed_tools=BASH)
-    prompt = script({"tool_use": use("bash", command="ls")}, ECHO)
-    fork = await system.fork(run, at_turn=0, prompt=prompt)
-    await fork.wait_for_end()
-    assert "has no files on this host" in await fork.text()
+async def test_before_the_first_turn_the_files_are_those_of_the_conversation(
+    system: System,
+) -> None:
+    first = await system.engine.run_to_completion(steps(2), ECHO, allowed_tools=BASH)
+    session_id = (await first.row()).session_id
+    second = await system.engine.run_to_completion(
+        steps(1), ECHO, allowed_tools=BASH, session_id=session_id
+    )
+    prompt = script({"tool_use": use("bash", command="cat log")}, ECHO)
+    early = await system.fork(first, at_turn=0, prompt=prompt)
+    await early.wait_for_end()
+    assert "No such file" in await early.text()
+    late = await system.fork(second, at_turn=0, prompt=prompt)
+    await late.wait_for_end()
+    assert (await late.text()).startswith("step\nstep\n\n")
 
 
 async def test_a_fork_is_reset_to_where_it_began(system: System) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
+from domain.workspace_snapshots import directory_name
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker
-from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -95,30 +95,21 @@ async def test_a_step_that_takes_too_long_is_interrupted(
             await slow.wait_for_end()
 
 
-async def was_refused(run: Run) -> bool:
-    """Whether its current activity failed because the workspace is on another host."""
-    pending = (await run.handle.describe()).raw_description.pending_activities
-    failures = [activity.last_failure.application_failure_info.type for activity in pending]
-    return "workspace_elsewhere" in failures
-
-
-async def test_a_workspace_is_used_by_one_host(
+async def test_a_workspace_moves_if_its_host_has_stopped(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
     async with open_driver(place, scripted_model) as engine:
         async with run_worker(place, scripted_model):
             run = await engine.start(
                 {"tool_use": use("ask_user", question="?")},
-                {"tool_use": use("bash", command="id")},
+                {"tool_use": use("bash", command="touch here")},
                 {"text": "done"},
                 allowed_tools=["ask_user", "bash"],
             )
-            request = await run.wait_for_request()
+            await run.wait_for_request()
         other = place.home / "other"
         async with run_worker(place, scripted_model, home=other):
-            await run.answer(request, message="continue")
-            # Refused there, and retried until the workspace's own host is back.
-            await eventually(lambda: was_refused(run), what="a refused attempt")
-        async with run_worker(place, scripted_model):
+            await run.answer(await run.wait_for_request(), message="continue")
             assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
-        assert not [path for path in (other / "workspaces").iterdir() if path.name[0] != "."]
+        moved = directory_name((await run.row()).session_id or run.id, 1)
+        assert (other / "workspaces" / moved / "here").exists()

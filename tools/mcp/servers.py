@@ -155,12 +155,22 @@ class AttemptConnections:
         try:
             async with self._using(call.scope, server) as used:
                 connection = used.connection
-                return await used.with_connections(await self._exchange_over(used, call, sent))
+                return await self._exchange_with(used, call, sent)
         except McpServerError:
             if connection is None or not connection.is_expired:
                 raise
         async with self._using(call.scope, server, fresh=True) as used:
+            return await self._exchange_with(used, call, sent)
+
+    async def _exchange_with(
+        self, used: _Used, call: RemoteCall, sent: "_Announcement"
+    ) -> ToolOutcome:
+        try:
             return await used.with_connections(await self._exchange_over(used, call, sent))
+        finally:
+            if used.program is not None:
+                scope = call.scope
+                self._servers.toolbox.note_change(scope.session_id, scope.working_directory)
 
     async def _exchange_over(
         self, used: _Used, call: RemoteCall, sent: "_Announcement"

@@ -14,6 +14,7 @@ from domain.model_calls import Prefix
 from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import CallIntent, CallStatus, NewMessage, NewRequest, Signal, ToolCall
+from domain.workspace_snapshots import FIRST_VERSION, WorkspaceVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class StoredSession:
 
     id: UUID = field(default_factory=new_id)
     messages: list[SessionMessage] = field(default_factory=list)
+    workspace: WorkspaceVersion = FIRST_VERSION
 
 
 @dataclass(slots=True, kw_only=True)

@@ -46,7 +46,7 @@ def take_snapshot(execution: StoredExecution, executions: Executions) -> Snapsho
         execution_id=execution.id,
         user_id=execution.user_id,
         session_id=execution.session_id,
-        forked_from_session_id=None,
+        workspace=execution.session.workspace,
         title=execution.title,
         status=execution.status,
         status_reason=execution.status_reason,

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import itertools
+import json
 import mimetypes
 import re
 import tempfile
@@ -26,6 +27,7 @@ from domain.tool_calls import (
     ToolOutcome,
 )
 from domain.tool_calls import ToolSpec as Spec
+from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
 from tests.waiting import eventually
 from tools.specs import input_problem
 
@@ -44,6 +46,8 @@ class InMemoryTools:
 
     def __init__(self) -> None:
         self.files: defaultdict[UUID, Files] = defaultdict(dict)
+        self.saved: dict[str, Files] = {}
+        """The files of each snapshot."""
         self.is_sandboxed = True
         self.left = NO_CONNECTIONS
         """What the calls that are interrupted connected to."""
@@ -76,6 +80,18 @@ class InMemoryTools:
             return await run(self.files[invocation.session_id], invocation, on_started)
         except ToolInputError as error:
             return ToolOutcome(error.detail, is_error=True)
+
+    async def save_workspace(
+        self, session_id: UUID, version: WorkspaceVersion, *, is_changed: bool = False
+    ) -> WorkspaceSnapshot | None:
+        del is_changed
+        files = self.files[session_id]
+        content = json.dumps(files, sort_keys=True).encode()
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 == version.snapshot or not (files or version.snapshot):
+            return None
+        self.saved[sha256] = dict(files)
+        return WorkspaceSnapshot(sha256, [], len(files), len(content))
 
     async def forget_connections(self, invocation: ToolInvocation) -> None:
         del invocation
