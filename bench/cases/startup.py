@@ -63,7 +63,7 @@ async def _measure(directory: Path, base_url: str) -> Section:
         [Table("At rest", columns, rows)],
         [
             Bar("ready on an existing home", ready.median, 5, unit="s"),
-            Bar("memory of all processes at rest", all_memory, 500, unit="MB"),
+            Bar("memory of all processes at rest", all_memory, 450, unit="MB"),
         ],
     )
 

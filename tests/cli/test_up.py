@@ -21,7 +21,7 @@ from tests.waiting import until
 
 PARTS = ("postgres", "temporal", "worker", "api")
 
-# `make bench` holds 500 MB (PSS) on a quiet machine, with the model's SDK loaded. Here files that
+# The bar of `make bench` is 450 MB (PSS) on a quiet machine. Here the files that
 # other stacks share count in full: 607 MB were measured where PSS was 473 MB, on a busy machine on
 # which Postgres had more connections open, at 4 MB each.
 MEMORY_MB = 650
