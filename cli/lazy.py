@@ -93,7 +93,9 @@ def _load(name: str, entry: Lazy) -> Any:
     if app is None:
         app = make_app()
         app.command(name)(found)
-    command = typer.main.get_command(app)
+        command = typer.main.get_command(app)
+    else:
+        command = typer.main.get_group(app)  # also if it has one command
     command.name = name
     return command
 

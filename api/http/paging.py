@@ -55,7 +55,12 @@ class ListQuery(BaseModel):
 
     def filters(self) -> dict[str, Any]:
         """The filters: the fields that a list has in addition."""
-        common = {name for query in _COMMON_QUERIES for name in query.model_fields}
+        common = {
+            name
+            for query in _COMMON_QUERIES
+            if isinstance(self, query)
+            for name in query.model_fields
+        }
         return {name: value for name, value in self if name not in common}
 
     def window(self) -> Window:

@@ -20,6 +20,7 @@ ADVICE: Mapping[type[PerdureError], str] = MappingProxyType(
         errors.InvalidInputError: "Correct the arguments that `errors` lists, and call again.",
         MalformedRequestError: "Send the arguments as one JSON object.",
         PayloadTooLargeError: "Send less, for example in several calls.",
+        errors.UploadTooLargeError: "Store less, or several smaller files.",
         errors.IdempotencyKeyReusedError: "Use a new idempotency_key for new work.",
         errors.NotFoundError: "Check the id or name with list_tasks, get_execution or "
         "list_input_requests; objects of other users can't be used.",

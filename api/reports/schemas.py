@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.http.paging import ListQuery
+from api.http.paging import ResourceQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import ReportFormat
@@ -25,7 +25,6 @@ from persistence.tables.sessions import ReportRow
 from reports.render import add_ending
 from services.caller import missing
 from services.executions.access import may_read, readable_execution
-from services.field_types import Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +144,9 @@ def _without_links(read: R, unreadable: Collection[UUID]) -> R:
     return read
 
 
-class ReportQuery(ListQuery):
+class ReportQuery(ResourceQuery):
     """Filters of a list of reports."""
 
     task_id: UUID | None = None
     execution_id: UUID | None = None
     format: ReportFormat | None = None
-    created_from: Moment | None = None
-    created_to: Moment | None = None

@@ -1,27 +1,23 @@
 """Read stored reports."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from domain.ids import first_id_at
 from persistence.db.paging import Page, Window, matching, newest
 from persistence.tables.sessions import ReportRow
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFilter:
-    """Conditions for a list of reports; `created_from` is inclusive, `created_to` exclusive."""
+    """Conditions for a list of reports."""
 
     task_id: UUID | None = None
     execution_id: UUID | None = None
     format: str | None = None
-    created_from: datetime | None = None
-    created_to: datetime | None = None
 
 
 async def find_newest(session: AsyncSession, execution_id: UUID) -> ReportRow | None:
@@ -45,15 +41,5 @@ async def page(
     session: AsyncSession, user_id: UUID, filters: ReportFilter, window: Window
 ) -> Page[ReportRow]:
     """The reports of a user, without their contents."""
-    condition = and_(ReportRow.user_id == user_id, *_conditions(filters))
+    condition = and_(ReportRow.user_id == user_id, *matching(ReportRow, asdict(filters)))
     return await newest(session, ReportRow, ReportRow.id, [condition], window)
-
-
-def _conditions(filters: ReportFilter) -> list[ColumnElement[bool]]:
-    columns = ("task_id", "execution_id", "format")
-    conditions = matching(ReportRow, {name: getattr(filters, name) for name in columns})
-    if filters.created_from is not None:
-        conditions.append(ReportRow.id >= first_id_at(filters.created_from))
-    if filters.created_to is not None:
-        conditions.append(ReportRow.id < first_id_at(filters.created_to))
-    return conditions

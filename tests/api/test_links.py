@@ -75,7 +75,7 @@ async def test_who_is_asked_is_led_to_what_asks(
     execution = await execute(client, await make_task(client))
     await in_session(world, execution, "waiting_for_user")
     request = f"/api/v1/input-requests/{await ask(world, execution, assignee='bob')}"
-    shown = {"self", "page", "comments", "execution", "answer", "assign"}
+    shown = {"self", "page", "comments", "execution", "answer", "assign", "claim"}
     assert await followed(client, request) == await followed(other, request) == shown
     assert not {"task", "session", "cancel"} & await followed(other, execution["_links"]["self"])
 

@@ -30,6 +30,7 @@ async def test_a_task_is_read_as_it_was_written(client: Client) -> None:
         "executions",
         "schedule",
         "versions",
+        "remembered_decisions",
         "dry_run",
         "hooks",
     }

@@ -32,7 +32,7 @@ def token() -> str:
 
 
 async def show(perdure: Command, execution_id: str) -> dict[str, Any]:
-    shown = await perdure("executions", "show", execution_id, "--json")
+    shown = await perdure("executions", "get", execution_id, "--json")
     found: dict[str, Any] = json.loads(shown.stdout)
     return found
 

@@ -188,7 +188,7 @@ async def test_special_files_and_unreadable_ones_are_left_out(
         listening.bind(str(place.root / "socket"))
     write(place.root / "secret", "unreadable")
     write(place.root / "file", "readable")
-    place.root.joinpath(*["d" * 200] * 20).mkdir(parents=True)
+    place.root.joinpath(*["d" * 200] * 16).mkdir(parents=True)
     before = os.open
 
     def refuse(path: Any, flags: int, *rest: Any, **more: Any) -> int:
