@@ -39,3 +39,6 @@ def test_the_recipe_works(recipe: str, recipes_stack: Up, tmp_path: Path) -> Non
     (terminal / ".perdure").symlink_to(recipes_stack.home.path)
     page = f"docs/recipes/{recipe}/index.md"
     typed(terminal, at(recipes_stack, as_script(page, typed_in(page))))
+    # A script may not rely on a call that its tool refuses.
+    calls = typed(terminal, ".venv/bin/perdure executions tool-calls last")
+    assert "✗" not in calls, calls
