@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import jwt
@@ -158,6 +159,7 @@ class IdentityProvider:
         """
         from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415 - see `_client`
 
+        _require_code(attempt, response)
         metadata = await self._read_metadata()
         try:
             async with self._client(attempt) as client:
@@ -172,7 +174,7 @@ class IdentityProvider:
             raise UnauthenticatedError(
                 f"The identity provider refused the sign-in: {reason}. Try again."
             ) from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, ValueError) as error:  # no answer, or one that is not JSON
             raise ServiceUnavailableError(_UNAVAILABLE) from error
         return await self._verify(attempt, str(token.get("id_token") or ""))
 
@@ -214,3 +216,19 @@ class IdentityProvider:
                 )
             self._metadata = found
         return self._metadata
+
+
+def _require_code(attempt: SignInAttempt, response: str) -> None:
+    """Refuse a response without a code; for one, authlib would ask for a token of the client.
+
+    Raises:
+        UnauthenticatedError: the provider has refused, or the response belongs to no attempt.
+    """
+    given = dict(parse_qsl(urlsplit(response).query))
+    if not secrets.compare_digest(given.get("state", "").encode(), attempt.state.encode()):
+        raise UnauthenticatedError("This sign-in belongs to another browser; start it again.")
+    if "code" not in given:
+        reason = given.get("error_description") or given.get("error") or "it sent no code"
+        raise UnauthenticatedError(
+            f"The identity provider refused the sign-in: {reason}. Try again."
+        )

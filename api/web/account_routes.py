@@ -150,7 +150,7 @@ async def list_users(request: Request, visit: Visiting) -> Response:
     return pages.render("users.html.j2", **visit.layout, list=shown, query=query)
 
 
-@router.post("/users/{user_id}")
+@router.post("/users/{user_id}", dependencies=[FORM_IS_OWN])
 async def change_user(visit: Visiting, user_id: UUID, form: OwnForm) -> Response:
     """Disable or enable a user."""
     update = UserUpdate.model_validate({"is_disabled": form.text("is_disabled") == "true"})

@@ -132,7 +132,7 @@ async def resume(visit: Visiting, execution_id: UUID) -> Response:
     return await _change(visit, partial(control.resume, execution_id=execution_id))
 
 
-@router.post("/{execution_id}/cancel")
+@router.post("/{execution_id}/cancel", dependencies=[FORM_IS_OWN])
 async def cancel(visit: Visiting, execution_id: UUID, form: OwnForm) -> Response:
     """Cancel an execution and its subtasks."""
     body = make_body(CancelBody, {"reason": form.text("reason").strip() or None})

@@ -87,7 +87,7 @@ async def cancel_plan(visit: Visiting, plan_id: UUID) -> Response:
     return pages.redirect(f"{router.prefix}/{plan_id}")
 
 
-@router.post("/{plan_id}/retry")
+@router.post("/{plan_id}/retry", dependencies=[FORM_IS_OWN])
 async def retry_plan(visit: Visiting, plan_id: UUID, form: OwnForm) -> Response:
     """Run a step again, or all steps that were not completed."""
     key = form.text("key") or None

@@ -137,7 +137,12 @@ def _require_provider(request: Request) -> IdentityProvider:
 def render_ended(request: Request, form: bytes) -> Response:
     """The sign-in page for a form that was sent when the session had ended."""
     error = UnauthenticatedError("Your session has ended. Sign in again; your answer is kept.")
-    return render_form(request.url.path, error=error, unsent=form.decode(errors="replace"))
+    return render_form(
+        request.url.path,
+        error=error,
+        unsent=form.decode(errors="replace"),
+        provider=request.app.state.identity_provider,
+    )
 
 
 def render_unsent(page: str, form: Form, session: BrowserSession) -> Response:

@@ -40,7 +40,8 @@ async def sign_in(request: Request) -> Response:
     try:
         session = await forms.start_session(request, form)
     except (UnauthenticatedError, UserDisabledError, RateLimitedError) as error:
-        return forms.render_form(page, error=error, unsent=unsent)
+        provider = request.app.state.identity_provider
+        return forms.render_form(page, error=error, unsent=unsent, provider=provider)
     response = pages.redirect(page)
     if unsent:
         response = forms.render_unsent(page, Form.parse(unsent.encode()), session)

@@ -175,7 +175,7 @@ async def _check_button(form: OwnForm) -> None:
 
 
 FORM_IS_OWN = Depends(_check_button)
-"""For routes whose form has no other fields: a button of a page of this session."""
+"""For routes whose form is a button of a page of this session."""
 
 
 async def read_small_body(request: Request) -> bytes:

@@ -89,9 +89,19 @@ async def rotate_api_key(work: UnitOfWork, key_id: UUID) -> NewKey:
     """Replace a key of the caller by a new one that is the same but for its id and its secret.
 
     The old one is revoked. A key that expires gets as much time as it had.
+
+    Raises:
+        PermissionDeniedError: it is another user's, or its role is admin and the caller's is not.
     """
     _require_person(work.caller)
     old = await API_KEYS.find(work.session, work.caller, key_id, lock=True)
+    if old.user_id != work.caller.user_id:
+        raise PermissionDeniedError(
+            "Only its user can rotate an API key, because the new secret acts as that user; you "
+            "can revoke it."
+        )
+    if old.role == "admin":
+        work.caller.require_admin()
     await API_KEYS.remove(work, old)
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     expires_at = None if lifetime is None else datetime.now(UTC) + lifetime

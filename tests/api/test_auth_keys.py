@@ -225,3 +225,17 @@ async def test_a_rotated_key_is_the_same_with_another_secret(world: World, clien
         refused = await after.post(f"{KEYS}/{new['id']}/rotate")
         assert refused.status_code == 403
     assert (await client.post(f"{KEYS}/{old['id']}/rotate")).status_code == 404
+
+
+async def test_who_may_not_create_a_key_may_not_rotate_one(world: World, client: Client) -> None:
+    key = await make_key(client)
+    subject = f"admin {new_id()}"
+    async with world.client(subject, role="admin") as admin:
+        refused = await admin.post(f"{KEYS}/{key['id']}/rotate")
+        assert refused.status_code == 403, refused.text
+        powerful = await make_key(admin, role="admin")
+    async with world.client(subject) as user:  # a token of the same user without the role
+        refused = await user.post(f"{KEYS}/{powerful['id']}/rotate")
+        assert refused.status_code == 403, refused.text
+    async with with_key(world, key) as program:
+        assert (await program.get("/api/v1/me")).status_code == 200

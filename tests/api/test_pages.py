@@ -161,8 +161,11 @@ async def test_a_form_that_was_kept_over_a_sign_in_is_shown_first(
     assert kept.status_code == 409
     assert "Ada</textarea>" in kept.text
     path = f"/executions/{execution['id']}"
-    assert (await post(alice, f"{path}/pause", path, review="1")).status_code == 409
-    assert "pauses after this step" not in words(await alice.get(path))
+    for change in ("pause", "cancel"):
+        assert (await post(alice, f"{path}/{change}", path, review="1")).status_code == 409
+    shown = words(await alice.get(path))
+    assert "pauses after this step" not in shown
+    assert "is being cancelled" not in shown
 
 
 async def test_a_key_is_shown_once(world: World, alice: Client) -> None:

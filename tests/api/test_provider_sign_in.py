@@ -72,6 +72,10 @@ async def test_a_person_signs_in_at_the_provider(gateway: str) -> None:
         ):
             refused = await browser.get(forged)
             assert refused.status_code == 401, words(refused)
+        refusal = re.sub("code=[^&]+", "error=access_denied&error_description=Ask+ada", callback)
+        refused = await browser.get(refusal)
+        assert refused.status_code == 401
+        assert "refused the sign-in: Ask ada" in words(refused)
         async with httpx2.AsyncClient(base_url=gateway) as other:
             assert (await other.get(callback)).status_code == 401
         sent = await follow(browser, unescape(link[1]), until="/sign-in/callback")
