@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, select, text, update
+from sqlalchemy import ColumnElement, exists, func, null, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.execution import CreateSessionResult, WorkerState
@@ -270,8 +270,11 @@ async def _cancel_superseded(
     """Cancel the requests and subtasks of these tool calls, and drop a requested cancellation."""
     await session.execute(
         update(InputRequestRow)
-        .where(InputRequestRow.tool_call_id.in_(superseded), InputRequestRow.status == "open")
-        .values(status="cancelled")
+        .where(
+            InputRequestRow.tool_call_id.in_(superseded),
+            or_(InputRequestRow.status == "open", InputRequestRow.held_rule.is_not(None)),
+        )
+        .values(status="cancelled", held_rule=null())
     )
     await cancel_children(
         session,

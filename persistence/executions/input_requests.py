@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row, and_, literal, select, true, update
@@ -162,6 +162,18 @@ async def list_due_for_action(
         .limit(limit)
     )
     return rows.all()
+
+
+async def postpone(
+    session: AsyncSession,
+    row_id: UUID,
+    field: Literal["next_action_at", "effective_at"],
+    to: datetime,
+) -> None:
+    """Set a later time for the next action of a request, or for the effect of its held answer."""
+    column = getattr(InputRequestRow, field)
+    condition = and_(InputRequestRow.id == row_id, column.is_not(None))
+    await session.execute(update(InputRequestRow).where(condition).values({field: to}))
 
 
 async def is_in_tree(session: AsyncSession, row: InputRequestRow, execution_id: UUID) -> bool:

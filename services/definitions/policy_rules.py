@@ -81,7 +81,7 @@ def _approver_problems(policy: HumanInputPolicy) -> Iterator[FieldProblem]:
 
 
 async def _group_problems(work: UnitOfWork, policy: HumanInputPolicy) -> list[FieldProblem]:
-    """Problems of groups that do not exist, or have too few members."""
+    """Problems of groups that do not exist."""
     problems = []
     for field in ("assignee", "escalate_to"):
         assignee = getattr(policy, field)

@@ -1,13 +1,15 @@
 """Answers that take effect some seconds later, so that their authors can withdraw them."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError, FieldProblem
 from domain.people import RequestKind
+from persistence.db.outages import is_outage
 from persistence.executions import input_requests, queries
 from persistence.identity import users
 from persistence.ledger.audit import Actor
@@ -18,11 +20,16 @@ from services.executions.inputs import AnswerBody
 from services.executions.remembering import remember
 from services.unit_of_work import Services, UnitOfWork
 
+log = structlog.get_logger(__name__)
+
 BATCH = 50
 """Answers of one sweep; each is a transaction of its own (chosen)."""
 
 RULE_FIELDS = ("decision", "message", "remember", "remember_pattern", "remember_until")
 """The fields of an answer from which a rule is stored when it takes effect."""
+
+POSTPONED = timedelta(minutes=10)
+"""After an error of one answer (chosen: an operator corrects its cause meanwhile)."""
 
 _IMMEDIATE = frozenset({RequestKind.BUDGET, RequestKind.PLAN_APPROVAL})
 """Kinds whose answers change other rows in the same transaction."""
@@ -64,34 +71,55 @@ async def withdraw(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
 
 
 async def apply_held(services: Services, now: datetime | None = None) -> int:
-    """Let the answers take effect whose time has come; return their number."""
+    """Let the answers take effect whose time has come; return their number.
+
+    An answer that fails is tried again after `POSTPONED`, so that it delays no other.
+    """
+    at = now or datetime.now(UTC)
     async with services.database.reading() as session:
-        at = now or datetime.now(UTC)
         due = await input_requests.list_held(session, at, limit=BATCH)
-        authors = [await _author(session, request_id) for request_id in due]
-    for request_id, author in zip(due, authors, strict=True):
-        async with services.transaction(author) as work:
-            await _apply(work, request_id)
+    for request_id in due:
+        await _apply_or_postpone(services, request_id, at)
     return len(due)
 
 
-async def _author(session: AsyncSession, request_id: UUID) -> Caller:
-    """The user who gave a held answer."""
+async def _apply_or_postpone(services: Services, request_id: UUID, now: datetime) -> None:
+    try:
+        async with services.database.reading() as session:
+            author = await _author(session, request_id)
+        if author is not None:
+            async with services.transaction(author) as work:
+                await _apply(work, request_id, now)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        log.warning(
+            "held_answer.failed", input_request_id=str(request_id), error=type(error).__name__
+        )
+        async with services.database.transaction() as session:
+            later = now + POSTPONED
+            await input_requests.postpone(session, request_id, "effective_at", later)
+
+
+async def _author(session: AsyncSession, request_id: UUID) -> Caller | None:
+    """The user who gave a held answer; None if it was withdrawn."""
     row = await input_requests.find(session, request_id)
-    user = None if row is None or row.answered_by is None else row.answered_by
-    found = None if user is None else await users.find(session, user)
-    if found is None:
-        raise missing("author of the answer to", request_id)
-    return Caller(user_id=found.id, subject=found.subject, actor=Actor(found.id))
+    if row is None or row.answered_by is None:
+        return None
+    user = await users.find(session, row.answered_by)
+    if user is None:
+        raise missing("user", row.answered_by)
+    return Caller(user_id=user.id, subject=user.subject, actor=Actor(user.id))
 
 
-async def _apply(work: UnitOfWork, request_id: UUID) -> None:
+async def _apply(work: UnitOfWork, request_id: UUID, now: datetime) -> None:
     row = await input_requests.find(work.session, request_id)
     if row is None:
         return
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock(work.session, request_id)
-    if row.held_rule is None:
+    # It may have been withdrawn, and another person may have answered meanwhile.
+    if row.held_rule is None or row.effective_at is None or row.effective_at > now:
         return
     if execution.completed_at is not None:
         row.held_rule = None

@@ -244,6 +244,31 @@ async def test_an_answer_can_be_withdrawn_until_it_takes_effect(
     assert refused.json()["errors"][0]["loc"] == ["body", "undo_seconds"]
 
 
+async def test_an_error_of_one_request_delays_no_other(world: World, client: Client) -> None:
+    now = datetime.now(UTC)
+    services = world.gateway.services
+    due: dict[str, Any] = {"on_expiry": "escalate", "due_at": now, "next_action_at": now}
+    plans: Any = ({}, {"to": "ann", "due_seconds": 60.0, "on_expiry": "deny"})
+    broken, whole = [await path_of_request(world, client, **due, escalation=p) for p in plans]
+    await reminding.act_on_due(services.database, services.workflows, now)
+    assert (await client.get(whole)).json()["assignee"] == "ann"
+    answer = {"decision": "approve", "undo_seconds": 1}
+    held = [await path_of_request(world, client, **APPROVAL) for _ in range(2)]
+    for path in held:
+        assert (await client.post(f"{path}/answer", json=answer)).status_code == 200
+    async with services.database.transaction() as session:
+        broken_row = await session.get_one(InputRequestRow, UUID(held[0].rpartition("/")[2]))
+        broken_row.held_rule = {"unknown": True}
+    later = now + timedelta(seconds=30)
+    await holding.apply_held(services, later)
+    assert "withdraw" not in (await client.get(held[1])).json()["_links"]
+    postponed = (await client.get(held[0])).json()
+    assert datetime.fromisoformat(postponed["effective_at"]) == later + holding.POSTPONED
+    async with services.database.reading() as session:
+        row = await session.get_one(InputRequestRow, UUID(broken.rpartition("/")[2]))
+    assert row.next_action_at == now + reminding.POSTPONED
+
+
 async def test_alike_requests_are_answered_together(world: World, client: Client) -> None:
     task = await make_task(client)
     paths = [

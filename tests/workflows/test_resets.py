@@ -17,6 +17,7 @@ from domain.errors import AlreadyAnsweredError, ErrorCode
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.tables.ledger import AuditRow
+from services.executions.holding import withdraw
 from tests.engine.driver import Engine, Run, script, use
 from tests.waiting import eventually
 
@@ -125,6 +126,21 @@ async def test_open_requests_are_cancelled(engine: Engine) -> None:
     await run.answer(fresh, message="to the new one")
     await run.wait_for_end()
     assert await run.text() == "to the new one"
+
+
+async def test_an_answer_that_can_be_withdrawn_is_dropped(engine: Engine) -> None:
+    run = await engine.start(ASKING, ECHO, **TOOLS)
+    old = await run.wait_for_request()
+    await run.answer(old, message="first", undo_seconds=60)
+    await reset(run, 0)
+    fresh = await run.wait_for_request()
+    with pytest.raises(AlreadyAnsweredError):
+        async with engine.transaction() as work:
+            await withdraw(work, old.id)
+    await run.answer(fresh, message="second")
+    await run.wait_for_end()
+    assert await run.text() == "second"
+    assert (await run.requests())[0].status == "cancelled"
 
 
 async def test_an_unread_answer_is_dropped(engine: Engine) -> None:

@@ -99,7 +99,11 @@ async def _answer_input_request(
                 Scope.APPROVE, f"to decide this {row.kind} request. A person decides it at {page}"
             )
         view = view_request(context, await answers.answer(work, row.id, body))
-    next_step = "The answer is stored and the execution continues; wait with watch_execution."
+    next_step = (
+        "The approval is stored, but the request needs the approval of more people."
+        if view.status == "open"
+        else "The answer is stored and the execution continues; wait with watch_execution."
+    )
     return AnsweredRequest(**dict(view), next_step=next_step)
 
 
