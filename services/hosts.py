@@ -51,7 +51,8 @@ class WorkerHosts:
             silence = await workspaces.host_silence_seconds(self._database, host_id)
             if silence is not None and silence < _FRESH_SECONDS:
                 return True
+            is_current = time.monotonic() - self._announced_at < _FRESH_SECONDS
             is_steady = self._announced_at - self._steady_since > SILENT_SECONDS
-            if is_steady and (silence is None or silence > SILENT_SECONDS):
+            if is_current and is_steady and (silence is None or silence > SILENT_SECONDS):
                 return False
             await asyncio.sleep(_POLL_SECONDS)

@@ -1,6 +1,7 @@
 """Care for stored files: delete what nothing refers to, and check what is stored."""
 
 import asyncio
+import errno
 import hashlib
 import secrets
 import time
@@ -144,6 +145,10 @@ async def _find_damage(blobs: Blobs, blob: StoredBlob) -> Damage | None:
                 await asyncio.to_thread(digest.update, chunk)
     except BlobMissingError:
         return Damage.MISSING
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return Damage.CHANGED  # the disk can't read it
     return None if digest.hexdigest() == blob.sha256 else Damage.CHANGED
 
 

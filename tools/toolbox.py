@@ -168,8 +168,10 @@ class Toolbox:
         """
         if problem := input_problem(invocation.name, invocation.input):
             return ToolOutcome(printable(problem), is_error=True)
+        note = ""
         try:
             site = await self.workspaces.site(invocation)
+            note = site.note
             _require_writable(site, invocation.name)
             run = self._tools[invocation.name]
             room = await self._room(invocation.user_id) if self._can_store(invocation) else None
@@ -179,9 +181,9 @@ class Toolbox:
             finally:
                 self._note_change(invocation)
         except ToolInputError as error:
-            return ToolOutcome(printable(error.detail), is_error=True)
+            return ToolOutcome(printable(f"{note}{error.detail}"), is_error=True)
         hint = f"\n({site.refusal})" if site.refusal and outcome.is_error else ""
-        return replace(outcome, text=printable(f"{site.note}{outcome.text}{hint}"))
+        return replace(outcome, text=printable(f"{note}{outcome.text}{hint}"))
 
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running here, and wait for its end."""
@@ -254,7 +256,9 @@ class Toolbox:
         if session_id not in self._changed:
             return None
         self._changed.discard(session_id)
-        return await self._disk.measure(self.workspaces.of_session(session_id, epoch))
+        # It is not created: an empty directory would not be restored.
+        path = self.workspaces.find(session_id, epoch)
+        return None if path is None else await self._disk.measure(path)
 
     async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
         """Delete the directories of a session, or those of earlier epochs only."""

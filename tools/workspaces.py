@@ -20,7 +20,7 @@ from domain.mcp_tools import RemoteScope
 from domain.tool_calls import ToolInvocation
 from domain.workspace_paths import identity_of
 from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion, directory_name
-from tools.launch import PATH
+from tools.deletion import delete_directory
 from tools.paths import Workspace
 from tools.snapshots.restoring import SnapshotStore
 from tools.snapshots.saving import Snapshots
@@ -74,6 +74,11 @@ class Workspaces:
         """The session's workspace, created if missing, without access for other users."""
         return self._make(self._root / directory_name(session_id, epoch))
 
+    def find(self, session_id: UUID, epoch: int) -> Path | None:
+        """The session's workspace, if this host has it."""
+        path = self._root / directory_name(session_id, epoch)
+        return path if path.is_dir() else None
+
     def probe(self) -> Workspace:
         """A workspace without files, for checks."""
         return self._at(self._make(self.private / "probe"))
@@ -100,25 +105,16 @@ class Workspaces:
         return path
 
     async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
-        """Delete the directories of a session, or those of earlier epochs only.
-
-        It does not matter how deep they are.
-        """
+        """Delete the directories of a session, or those of earlier epochs only."""
         for path, found_id, epoch in await asyncio.to_thread(self._directories):
             is_obsolete = before_epoch is None or epoch < before_epoch
             if found_id == session_id and is_obsolete:
-                await self._delete(path)
+                await delete_directory(path)
 
     def _directories(self) -> Sequence[tuple[Path, UUID, int]]:
         """The directories of sessions on this host, with their sessions and epochs."""
         names = (_DIRECTORY_NAME.fullmatch(entry.name) for entry in os.scandir(self._root))
         return [(self._root / n[0], UUID(n[1]), int(n[2] or 0)) for n in names if n]
-
-    async def _delete(self, path: Path) -> None:
-        process = await asyncio.create_subprocess_exec("rm", "-rf", "--", path, env={"PATH": PATH})
-        await process.wait()
-        if await asyncio.to_thread(path.exists):
-            raise OSError(f"{path} can't be deleted")
 
     def list_sessions(self) -> Sequence[UUID]:
         """Return the sessions that have directories on this host. Blocking."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -195,10 +195,9 @@ def _parts(path: str) -> Sequence[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _zeros(start: int, end: int) -> Sequence[bytes]:
-    size = max(end - start, 0)
-    whole, rest = divmod(size, CHUNK_BYTES)
-    return [*[bytes(CHUNK_BYTES)] * whole, *([bytes(rest)] if rest else [])]
+def _zeros(start: int, end: int) -> Iterator[bytes]:
+    for at in range(start, end, CHUNK_BYTES):
+        yield bytes(min(CHUNK_BYTES, end - at))
 
 
 def _invalid(msg: str) -> InvalidInputError:

@@ -50,9 +50,13 @@ class DirectoryBlobs:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self._root / f"{sha256}.{new_id()}.part"
         shutil.move(file, part)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(target)
+        try:
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.replace(target)
+        except OSError:
+            shutil.move(part, file)  # the caller may try again
+            raise
         # A name is on the disk only after its directory is flushed, and that one's own directory.
         for directory in (target.parent, self._root):
             _flush(directory)

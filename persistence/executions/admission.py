@@ -22,6 +22,7 @@ from persistence.executions.cascade import cancel_children
 from persistence.executions.fencing import HOLDS, RunIdentity
 from persistence.ledger import audit
 from persistence.ledger.audit import ENGINE
+from persistence.sessions import workspaces
 from persistence.tables.executions import ExecutionRow, SignalRow
 from persistence.tables.sessions import (
     InputRequestRow,
@@ -106,6 +107,11 @@ async def take(
         taken = await database.raw.run(_SQL["take"], parameters)
     if taken is None:
         raise FencedOutError("Another attempt moves this execution.")
+    if from_host_id is not None:
+        # The statement does not see a step for whose commit it waited.
+        async with database.reading() as session:
+            newest = await workspaces.find_current(session, taken.session_id)
+        taken.workspace_snapshot = None if newest is None else newest.sha256
     return taken
 
 

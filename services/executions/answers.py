@@ -39,8 +39,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
         AlreadyAnsweredError: it is answered, expired or cancelled.
         InputChangedError: the answer was given for another tool input.
     """
-    row = await answerable_request(work.session, work.caller, request_id)
-    await _require_workflow(work, row)
+    row = await _find_request(work, request_id)
     await lock_budgets(work, row)
     await plan_approvals.lock_plan_of(work, row)
     execution = await queries.lock_existing(work.session, row.execution_id)
@@ -78,12 +77,19 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     return row
 
 
-async def _require_workflow(work: UnitOfWork, row: InputRequestRow) -> None:
-    """Ask Temporal whether the workflow was terminated: then the request is cancelled."""
-    execution = await queries.find(work.session, row.execution_id)
+async def _find_request(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
+    """Find the request, and ask Temporal whether its workflow was terminated.
+
+    Then the request is cancelled. The transaction of `work` is not used: without an idempotency
+    key, no connection to the database is in use while Temporal does not answer.
+    """
+    services = work.services
+    async with services.database.reading() as session:
+        row = await answerable_request(session, work.caller, request_id)
+        execution = await queries.find(session, row.execution_id)
     if execution is not None and not ExecutionStatus(execution.status).is_terminal:
-        services = work.services
         await fail_if_terminated(services.database, services.workflows, execution)
+    return row
 
 
 async def _read_asked(

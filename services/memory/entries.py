@@ -17,7 +17,7 @@ from persistence.memory import entries, uses
 from persistence.memory.entries import EntryFilter, NewVersion
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.columns import read_as
-from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
+from persistence.tables.memory import MemoryEntryRow, MemoryUseRow, MemoryVersionRow
 from services.caller import Caller
 from services.memory.access import find_owner, list_granted, require_access
 from services.memory.inputs import MemoryImport, MemoryPut
@@ -121,7 +121,7 @@ async def edit_entry(
     )
     if (written := await _find_written(work, row, writer)) is not None:
         _, result = edit(await _value_before(work.session, row, written))
-        return StoredEntry(row, is_new=False, version=written), result
+        return StoredEntry(row, is_new=False, version=written.version), result
     _require_version(row.version if exists else NO_VERSION, expected)
     body, result = edit(row.value if exists else None)
     size_bytes = _check(body)
@@ -138,17 +138,23 @@ async def edit_entry(
     return StoredEntry(row, is_new=not exists, version=row.version), result
 
 
-async def _find_written(work: UnitOfWork, row: MemoryEntryRow, writer: EntryWriter) -> int | None:
-    """Return the version of a locked entry that the writer's call wrote before a crash."""
+async def _find_written(
+    work: UnitOfWork, row: MemoryEntryRow, writer: EntryWriter
+) -> MemoryUseRow | None:
+    """Return which version of a locked entry the writer's call wrote before a crash."""
     if writer.execution_id is None or writer.tool_use_id is None:
         return None
-    found = await uses.find_written(work.session, writer.execution_id, writer.tool_use_id, row.id)
-    return None if found is None else found.version
+    return await uses.find_written(work.session, writer.execution_id, writer.tool_use_id, row.id)
 
 
-async def _value_before(session: AsyncSession, row: MemoryEntryRow, version: int) -> Any:
-    """Return the value that a version replaced; None if there was none."""
-    before = await entries.find_version(session, row.id, version - 1)
+async def _value_before(session: AsyncSession, row: MemoryEntryRow, written: MemoryUseRow) -> Any:
+    """Return the value that a version replaced; None if there was none.
+
+    An entry that had expired has an earlier version, and no value.
+    """
+    if written.action == MemoryAction.CREATED:
+        return None
+    before = await entries.find_version(session, row.id, written.version - 1)
     return None if before is None else before.value
 
 

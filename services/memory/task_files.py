@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.errors import ToolInputError
-from domain.memory import MemoryAction, MemoryType
-from domain.memory_files import MOST_FILES
+from domain.memory import MemoryAction, MemoryType, key_problem
+from domain.memory_files import MOST_FILES, ROOT
 from domain.tool_calls import ToolInvocation
 from persistence.memory import entries as stored
 from persistence.memory import uses
@@ -89,8 +89,11 @@ class TaskFiles:
 
 
 async def _move(work: UnitOfWork, call: ToolInvocation, key: str, new: str) -> None:
+    if (problem := key_problem(new)) is not None:
+        raise ToolInputError(f"The path {ROOT}/{new} is invalid. {problem}")
     old = EntryAddress(_namespace(call), key)
     row = await entries.find_entry(work.session, work.caller, old)
+    version = row.version
     body = MemoryPut(
         value=row.value,
         memory_type=MemoryType(row.memory_type),
@@ -104,7 +107,8 @@ async def _move(work: UnitOfWork, call: ToolInvocation, key: str, new: str) -> N
         expected={NO_VERSION},
         writer=writer_of(call),
     )
-    await entries.delete_entry(work, old, writer=writer_of(call))
+    # What someone else has written meanwhile is not lost.
+    await entries.delete_entry(work, old, expected={version}, writer=writer_of(call))
 
 
 async def _list_all(work: UnitOfWork, call: ToolInvocation, key: str) -> Sequence[str]:

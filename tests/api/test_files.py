@@ -6,6 +6,7 @@ import os
 import sys
 import tarfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,11 @@ import pytest
 from sqlalchemy import select, update
 
 from api.files.archives import LEFT_OUT
+from api.files.saved import SavedWorkspace
+from domain.blobs import CHUNK_BYTES
 from domain.ids import new_id
 from domain.sparse_files import is_sparse
+from domain.workspace_snapshots import SavedEntry, WorkspaceIndex
 from persistence.sessions import workspaces
 from persistence.sessions.workspaces import WorkspaceOwner
 from persistence.tables.executions import ExecutionRow
@@ -311,6 +315,12 @@ async def all_answers(client: Client, workspace: SessionFiles) -> list[tuple[Any
             assert file is not None
             members.append((name, file.read()))
     return [*answers, *sorted(members)]
+
+
+async def test_a_hole_of_any_size_is_sent_in_parts(world: World) -> None:
+    saved = SavedWorkspace(world.gateway.services.blobs, WorkspaceIndex(), datetime.now(UTC))
+    hole = SavedEntry("f", 0o644, size=1 << 60, ranges=())
+    assert await anext(saved._read(hole, 0)) == bytes(CHUNK_BYTES)
 
 
 async def test_files_elsewhere_and_of_others(world: World, client: Client, other: Client) -> None:

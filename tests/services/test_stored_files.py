@@ -1,6 +1,8 @@
 """Stored files are deleted once nothing refers to them, and damaged ones are found."""
 
 import asyncio
+import errno
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -112,7 +114,12 @@ async def test_leftovers_of_killed_writers_are_deleted_after_a_day(
     assert names(store.incoming) == ["ab"]
 
 
-async def test_a_check_names_what_damaged_files_affect(blobs: Blobs, database: Database) -> None:
+async def test_a_check_names_what_damaged_files_affect(
+    blobs: Blobs, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "a broken disk")
+
     rows = [await refer(blobs, database, content) for content in (b"one", b"two", b"three")]
     await blobs.add(b"not referenced")
     found = await check_store(database, blobs, "")
@@ -125,6 +132,10 @@ async def test_a_check_names_what_damaged_files_affect(blobs: Blobs, database: D
     damaged = {one.blob.sha256: one for one in found.damaged}
     damages = [Damage.MISSING, Damage.CHANGED, Damage.CHANGED]
     assert [damaged[row.sha256].damage for row in rows] == damages
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        found = await check_store(database, blobs, "")
+    assert {one.damage for one in found.damaged} == {Damage.MISSING, Damage.CHANGED}
     for row in rows:
         assert [artifact.id for artifact in damaged[row.sha256].artifacts] == [row.id]
         assert damaged[row.sha256].execution_ids == [row.execution_id]

@@ -16,8 +16,10 @@ from domain.steps import Step
 from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
 from persistence.blobs import registry
 from persistence.db.database import Database
+from persistence.executions import queries
 from persistence.executions.step_log import ExecutionRecord
 from persistence.sessions import workspaces
+from persistence.sessions.workspaces import WorkspaceOwner
 from persistence.tables.sessions import SessionRow
 from persistence.tables.workspaces import WorkspaceBlobRow, WorkspaceSnapshotRow
 from services import hosts, storage
@@ -88,6 +90,22 @@ async def test_a_workspace_moves_with_its_newest_snapshot(database: Database) ->
     async with database.reading() as session:
         epochs = await workspaces.find_epochs(session, [moved.session_id, new_id()])
     assert epochs == {moved.session_id: 2}
+
+
+async def test_a_move_includes_the_step_for_which_it_waited(database: Database) -> None:
+    execution = await opened(database, allowed_tools=["bash"])
+    first = record_on(execution, HOST, 1)
+    session_id = (await first.begin()).session_id
+    await first.write(Step(workspace=await snapshot(database, "early")))
+    late = await snapshot(database, "late")
+    async with database.transaction() as session:
+        row = await queries.lock_existing(session, execution.id)
+        await workspaces.record(session, WorkspaceOwner(row.id, session_id, row.user_id), late)
+        await session.flush()
+        moving = asyncio.ensure_future(record_on(execution, OTHER, 2, from_host_id=HOST).begin())
+        done, _ = await asyncio.wait([moving], timeout=0.3)
+        assert not done
+    assert (await moving).workspace == WorkspaceVersion(1, late.sha256)
 
 
 @pytest.mark.parametrize("kind", ["directory of the host", "files without a snapshot"])
@@ -161,6 +179,13 @@ async def test_a_host_that_is_silent_does_not_answer(
         await asyncio.sleep(0.05)
     assert waiting.result() is False
     assert await here.answers(new_id()) is False
+    # After an outage of the database, no host has announced itself yet.
+    await asyncio.sleep(hosts._FRESH_SECONDS)
+    waiting = asyncio.ensure_future(here.answers(OTHER))
+    done, _ = await asyncio.wait([waiting], timeout=0.4)
+    assert not done
+    await there.announce()
+    assert await waiting is True
 
 
 async def test_files_of_hosts_that_are_gone_do_not_count_for_deleted_sessions(

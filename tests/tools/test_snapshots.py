@@ -243,6 +243,30 @@ async def test_a_file_that_changes_while_it_is_read_is_read_again(
     await place.check()
 
 
+async def test_a_file_with_holes_that_becomes_shorter_while_it_is_read_can_be_restored(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place.root / "sparse"
+    with path.open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"x" * 8192)
+    write(place.root / "z", "next in the pack")
+    before = os.pread
+
+    def shrink(*arguments: Any) -> bytes:
+        if path.stat().st_size > MIB + 100:
+            os.truncate(path, MIB + 100)
+        return before(*arguments)
+
+    monkeypatch.setattr(os, "pread", shrink)
+    await place.save()
+    monkeypatch.undo()
+    restored = await place.restore()
+    assert (restored / "sparse").read_bytes()[MIB : MIB + 100] == b"x" * 100
+    assert (restored / "z").read_text() == "next in the pack"
+    await place.check()
+
+
 async def test_the_space_of_many_snapshots_is_limited(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,11 +368,14 @@ async def test_tools_continue_on_another_host(open_path: Path) -> None:
     other.session_id = first.session_id
     moved = WorkspaceVersion(1, first_saved.sha256)
     other.version = moved
+    missing = await other.refusal("read_file", path="d/late")
+    assert missing.startswith(RESTORED)
     text = await other.text("bash", command="cat link; ls d; echo two > d/file")
-    assert text == f"{RESTORED}one\nfile\n\n[exit code 0]"
+    assert text == "one\nfile\n\n[exit code 0]"
     saved = await other.toolbox.save_workspace(other.session_id, moved)
     assert saved is not None
-    # A workspace that returns gets a directory of its own.
+    # A workspace that returns gets a directory of its own, when its files are restored.
+    assert await first.toolbox.measure(first.session_id, 2) is None
     first.version = WorkspaceVersion(2, saved.sha256)
     assert "two" in await first.text("bash", command="cat link; ls d")
     assert await first.toolbox.list_sessions() == [first.session_id]

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from domain.ids import new_id
-from domain.memory import MOST_VALUE_BYTES, MemoryAccess, NamespaceAccess
+from domain.memory import LONGEST_KEY, MOST_VALUE_BYTES, MemoryAccess, NamespaceAccess
 from domain.tool_calls import ProcessIdentity, ToolInvocation, ToolOutcome
 from persistence.memory import uses
 from persistence.sessions.timeline import TimelineRange
 from persistence.tables.ledger import AuditRow
+from persistence.tables.memory import MemoryEntryRow
 from services.memory import entries
 from services.memory.entries import EntryAddress
 from services.memory.task_memory import TaskMemory
@@ -163,6 +164,44 @@ async def test_a_file_command_that_a_crash_repeats_is_applied_once(call: MemoryC
             assert shown.endswith("     1\tb\n     2\taa\n     3\t")
     history = await call.text("memory_get", namespace="project:x", key=path[10:], version=3)
     assert history.endswith("b\naa\n")
+
+
+async def test_a_file_in_place_of_an_expired_one_is_created_once(
+    call: MemoryCalls, engine: Engine
+) -> None:
+    name = new_id().hex
+    await call.text("memory_add", namespace="project:x", key=name, value="old")
+    async with engine.database.transaction() as session:
+        expired = update(MemoryEntryRow).where(MemoryEntryRow.key == name)
+        await session.execute(expired.values(expires_at=text("now() - interval '1 s'")))
+    path = f"/memories/{name}"
+    creating = call.invocation("memory", command="create", path=path, file_text="new")
+    first = await call.run(creating)
+    assert not first.is_error, first.text
+    assert await call.run(creating) == first
+
+
+async def test_a_file_that_changes_while_it_is_moved_keeps_the_change(
+    call: MemoryCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = f"/memories/{new_id().hex}"
+    await files(call, "create", path=f"{home}/a", file_text="one")
+    find = entries.find_entry
+
+    async def find_before_a_change(*arguments: Any) -> MemoryEntryRow:
+        found = await find(*arguments)
+        await files(call, "str_replace", path=f"{home}/a", old_str="one", new_str="two")
+        return found
+
+    move = {"command": "rename", "old_path": home}
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "find_entry", find_before_a_change)
+        refusal = await call.refusal("memory", **move, new_path=f"{home}2")
+    assert "version 2 by now" in refusal
+    assert (await files(call, "view", path=f"{home}/a")).endswith("two")
+    long = "d" * LONGEST_KEY
+    refusal = await call.refusal("memory", **move, new_path=f"/memories/{long}")
+    assert f"Use at most {LONGEST_KEY} characters" in refusal
 
 
 async def test_a_file_command_says_what_is_wrong(call: MemoryCalls) -> None:

@@ -36,16 +36,16 @@ class PackWriter:
         self._pack: _OpenPack | None = None
         self._closed: dict[str, NewBlob] = {}
 
-    def add(self, source: int, ranges: Sequence[tuple[int, int]]) -> Packed:
+    def add(self, source: int, ranges: Sequence[tuple[int, int]], *, may_end_early: bool) -> Packed:
         """Add parts of an open file, each with a start and an end.
 
-        The last part ends early if the file has become shorter; the others are filled with zeros.
+        If the file has become shorter, the rest is left out (`may_end_early`) or filled with zeros.
         """
         expected = sum(end - start for start, end in ranges)
         pack = self._pack_for(expected)
         mark = pack.mark()
         content, size = hashlib.sha256(), 0
-        for part in _read(source, ranges):
+        for part in _read(source, ranges, may_end_early=may_end_early):
             pack.write(part)
             content.update(part)
             size += len(part)
@@ -122,12 +122,14 @@ class _OpenPack:
         return NewBlob(self._path, self._digest.hexdigest(), self.size)
 
 
-def _read(source: int, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-    for number, (start, end) in enumerate(ranges, 1):
+def _read(
+    source: int, ranges: Sequence[tuple[int, int]], *, may_end_early: bool
+) -> Iterator[bytes]:
+    for start, end in ranges:
         at = start
         while at < end:
             part = os.pread(source, min(end - at, _AT_ONCE), at)
-            if not part and number == len(ranges) == 1:
+            if not part and may_end_early:
                 return
             part = part or bytes(min(end - at, _AT_ONCE))
             at += len(part)

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import shutil
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from domain.errors import (
     WorkspaceNotSavedError,
 )
 from domain.workspace_snapshots import SnapshotUnreadableError, WorkspaceIndex, WorkspaceSnapshot
+from tools.deletion import delete_directory
 from tools.snapshots.restoring import SnapshotStore, read_index, restore_files
 from tools.snapshots.scanning import Scan, scan
 
@@ -115,7 +115,7 @@ class Snapshots:
         aside = self._private / f"restore-{target.name}"
 
         async def restore() -> WorkspaceIndex:
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+            await delete_directory(aside)
             index = await read_index(self._store, sha256)
             await restore_files(self._store, index, aside, self._private, owner=self._owner)
             return index

@@ -228,7 +228,7 @@ class _ChangedFiles:
             return None
         has_holes = is_sparse(status)
         ranges = tuple(data_ranges(file, status.st_size)) if has_holes else ((0, status.st_size),)
-        packed = self._packs.add(file, ranges)
+        packed = self._packs.add(file, ranges, may_end_early=not has_holes)
         signature = _signature(os.fstat(file))
         is_settled = status.st_ctime_ns < self._started_ns - _SETTLED_NS
         if signature == _signature(status) and is_settled:

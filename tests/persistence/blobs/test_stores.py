@@ -1,6 +1,8 @@
 """What every store of files does."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,22 @@ async def test_a_deleted_file_is_missing(store: BlobStore) -> None:
     with pytest.raises(BlobMissingError, match=SHA256):
         await read(store)
     assert [blob async for blob in store.list()] == []
+
+
+async def test_a_file_that_could_not_be_stored_can_be_stored_again(
+    directory: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    file = directory.incoming / "new"
+    file.write_bytes(CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="broken"):
+            await directory.put(file, SHA256)
+    await directory.put(file, SHA256)
+    assert await read(directory) == CONTENT
 
 
 async def test_storage_that_refuses_is_unavailable(
