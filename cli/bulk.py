@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -15,6 +16,8 @@ from domain.states import TERMINAL, ExecutionStatus
 
 MOST_AT_ONCE = 1_000
 """Executions that one request can change."""
+
+RETRY = "retry_executions"
 
 UNFINISHED = [str(status) for status in ExecutionStatus if status not in TERMINAL]
 
@@ -75,7 +78,7 @@ def cancel(client: Client, chosen: Chosen, *, reason: str | None, is_confirmed: 
 def retry(client: Client, chosen: Chosen, *, is_confirmed: bool) -> Json:
     """Retry what was chosen, after a confirmation."""
     body = chosen.body(without_status=[ExecutionStatus.FAILED])
-    return _change(client, "retry_executions", "Retry", body, is_confirmed=is_confirmed)
+    return _change(client, RETRY, "Retry", body, is_confirmed=is_confirmed)
 
 
 def _change(client: Client, operation: str, verb: str, body: Json, *, is_confirmed: bool) -> Json:
@@ -99,7 +102,17 @@ def _change(client: Client, operation: str, verb: str, body: Json, *, is_confirm
                 body = {**body, "ids": left}
             elif "ids" in body or not outcome["has_more"] or not outcome["changed"]:
                 return total
+            elif operation == RETRY:
+                body = _leave_out(client, body, outcome["execution_ids"][0])
             status.update(f"{verb.lower()}: {total['changed']}")
+
+
+def _leave_out(client: Client, body: Json, first_new: str) -> Json:
+    """The same request without the new executions: those that failed at once match the filter."""
+    times = [client.call("get_execution", execution_id=first_new)["created_at"]]
+    times += [body["filter"]["created_to"]] if "created_to" in body["filter"] else []
+    created_to = min(times, key=datetime.fromisoformat)
+    return {**body, "filter": {**body["filter"], "created_to": created_to}}
 
 
 def finish(outcome: Json, done: str, *, as_json: bool) -> None:

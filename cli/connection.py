@@ -97,14 +97,16 @@ class Given:
     def find_endpoint(self) -> Endpoint:
         """The gateway to call.
 
-        Options come before variables, these before a profile, and a profile before the stack that
-        runs on this home. A token is never sent to the address of another source.
+        Options come before variables, these before a profile in use, and a profile before the stack
+        that runs on this home. A token is never sent to the address of another source.
 
         Raises:
             UnreachableError: no gateway is known, or no token for it.
         """
-        url = self.api_url or os.environ.get("PERDURE_API_URL")
-        token = self.token or os.environ.get("PERDURE_TOKEN")
+        variables = {} if self.profile else os.environ
+        # An empty variable is none: else the token of a profile would be sent to any address.
+        url = self.api_url or variables.get("PERDURE_API_URL") or None
+        token = self.token or variables.get("PERDURE_TOKEN") or None
         if url and token:
             return Endpoint(url.rstrip("/"), token)
         source, name = self._find_source()

@@ -41,7 +41,8 @@ class HintedGroup(TyperGroup):
         name = args[0]
         meant = [RENAMED[name]] if RENAMED.get(name) in self.commands else []
         meant = meant or get_close_matches(name, list(self.commands), 1)
-        if name not in self.commands and not name.startswith("-"):
+        is_unknown = name not in self.commands and not name.startswith("-")
+        if is_unknown and not ctx.resilient_parsing:  # not while a shell completes
             path = ctx.command_path
             hint = f"Did you mean `{path} {meant[0]}`?" if meant else f"`{path} --help` lists all."
             ctx.fail(f"There is no command {name!r}. {hint}")

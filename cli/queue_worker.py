@@ -43,6 +43,7 @@ LONGEST_MESSAGE = 4_000
 
 LONGEST_SUMMARY = 200
 LEASE_LOST = 409
+TOO_MANY_REQUESTS = 429
 
 Json = dict[str, Any]
 
@@ -117,7 +118,8 @@ def _claim(client: Client, options: WorkerOptions) -> Json | None:
     try:
         wait = 0 if options.is_once else WAIT_SECONDS
         # Repeated with the same key, so that an answer that is lost loses no lease.
-        claimed: Json | None = client.start("claim_work", body, wait=wait)
+        with _limits_as_outages():
+            claimed: Json | None = client.start("claim_work", body, wait=wait)
     except UnreachableError as error:
         if options.is_once:
             raise
@@ -127,13 +129,23 @@ def _claim(client: Client, options: WorkerOptions) -> Json | None:
     return claimed
 
 
+@contextmanager
+def _limits_as_outages() -> Iterator[None]:
+    """Treat too many requests like a gateway that does not answer: later ones may succeed."""
+    try:
+        yield
+    except RefusedError as refusal:
+        if refusal.status != TOO_MANY_REQUESTS:
+            raise
+        raise UnreachableError(str(refusal)) from refusal
+
+
 def _work(client: Client, claimed: Json, lease_seconds: float, command: Sequence[str]) -> None:
     """Run the command for claimed work, and report how it ended."""
     show.out.print(f"{claimed['id']}: {claimed['title']}")
     lease = {"lease_token": claimed["lease_token"]}
     try:
-        interval = min(lease_seconds / 3, MOST_HEARTBEAT_SECONDS)
-        outcome = _run(client, claimed, interval, command)
+        outcome = run_command(client, claimed, lease_seconds, command)
         status = _report(client, claimed["id"], lease, outcome)
     except LeaseEnded as end:
         show.out.print(f"{claimed['id']}: stopped, {end}")
@@ -147,8 +159,16 @@ def _work(client: Client, claimed: Json, lease_seconds: float, command: Sequence
         show.out.print(f"{claimed['id']}: {status}")
 
 
-def _run(client: Client, claimed: Json, interval: float, command: Sequence[str]) -> CommandEnd:
-    """Run the command with the work as JSON on its standard input, and keep the lease meanwhile."""
+def run_command(
+    client: Client, claimed: Json, lease_seconds: float, command: Sequence[str]
+) -> CommandEnd:
+    """Run the command with the work as JSON on its standard input, and keep the lease meanwhile.
+
+    Raises:
+        LeaseEnded: the command was stopped.
+    """
+    interval = min(lease_seconds / 3, MOST_HEARTBEAT_SECONDS)
+    kept_at = time.monotonic()
     process = subprocess.Popen(
         tie_to_parent(command, signal.SIGKILL, launch.SELF),
         stdin=subprocess.PIPE,
@@ -159,45 +179,52 @@ def _run(client: Client, claimed: Json, interval: float, command: Sequence[str])
         start_new_session=True,
     )
     given: str | None = json.dumps(claimed)
-    try:
-        while True:
-            try:
-                output, errors = process.communicate(given, timeout=interval)
-                return CommandEnd(process.returncode, output, errors)
-            except subprocess.TimeoutExpired:
-                given = None
-                _keep_lease(client, claimed)
-    finally:
-        _end(process)
+    with process:  # closes its pipes
+        try:
+            while True:
+                try:
+                    output, errors = process.communicate(given, timeout=interval)
+                    return CommandEnd(process.returncode, output, errors)
+                except subprocess.TimeoutExpired:
+                    given = None
+                    sent_at = time.monotonic()
+                    if _keep_lease(client, claimed):
+                        kept_at = sent_at
+                    elif time.monotonic() - kept_at > lease_seconds:
+                        raise LeaseEnded("its lease ran out, and could not be extended") from None
+        except BaseException:
+            _end(process)
+            raise
 
 
-def _keep_lease(client: Client, claimed: Json) -> None:
-    """Extend the lease.
+def _keep_lease(client: Client, claimed: Json) -> bool:
+    """Extend the lease; False if the gateway does not answer.
 
     Raises:
         LeaseEnded: the command must stop.
     """
     body = {"lease_token": claimed["lease_token"]}
     try:
-        state: Json = client.call("send_heartbeat", body, execution_id=claimed["id"])
+        with _limits_as_outages():
+            state: Json = client.call("send_heartbeat", body, execution_id=claimed["id"])
     except UnreachableError:
-        return  # the next heartbeat may arrive in time
+        return False  # the next heartbeat may arrive in time
     except RefusedError as refusal:
         raise LeaseEnded(str(refusal)) from refusal
     if state["must_stop"]:
         raise LeaseEnded(f"cancelled: {state['cancel_reason'] or 'no reason was given'}")
+    return True
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End the command and what it has started, if it still runs."""
-    if process.poll() is not None:
-        return
-    with suppress(ProcessLookupError):
+    """End the command and what it has started, which may run although the command has ended."""
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
     try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
@@ -218,7 +245,8 @@ def _report(
         body["retryable"] = outcome.code == TEMPORARY_FAILURE
     while True:
         try:
-            done: Json = client.start(operation, body, execution_id=execution_id)
+            with _limits_as_outages():
+                done: Json = client.start(operation, body, execution_id=execution_id)
         except UnreachableError as error:
             show.err.print(f"{error} Trying again.")
             time.sleep(RETRY_SECONDS)

@@ -171,7 +171,7 @@ def print_yaml(value: Any) -> None:
 def print_ids(value: Any) -> None:
     """Print the id of each resource, one on a line."""
     listed = value.get("items", [value]) if isinstance(value, dict) else value
-    for item in listed:
+    for item in listed or ():  # there is none if a claim found no work
         key = next((item[name] for name in ("id", "agent_id", "key", "name") if name in item), None)
         print(key)  # noqa: T201 - for programs
 

@@ -54,8 +54,9 @@ def use(
         profiles.write(profiles.endpoints, None)
         show.out.print("Commands now call the stack that runs on the home of their directory.")
         return
+    endpoint = profiles.get(name)
     profiles.write(profiles.endpoints, name)
-    show.out.print(f"Commands now call {profiles.get(name).api_url}.")
+    show.out.print(f"Commands now call {endpoint.api_url}.")
 
 
 @app.command("list")

@@ -172,7 +172,7 @@ def _print_stale(answer: Json) -> None:
 
 
 def _make_clean_up(given: Json, _: Json) -> Json:
-    return {**given, "dry_run": not given.pop("apply")}
+    return {"dry_run": not given.pop("apply"), **given}
 
 
 GROUP.add_action(

@@ -191,7 +191,7 @@ STALE_STATUSES = (ExecutionStatus.RUNNING, ExecutionStatus.PENDING)
 async def list_stale(
     session: AsyncSession, user_id: UUID, *, before: datetime, limit: int
 ) -> Sequence[tuple[ExecutionRow, datetime]]:
-    """Work in which nothing has happened since `before`, with the time of its last event.
+    """Work without an event or a heartbeat since `before`, with the time of the last one.
 
     The oldest comes first. Work that waits for other work is not stale, and neither is work with
     parts that have not ended.
@@ -201,7 +201,9 @@ async def list_stale(
         .where(ExecutionEventRow.execution_id == ExecutionRow.id)
         .scalar_subquery()
     )
-    active_at = func.greatest(ExecutionRow.created_at, ExecutionRow.claimed_at, last)
+    lease_length = func.make_interval(0, 0, 0, 0, 0, 0, ExecutionRow.lease_seconds)
+    kept_at = ExecutionRow.lease_expires_at - lease_length  # the last heartbeat
+    active_at = func.greatest(ExecutionRow.created_at, ExecutionRow.claimed_at, kept_at, last)
     part = aliased(ExecutionRow)
     has_open_parts = exists().where(
         part.parent_execution_id == ExecutionRow.id, part.status.not_in(TERMINAL)

@@ -24,7 +24,7 @@ SELECT id FROM executions WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
 
 -- name: lock_due
 SELECT id FROM executions
-WHERE $priority_changes AND priority_changes_at <= clock_timestamp()
+WHERE $priority_changes AND priority_changes_at <= (SELECT clock_timestamp())
 ORDER BY priority_changes_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: read_facts

@@ -57,8 +57,10 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
     """
     lease = Lease(claimed_by=body.worker or work.caller.subject, seconds=body.lease_seconds)
     if body.execution_id is not None:
-        await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM)
         row = await own_execution(work.session, work.caller, body.execution_id, lock=True)
+        # After the lock, which may have to wait: this skips what others lock, and never waits.
+        if await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM):
+            await work.session.refresh(row)
         return await _claim_one(work, row, body, lease)
     slugs = await list_agents(work.session, work.caller, body)
     found = await _claim_next(work, slugs, lease)

@@ -26,7 +26,7 @@ Hours = Annotated[float, Field(gt=0, le=LONGEST_HOURS, allow_inf_nan=False)]
 
 
 class CleanUpBody(Body):
-    """After how many hours without an event work is inactive, and when it is abandoned.
+    """After how many hours without an event or a heartbeat work is inactive, or abandoned.
 
     Inactive work that a worker has returns to the queue; abandoned work is cancelled. A dry run
     only lists both. The defaults are those of other orchestrators.
@@ -79,12 +79,12 @@ async def _apply(work: UnitOfWork, stale: StaleWork) -> None:
             reason = f"abandoned: nothing happened since {stale.active_at:%F %T} UTC"
             await control.cancel(work, row.id, CancelBody(reason=reason))
     elif stale.action == "return_to_queue":
-        await _return_to_queue(work, row.id)
+        await _return_to_queue(work, row.id, row.lease_token)
 
 
-async def _return_to_queue(work: UnitOfWork, execution_id: UUID) -> None:
+async def _return_to_queue(work: UnitOfWork, execution_id: UUID, token: UUID | None) -> None:
     row = await queries.lock_existing(work.session, execution_id)
-    if row.status != ExecutionStatus.RUNNING:
+    if row.status != ExecutionStatus.RUNNING or row.lease_token != token:
         return
     before = {"claimed_by": row.claimed_by}
     await leases.put_back(work.session, row, "stale")

@@ -134,13 +134,18 @@ def test_profiles_name_gateways(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert "a-token" not in invoke("profile", "list", "--json", **environment).output
     assert closed in invoke("tasks", "list", **environment).stderr
-    other = invoke("--api-url", "http://127.0.0.1:10", "tasks", "list", **environment)
-    assert "the profile far has a token for http://127.0.0.1:9" in other.stderr
+    for token in ({}, {"PERDURE_TOKEN": ""}):
+        other = invoke("--api-url", "http://127.0.0.1:10", "tasks", "list", **environment, **token)
+        assert "the profile far has a token for http://127.0.0.1:9" in other.stderr
     assert "No Perdure runs" in invoke("--profile", "local", "tasks", "list", **environment).stderr
     assert "no profile 'fra'" in refused(invoke("--profile", "fra", "tasks", "list", **environment))
     ok(invoke("profile", "use", "local", **environment))
     assert "No Perdure runs" in invoke("tasks", "list", **environment).stderr
     ok(invoke("profile", "use", "far", **environment))
+    assert "no profile 'fra'" in refused(invoke("profile", "use", "fra", **environment))
+    exported = {"PERDURE_API_URL": "http://127.0.0.1:10", "PERDURE_TOKEN": "of another gateway"}
+    named = invoke("--profile", "far", "tasks", "list", **environment, **exported)
+    assert closed in named.stderr
     ok(invoke("profile", "delete", "far", **environment))
     assert json.loads(file.read_text()) == {"current": None, "profiles": {}}
 

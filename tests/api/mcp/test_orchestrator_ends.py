@@ -54,7 +54,8 @@ async def test_a_delete_for_good_leaves_an_empty_record(world: World, agent: Any
 
 AGE_EXECUTION = text("""
 UPDATE executions SET created_at = created_at - make_interval(hours => :hours),
-    claimed_at = claimed_at - make_interval(hours => :hours)
+    claimed_at = claimed_at - make_interval(hours => :hours),
+    lease_expires_at = lease_expires_at - make_interval(hours => :kept_hours)
 WHERE id = :id
 """)
 AGE_EVENTS = text("""
@@ -62,19 +63,24 @@ UPDATE execution_events SET at = at - make_interval(hours => :hours) WHERE execu
 """)
 
 
-async def age(world: World, task: dict[str, Any], hours: int) -> None:
-    """Move all that happened to a task into the past."""
+async def age(
+    world: World, task: dict[str, Any], hours: int, kept_hours: int | None = None
+) -> None:
+    """Move all that happened to a task into the past; the last heartbeat less far."""
+    kept_hours = hours if kept_hours is None else kept_hours
     parameters = {"id": UUID(task["task_id"]), "hours": hours}
     async with world.gateway.database.transaction() as session:
-        await session.execute(AGE_EXECUTION, parameters)
+        await session.execute(AGE_EXECUTION, {**parameters, "kept_hours": kept_hours})
         await session.execute(AGE_EVENTS, parameters)
 
 
 async def test_stale_tasks_are_cleaned_up(world: World) -> None:
     async with connect(world, user="stale", groups="orchestrator") as client:
-        fresh, held, forgotten, lost = [await plan(client, name) for name in "ABCD"]
+        fresh, held, forgotten, lost, kept = [await plan(client, name) for name in "ABCDF"]
         waiting = await plan(client, "E", dependencies=[fresh["task_id"]])
         await claim(client, held)
+        await claim(client, kept)
+        await age(world, kept, 80, kept_hours=1)
         for task, hours in ((held, 30), (forgotten, 30), (lost, 80), (waiting, 80)):
             await age(world, task, hours)
         found = await call(client, "orchestrator_clean_up_tasks")
