@@ -22,7 +22,7 @@ TAGS: Mapping[str, str] = {
     "tool groups": "Lists of tool rules.",
     "task templates": "Tasks with parameters.",
     "MCP servers": "Servers whose tools tasks can use.",
-    "secrets": "Values that tools use, and nobody reads.",
+    "secrets": "Values that tools use and no user can read.",
     "notifications": "Webhooks, mail and Slack messages, with their deliveries.",
     "usage": "Tokens, cost and time.",
     "users": "You, and your API keys.",

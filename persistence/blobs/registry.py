@@ -112,7 +112,7 @@ async def remove_unreferenced(
 ) -> Sequence[str]:
     """Delete the rows of those files that nothing refers to; returns which these are.
 
-    Until the transaction ends, nobody can register or refer to them: delete the files before that.
+    Until the transaction ends, no other can register or refer to them: delete the files before.
     """
     lock = (
         select(BlobRow.sha256)
