@@ -57,6 +57,7 @@ from api.web import (
     account_routes,
     assets,
     catalogue_routes,
+    definition_routes,
     execution_routes,
     inbox_routes,
     ledger_routes,
@@ -64,6 +65,7 @@ from api.web import (
     session_routes,
     sign_in_routes,
     task_routes,
+    template_routes,
 )
 from api.web import routes as docs
 from composition import compose_services
@@ -130,6 +132,8 @@ PAGES = (
     session_routes,
     plan_routes,
     catalogue_routes,
+    definition_routes,
+    template_routes,
     ledger_routes,
     account_routes,
 )

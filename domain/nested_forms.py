@@ -137,6 +137,7 @@ class _Maker:
     ) -> Control:
         resolved = resolve(schema, self.root) or {}
         plain, is_nullable = split_null(resolved)
+        plain = resolve(plain, self.root) or plain
         texts = {"label": _text(plain, "title") or label, "hint": _text(plain, "description")}
         common: dict[str, Any] = {**texts, "is_required": is_required, "is_nullable": is_nullable}
         if _is_group(plain) and depth < DEEPEST and self._count(len(plain["properties"])):
@@ -185,7 +186,7 @@ def _is_group(schema: Schema) -> bool:
 
 def _is_plain_text(items: Any) -> bool:
     return isinstance(items, Mapping) and items.keys() <= {
-        "type", "minLength", "maxLength", "description", "title"
+        "type", "minLength", "maxLength", "pattern", "description", "title"
     } and items.get("type") == "string"  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Pages that list what executions use and leave: agents, queue, memory, reports, artifacts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -65,9 +66,9 @@ async def show_queue(request: Request, visit: Visiting) -> Response:
     query = query.model_copy(update={"status": query.status or QUEUED})
     async with visit.call.gateway.database.reading() as session:
         user_id = visit.call.principal.user_id
-        page = await queries.page(session, user_id, filter_of(query), query.window())
-        rows = [row for row in page.rows if row.executor == "external"]
-        items = await readable_views(session, visit.call, rows)
+        narrowed = replace(filter_of(query), executor="external")
+        page = await queries.page(session, user_id, narrowed, query.window())
+        items = await readable_views(session, visit.call, page.rows)
     shown = make_list(visit, query, page, items)
     return pages.render("queue.html.j2", **visit.layout, list=shown)
 

@@ -11,20 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
 from api.http import paging
-from api.http.errors import MalformedRequestError
 from api.http.paging import ListQuery
 from api.web import answer_forms, decisions, pages
 from api.web.listings import make_list, read_query
+from api.web.page_forms import SHOWN_ERRORS
 from api.web.page_route import PageRoute
 from api.web.request_views import render_request
 from api.web.transcripts import summarize_input
 from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, Visit, Visiting
-from domain.errors import (
-    ConflictError,
-    InvalidInputError,
-    PermissionDeniedError,
-    RateLimitedError,
-)
 from domain.model_json import make_encodable
 from domain.people import RequestKind
 from persistence.db.outages import is_outage
@@ -36,15 +30,6 @@ from services.executions.access import readable_request
 router = APIRouter(prefix=links.INBOX, include_in_schema=False, route_class=PageRoute)
 
 Submit = Callable[[Visit, InputRequestRow, Form], Awaitable[None]]
-
-_SHOWN_ERRORS = (
-    InvalidInputError,
-    ConflictError,
-    RateLimitedError,
-    MalformedRequestError,
-    PermissionDeniedError,
-)
-"""Shown above the form, which keeps what was typed."""
 
 
 class InboxQuery(ListQuery):
@@ -171,7 +156,7 @@ async def _submit(visit: Visit, request_id: UUID, submit: Submit, form: Form) ->
         return await render_request(visit, row, form=form)
     try:
         await submit(visit, row, form)
-    except _SHOWN_ERRORS as error:
+    except SHOWN_ERRORS as error:
         return await render_request(visit, await _find(visit, request_id), form=form, error=error)
     can_read = submit is not answer_forms.submit_assignee or visit.call.caller.owns(row.user_id)
     return pages.redirect(links.request_page(request_id) if can_read else links.INBOX)

@@ -3,21 +3,21 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from api.http.errors import RETRY_AFTER_SECONDS, status_of
-from api.web.assets import FONTS, SCRIPTS, STYLES, address_of
 from domain.errors import (
+    ConflictError,
     NotFoundError,
     PerdureError,
     PermissionDeniedError,
     ServiceUnavailableError,
     UserDisabledError,
 )
-from domain.text import harmless
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,6 +32,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 
+_CHANGED = "Another person has changed this meanwhile. Open it again, then repeat your change."
 _NOT_FOUND = "This page does not exist, or it belongs to another user."
 _REASONS: Mapping[type[PerdureError], tuple[str, str]] = {
     NotFoundError: ("Page not found", _NOT_FOUND),
@@ -98,6 +99,21 @@ def render_outage(page: str, entries: Mapping[str, Sequence[str]]) -> Response:
     return response
 
 
+def state_of(row: Any) -> str:
+    """The state of a row, which its form sends back."""
+    return str(row.updated_at.isoformat())
+
+
+def require_unchanged(state: str, row: Any) -> None:
+    """Refuse a form of an older state; no state is none.
+
+    Raises:
+        ConflictError: the row has changed since the form was made.
+    """
+    if state and state != state_of(row):
+        raise ConflictError(_CHANGED)
+
+
 class TypedText(str):
     """Text that the viewer typed: a form shows it again without any change."""
 
@@ -106,33 +122,6 @@ class TypedText(str):
 
 @cache
 def environment() -> "Environment":
-    """The one environment. It escapes every value; an undefined name is an error.
-
-    Jinja is loaded with the first page, because many gateways serve none.
-    """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - see above
-    from markupsafe import Markup  # noqa: PLC0415 - see above
-
-    from api.web.formats import FILTERS  # noqa: PLC0415 - see above
-
-    def show_controls(value: object) -> object:
-        """A text with its control characters made visible; any other value as it is."""
-        if isinstance(value, str) and not isinstance(value, (TypedText, Markup)):
-            return harmless(value)
-        return value
-
-    made = Environment(
-        loader=PackageLoader("api.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=show_controls,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= FILTERS
-    made.globals |= {
-        "styles": address_of(STYLES),
-        "scripts": [address_of(name) for name in SCRIPTS],
-        "fonts": [address_of(name) for name in FONTS],
-    }
+    """The one environment. Jinja is loaded with the first page: many gateways serve none."""
+    made: Environment = import_module("api.web.templating").make_environment()
     return made

@@ -1,7 +1,7 @@
 """Forms of tasks: their fields as a person edits them, and the variables of a run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,15 @@ from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
 from domain.nested_forms import Control, describe_json_error, make_control, read_control
 from persistence.definitions.tasks import StoredTask
+from persistence.tables.definitions import TaskTemplateRow
 
 _TEXTS = ("description", "system_prompt", "agent_id", "schedule_cron")
 _TOOLS = ("allowed_tools", "ask_tools", "disallowed_tools")
 _JSON = ("variables_schema", "default_variables")
+_COLUMNS = ("name", "description", "is_public", "tags")
+"""Stored beside the definition of a task; the first three beside that of a template."""
+_PARTS = ("name", "default", "description")
+"""The fields of a parameter of a template."""
 _INVALID = "This is not stored yet. Correct the fields below, then send it again."
 
 NEW: Mapping[str, str] = {
@@ -60,28 +65,77 @@ def read_task(form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def fill_task(stored: StoredTask) -> Mapping[str, str]:
     """What the form of a stored task contains."""
-    definition = TaskDefinition.model_validate(stored.definition)
-    row, options = stored.row, definition.sdk_options
-    shown: dict[str, Any] = {
-        "name": row.name,
-        "description": row.description,
-        "prompt_template": definition.prompt_template,
-        "system_prompt": definition.system_prompt,
-        "agent_id": definition.agent_id,
-        "model": options.model,
-        "max_budget_usd": options.max_budget_usd,
-        "tags": ", ".join(row.tags),
-        "is_public": "1" if row.is_public else "",
-        "schedule_cron": row.schedule_cron,
-        "schedule_timezone": row.schedule_timezone,
-        "report_format": definition.report_format if definition.generate_report else "",
-        "variables_schema": _write_json(definition.variables_schema),
-        "default_variables": _write_json(definition.default_variables),
-    }
-    entered = row.entered_tools or {}
-    for name in _TOOLS:
-        shown[name] = "\n".join(entered.get(name, getattr(definition, name)))
+    row, definition = stored.row, TaskDefinition.model_validate(stored.definition)
+    columns = (*_COLUMNS, "schedule_cron", "schedule_timezone")
+    entered = {name: getattr(row, name) for name in columns} | (row.entered_tools or {})
+    return _fill({**definition.model_dump(mode="json"), **entered})
+
+
+def fill_template(row: TaskTemplateRow) -> Mapping[str, str]:
+    """What the form of a stored template contains."""
+    return _fill({**row.task, **{name: getattr(row, name) for name in _COLUMNS[:3]}})
+
+
+def _fill(members: Mapping[str, Any]) -> Mapping[str, str]:
+    options = members.get("sdk_options") or {}
+    names = ("name", "prompt_template", "schedule_timezone", *_TEXTS)
+    shown: dict[str, Any] = {name: members.get(name) for name in names}
+    shown |= {name: options.get(name) for name in ("model", "max_budget_usd")}
+    shown |= {name: _write_json(members.get(name)) for name in _JSON}
+    shown |= {name: "\n".join(members.get(name) or ()) for name in _TOOLS}
+    shown["schedule_timezone"] = shown["schedule_timezone"] or "UTC"
+    shown["tags"] = ", ".join(members.get("tags") or ())
+    shown["is_public"] = "1" if members.get("is_public") else ""
+    shown["report_format"] = members.get("report_format") if members.get("generate_report") else ""
     return {name: "" if value is None else str(value) for name, value in shown.items()}
+
+
+def read_template(form: Form, stored: Mapping[str, Any], parameters: Any) -> dict[str, Any]:
+    """The members of a template in a form; `stored` is its task, which may have other fields.
+
+    Raises:
+        InvalidInputError: JSON or a number can't be read.
+    """
+    members = read_task(form, stored.get("sdk_options") or {})
+    own = {name: members.pop(name) for name in _COLUMNS[:3]}
+    task = {name: value for name, value in {**stored, **members}.items() if value is not None}
+    return {**own, "task": task, "parameters": _read_parameters(form, parameters)}
+
+
+def fill_parameters(form: Form, stored: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of parameters in the form of a template, and two empty ones."""
+    rows: list[Mapping[str, Any]] = []
+    if form.entries:
+        rows = _typed_parameters(form)
+    else:
+        rows = [{**row, "default": _write_default(row.get("default"))} for row in stored]
+    rows += [{}, {}]
+    return [
+        {"at": at, **{part: row.get(part) or "" for part in _PARTS}} for at, row in enumerate(rows)
+    ]
+
+
+def _typed_parameters(form: Form) -> list[Mapping[str, Any]]:
+    columns = [form.entries.get(f"parameter_{part}", ()) for part in _PARTS]
+    typed = [dict(zip(_PARTS, row, strict=True)) for row in zip(*columns, strict=False)]
+    return [row for row in typed if any(row.values())]
+
+
+def _read_parameters(form: Form, stored: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The parameters in a form; a default that was not changed stays the value that it was."""
+    known = {row["name"]: row.get("default") for row in stored}
+    found: list[Mapping[str, Any]] = []
+    for row in _typed_parameters(form):
+        before = known.get(row["name"])
+        is_same = before is not None and _write_default(before) == row["default"]
+        default = before if is_same else row["default"] or None
+        named = {"name": row["name"].strip(), "description": row["description"].strip() or None}
+        found.append({**named, "default": default})
+    return found
+
+
+def _write_default(value: Any) -> str:
+    return value if isinstance(value, str) else _write_json(value)
 
 
 def _write_json(value: Any) -> str:

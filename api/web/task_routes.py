@@ -235,19 +235,37 @@ def _render_run(
 def _render_form(
     visit: Visit, stored: StoredTask | None, form: Form, error: PerdureError | None = None
 ) -> Response:
-    values: Mapping[str, str] = task_forms.NEW if stored is None else task_forms.fill_task(stored)
+    values = task_forms.NEW if stored is None else task_forms.fill_task(stored)
+    row = stored and stored.row
+    version = row and row.version
+    return render_form(
+        visit, values, form, error, template="task_form.html.j2", task=row, version=version
+    )
+
+
+def render_form(
+    visit: Visit,
+    values: Mapping[str, str],
+    form: Form,
+    error: PerdureError | None,
+    *,
+    template: str,
+    **more: Any,
+) -> Response:
+    """The form of a task or of a template, with `values` or with what was typed."""
     shown = form_values(form, error)
+    shown["errors"] = {name.removeprefix("task/"): msg for name, msg in shown["errors"].items()}
     if form.entries:
         values = {name: found[0] for name, found in shown["typed"].items()}
     cron, zone = values.get("schedule_cron", ""), values.get("schedule_timezone", "UTC")
     return pages.render(
-        "task_form.html.j2",
+        template,
         status_for(error),
         **visit.layout,
-        task=stored.row if stored else None,
         values=values,
         preview=_preview(cron, zone),
         **shown,
+        **more,
     )
 
 

@@ -1,6 +1,6 @@
 """Tasks and their immutable versions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -95,6 +95,12 @@ async def find_by_name(session: AsyncSession, user_id: UUID, name: str) -> Seque
         return [StoredTask(own[0], own[1])]
     public = query.where(TaskRow.is_public, *named).order_by(TaskRow.id).limit(NAMESAKES)
     return [StoredTask(row, definition) for row, definition in await session.execute(public)]
+
+
+async def find_names(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """The names of these tasks, also of deleted ones."""
+    found = await session.execute(select(TaskRow.id, TaskRow.name).where(TaskRow.id.in_(ids)))
+    return {row.id: row.name for row in found}
 
 
 async def page(

@@ -34,6 +34,7 @@ class ExecutionFilter:
     parent_id: UUID | None = None
     tag: str | None = None
     session_id: UUID | None = None
+    executor: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
 
@@ -227,6 +228,7 @@ def _conditions(
         "trigger_type": narrowed.trigger_type,
         "parent_execution_id": narrowed.parent_id,
         "session_id": narrowed.session_id,
+        "executor": narrowed.executor,
     }
     since, until = narrowed.created_from, narrowed.created_to
     return [

@@ -31,6 +31,11 @@ RESOURCES = {
     "artifact_id": "artifacts",
     "key_id": "api-keys",
     "user_id": "admin",
+    "group_id": "groups",
+    "server_id": "mcp-servers",
+    "name": "secrets",
+    "template_id": "task-templates",
+    "rule_id": "remembered-decisions",
 }
 """Which factory makes the resource in a path, by its first parameter."""
 
@@ -79,7 +84,7 @@ async def test_every_page_opens_for_its_owner_only(world: World, alice: Client) 
         is_for_admins = path in {"/users", "/audit/verification"}
         assert response.status_code == (404 if is_for_admins else 200), (path, response.text[:500])
         assert "<b>mark</b>" not in response.text or "html" not in response.headers["content-type"]
-        if values and "/agents/" not in path:
+        if values and not path.startswith(("/agents/", "/groups/")):  # all users see them
             assert (await bob.get(fill(path, values))).status_code == 404, path
         refused = await visitor.get(fill(path, values))
         assert refused.headers["location"].startswith("/sign-in?next="), path

@@ -4,6 +4,7 @@
 (() => {
   const KEYS_OFF = "perdure-keys-off";
   const RECONNECT_MS = 3000;
+  const POLL_MS = 20000;
 
   // The server writes times in this zone.
   const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
@@ -76,6 +77,13 @@
     const count = document.getElementById("open-requests")?.textContent.trim();
     document.title = count ? `(${count}) ${title}` : title;
   });
+
+  // A hidden page asks for no news; it asks as soon as it is shown again.
+  function poll() {
+    if (!document.hidden) htmx.trigger(document.body, "news");
+  }
+  setInterval(poll, POLL_MS);
+  document.addEventListener("visibilitychange", poll);
 
   // --- live updates -----------------------------------------------------------------------------
   // A part that is replaced keeps its unfolded details.

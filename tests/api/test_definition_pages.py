@@ -1,0 +1,121 @@
+"""Pages that define groups, MCP servers, secrets and templates, and revoke remembered decisions."""
+
+import html
+import re
+
+import httpx2
+
+from domain.ids import new_id
+from tests.api.browsing import API, Client, alice, browser, words
+from tests.api.factories import remembered_decision
+from tests.api.test_pages import post
+from tests.api.world import World
+
+__all__ = ["alice"]
+
+
+def form_of(page: httpx2.Response) -> dict[str, list[str]]:
+    """The fields of the last form of a page, as a browser sends them back unchanged."""
+    form = page.text.rpartition('method="post"')[2]
+    fields: dict[str, list[str]] = {}
+    for tag in re.findall(r"<input [^>]+>", form):
+        found = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        is_off = found.get("type") in {"radio", "checkbox"} and " checked" not in tag
+        if not is_off:
+            fields.setdefault(found["name"], []).append(html.unescape(found.get("value", "")))
+    for name, text in re.findall(r'<textarea id="[^"]+" name="([^"]+)"[^>]*>\n([^<]*)<', form):
+        fields.setdefault(name, []).append(html.unescape(text))
+    return fields
+
+
+async def test_an_admin_defines_a_group(world: World, alice: Client) -> None:
+    async with world.client("chief", role="admin") as client:
+        made = await client.post(f"{API}/sign-in-codes")
+    async with browser(world) as chief:
+        await chief.post("/sign-in", data=dict(httpx2.URL(made.json()["url"]).params))
+        name = f"g{new_id().hex}"
+        fields = {"name": name, "members": "alice\nbob", "working_hours/time_zone": "Mars/Olympus"}
+        wrong = await post(chief, "/groups", "/groups/new", **fields)
+        assert wrong.status_code == 422
+        assert "alice\nbob</textarea>" in wrong.text
+        del fields["working_hours/time_zone"]
+        group = (await post(chief, "/groups", "/groups/new", **fields)).headers["location"]
+        sent = form_of(await chief.get(group)) | {"members": ["bob"], "description": ["Lawyers"]}
+        assert (await chief.post(group, data=sent)).status_code == 303
+        assert (await chief.post(group, data=sent)).status_code == 409  # of an older state
+        shown = words(await alice.get("/groups"))
+        assert f"{name} Lawyers group:{name} 1 member" in shown
+        refused = await post(alice, group, "/keys", members="alice")
+        assert refused.status_code == 403
+        assert "disabled" in (await alice.get(group)).text
+        await post(chief, group.replace("edit", "delete"), group)
+        assert name not in words(await alice.get("/groups"))
+
+
+async def test_a_server_uses_a_secret(alice: Client) -> None:
+    secret, server = f"s{new_id().hex}", f"shop-{new_id().hex}"
+    value = "correct horse battery"
+    stored = await post(
+        alice, "/secrets", "/secrets/new", name=secret, value=value, hosts="mcp.example.com"
+    )
+    assert stored.status_code == 303, words(stored)
+    page = await alice.get(stored.headers["location"])
+    assert "mcp.example.com</textarea>" in page.text
+    assert value not in page.text
+    headers = f'{{"Authorization": "Bearer secret://{secret}"}}'
+    fields = {"name": server, "url": "https://mcp.example.com/mcp", "headers": "{"}
+    wrong = await post(alice, "/mcp-servers", "/mcp-servers/new", **fields)
+    assert "Write valid JSON" in words(wrong)
+    made = await post(alice, "/mcp-servers", "/mcp-servers/new", **fields | {"headers": headers})
+    address = made.headers["location"]
+    sent = form_of(await alice.get(address))
+    assert "command" not in sent  # for admins
+    assert (await alice.post(address, data=sent | {"description": ["Orders"]})).status_code == 303
+    page = await alice.get(address)
+    assert "Orders</textarea>" in page.text
+    assert f"secret://{secret}" in page.text
+    assert f"It is used by {server}" in words(await alice.get(stored.headers["location"]))
+    for definition in (address, stored.headers["location"]):
+        await post(alice, definition.replace("edit", "delete"), definition)
+        assert (await alice.get(definition)).status_code == 404
+
+
+async def test_a_template_becomes_a_task(alice: Client) -> None:
+    name = f"Greeting {new_id()}"
+    fields = {
+        "name": name,
+        "prompt_template": "Greet {{ who }} in {{ tongue }}.",
+        "parameter_name": ["who", "tongue", ""],
+        "parameter_default": ["", "French", ""],
+        "parameter_description": ["A person", "", ""],
+        "allowed_tools": "read_file",
+        "schedule_timezone": "UTC",
+    }
+    unused = fields | {"parameter_name": ["nobody", "tongue", ""]}
+    wrong = await post(alice, "/templates", "/templates/new", **unused)
+    assert "The parameter is not used" in words(wrong)
+    assert 'value="nobody"' in wrong.text
+    made = await post(alice, "/templates", "/templates/new", **fields)
+    assert made.status_code == 303, words(made)
+    template = made.headers["location"]
+    assert (await post(alice, template, template, name=f"{name} task")).status_code == 422
+    entered = {"name": f"{name} task", "parameters/who": "Ada"}
+    task = await post(alice, template, template, **entered)
+    assert "Greet Ada in French." in words(await alice.get(task.headers["location"]))
+    edit = f"{template}/edit"
+    sent = form_of(await alice.get(edit))
+    assert sent["parameter_default"] == ["", "French", "", ""]
+    assert (await alice.post(edit, data=sent | {"max_budget_usd": ["2"]})).status_code == 303
+    assert 'value="2.0"' in (await alice.get(edit)).text
+    await post(alice, f"{template}/delete", template)
+    assert (await alice.get(template)).status_code == 404
+
+
+async def test_a_remembered_decision_is_revoked(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        made = await remembered_decision(world, client, "mark")
+        rule = (await client.get(f"{API}/remembered-decisions/{made['rule_id']}")).json()
+    address = f"/remembered-decisions?task_id={rule['task_id']}"
+    assert "approved bash" in words(await alice.get(address))
+    await post(alice, f"/remembered-decisions/{rule['id']}/revoke", address)
+    assert "Nothing is remembered here" in words(await alice.get(address))
