@@ -22,7 +22,7 @@ from services.definitions.resources import Resource
 from services.unit_of_work import Precondition, UnitOfWork
 
 
-class Store(Protocol):
+class DefinitionStore(Protocol):
     """How a form is stored."""
 
     async def create(self, work: UnitOfWork, members: Mapping[str, Any]) -> Any:
@@ -43,13 +43,13 @@ class ResourceStore:
     update_model: type[BaseModel]
 
     async def create(self, work: UnitOfWork, members: Mapping[str, Any]) -> Any:
-        """Create a definition (`Store.create`)."""
+        """Create a definition (`DefinitionStore.create`)."""
         return await self.resource.create(work, make_body(self.create_model, members))
 
     async def update(
         self, work: UnitOfWork, key: Any, members: Mapping[str, Any], precondition: Precondition
     ) -> Any:
-        """Change a definition (`Store.update`)."""
+        """Change a definition (`DefinitionStore.update`)."""
         body = make_body(self.update_model, members)
         return await self.resource.update(work, key, body, precondition)
 
@@ -65,7 +65,7 @@ class DefinitionPages:
     path: str
     texts: Mapping[str, str]
     resource: Resource[Any]
-    store: Store
+    store: DefinitionStore
     model: type[BaseModel]
     fields: Sequence[Field]
     read_row: Callable[[Any], Mapping[str, Any]]

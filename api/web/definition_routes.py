@@ -1,12 +1,13 @@
 """Pages of groups, MCP servers, secrets and remembered decisions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.input_requests.remembered_routes import RememberedQuery, render_rule
+from api.input_requests.remembered_schemas import RememberedQuery, render_rule
 from api.web import pages
 from api.web.definition_forms import Field
 from api.web.definition_pages import DefinitionPages, ResourceStore
@@ -18,7 +19,7 @@ from domain.people import GROUP
 from persistence.definitions import tasks
 from persistence.executions import queries
 from persistence.tables.definitions import McpServerRow, SecretRow
-from persistence.tables.people import GroupRow
+from persistence.tables.people import GroupRow, RememberedDecisionRow
 from reports.phrases import count_of
 from services.definitions import mcp_health
 from services.definitions.inputs import (
@@ -46,7 +47,7 @@ class SecretStore:
     """Stores forms of secrets: a form always has the whole secret."""
 
     async def create(self, work: UnitOfWork, members: Mapping[str, Any]) -> SecretRow:
-        """Store a secret, or replace the one with this name (`Store.create`)."""
+        """Store a secret, or replace the one with this name (`DefinitionStore.create`)."""
         body = make_body(SecretForm, members)
         stored = await put_secret(work, body.name, body)
         return stored.row
@@ -54,7 +55,7 @@ class SecretStore:
     async def update(
         self, work: UnitOfWork, key: Any, members: Mapping[str, Any], precondition: Precondition
     ) -> SecretRow:
-        """Replace a secret (`Store.update`)."""
+        """Replace a secret (`DefinitionStore.update`)."""
         precondition(await SECRETS.find(work.session, work.caller, key))
         stored = await put_secret(work, key, make_body(SecretPut, members))
         return stored.row
@@ -232,20 +233,13 @@ async def list_decisions(request: Request, visit: Visiting) -> Response:
     query = read_query(request, RememberedQuery)
     narrowed = RememberedFilter.model_validate(query.filters())
     async with visit.call.gateway.database.reading() as session:
-        page = await REMEMBERED_DECISIONS.page(session, visit.call.caller, narrowed, query.window())
-        ids = [row.execution_id for row in page.rows if row.execution_id]
-        titles = await queries.find_titles(session, ids)
-        names = await tasks.find_names(session, [row.task_id for row in page.rows if row.task_id])
+        caller, window = visit.call.caller, query.window()
+        page = await REMEMBERED_DECISIONS.page(session, caller, narrowed, window)
+        titles = await _find_titles(session, page.rows)
     items = [render_rule(visit.call, row) for row in page.rows]
-    shown = make_list(visit, query, page, items)
-    return pages.render(
-        "remembered_decisions.html.j2",
-        **visit.layout,
-        list=shown,
-        titles=titles,
-        names=names,
-        is_filtered=any(query.filters().values()),
-    )
+    shown: dict[str, Any] = {"list": make_list(visit, query, page, items), "titles": titles}
+    shown["is_filtered"] = any(query.filters().values())
+    return pages.render("remembered_decisions.html.j2", **visit.layout, **shown)
 
 
 @router.post("/remembered-decisions/{rule_id}/revoke", dependencies=[FORM_IS_OWN])
@@ -253,3 +247,13 @@ async def revoke_decision(visit: Visiting, rule_id: UUID) -> Response:
     """Revoke a remembered decision."""
     await visit.perform(lambda work: REMEMBERED_DECISIONS.delete(work, rule_id, lambda _: None))
     return pages.redirect("/remembered-decisions")
+
+
+async def _find_titles(
+    session: AsyncSession, rows: Sequence[RememberedDecisionRow]
+) -> Mapping[UUID, str]:
+    """The names of the tasks and the titles of the executions that decisions apply to."""
+    ids = [row.execution_id for row in rows if row.execution_id]
+    titles = await queries.find_titles(session, ids)
+    names = await tasks.find_names(session, [row.task_id for row in rows if row.task_id])
+    return {**titles, **names}

@@ -1,12 +1,8 @@
 """Pages of tasks and their schedules: define, run, dry-run, schedule."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
@@ -20,9 +16,10 @@ from api.web import pages, task_forms
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
+from api.web.task_form_pages import preview_cron_fires, render_form
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from definitions.tasks import TaskDefinition
-from domain.cron import CronError, fires
+from domain.cron import CronError
 from domain.cron_words import describe_cron
 from domain.errors import ConflictError, PerdureError
 from persistence.db.paging import Window
@@ -38,7 +35,6 @@ from services.executions.inputs import DryRunBody, ExecuteBody
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-SHOWN_FIRES = 5
 LATEST_RUNS = 5
 
 _CHANGED = "Another person has changed this task meanwhile. Open it again, then repeat your change."
@@ -78,7 +74,7 @@ async def preview_cron(
 ) -> Response:
     """A cron expression in words, with its next run times."""
     return pages.render(
-        "cron.html.j2", **visit.layout, preview=_preview(schedule_cron, schedule_timezone)
+        "cron.html.j2", **visit.layout, preview=preview_cron_fires(schedule_cron, schedule_timezone)
     )
 
 
@@ -243,51 +239,9 @@ def _render_form(
     )
 
 
-def render_form(
-    visit: Visit,
-    values: Mapping[str, str],
-    form: Form,
-    error: PerdureError | None,
-    *,
-    template: str,
-    **more: Any,
-) -> Response:
-    """The form of a task or of a template, with `values` or with what was typed."""
-    shown = form_values(form, error)
-    shown["errors"] = {name.removeprefix("task/"): msg for name, msg in shown["errors"].items()}
-    if form.entries:
-        values = {name: found[0] for name, found in shown["typed"].items()}
-    cron, zone = values.get("schedule_cron", ""), values.get("schedule_timezone", "UTC")
-    return pages.render(
-        template,
-        status_for(error),
-        **visit.layout,
-        values=values,
-        preview=_preview(cron, zone),
-        **shown,
-        **more,
-    )
-
-
 def _describe_cron(expression: str) -> str:
     """A cron expression in words; a stored one that is no longer valid as it is."""
     try:
         return describe_cron(expression)
     except CronError:
         return expression
-
-
-def _preview(expression: str, zone_name: str) -> Mapping[str, Any]:
-    """A cron expression in words with its next run times, or what is wrong with it."""
-    shown: dict[str, Any] = {"words": "", "fires": [], "problem": ""}
-    if not expression.strip():
-        return shown
-    try:
-        zone = ZoneInfo(zone_name.strip() or "UTC")
-        times = list(islice(fires(expression, zone, datetime.now(UTC)), SHOWN_FIRES))
-        return {**shown, "words": describe_cron(expression), "fires": times}
-    except CronError as error:
-        return {**shown, "problem": str(error)}
-    except (ValueError, OSError, KeyError):
-        problem = "There is no such time zone. Use a name such as Europe/Berlin."
-        return {**shown, "problem": problem}

@@ -11,7 +11,7 @@ from api.web import pages, task_forms
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
-from api.web.task_routes import render_form
+from api.web.task_form_pages import render_form
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import InvalidInputError, PerdureError
 from domain.nested_forms import Control, make_control, read_control
