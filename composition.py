@@ -18,6 +18,7 @@ from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox
 from runtime.settings import Settings
 from services.blobs import Blobs
+from services.external_work.closings import WorkflowClosings
 from services.model_catalog import ModelCatalog
 from services.ports import UserCache
 from services.quotas import QuotaGuard, Quotas
@@ -65,9 +66,10 @@ def compose_services(
         defaults.max_stored_bytes,
         max_memory_entries=settings.max_memory_entries_per_user,
     )
+    workflows = Dispatcher(client)
     return Services(
         database=database,
-        workflows=Dispatcher(client),
+        workflows=workflows,
         schedules=Schedules(client),
         quotas=quotas,
         storage=storage,
@@ -82,5 +84,6 @@ def compose_services(
             memory_language=settings.memory_language,
         ),
         models=ModelCatalog(database),
+        closings=WorkflowClosings(workflows),
         user_caches=(*user_caches, quotas, storage),
     )

@@ -19,7 +19,7 @@ from cli.connection import Endpoint, UnreachableError
 from cli.exits import CommandError, Exit
 
 # Executing a task may wait for the database; people give up later than this (chosen).
-REQUEST_TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+REQUEST_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 # The gateway sends a comment every 15 s (contract.md, section 7): after three missing ones the
 # stream is dead.
 STREAM_TIMEOUT = httpx2.Timeout(45.0, connect=5.0)
@@ -100,7 +100,6 @@ class Client:
                 "User-Agent": "perdure-cli",
                 "Perdure-Client": "cli",  # becomes the trigger type of what it starts
             },
-            timeout=REQUEST_TIMEOUT,
         )
 
     def __enter__(self) -> Self:
@@ -235,8 +234,12 @@ class Client:
     ) -> httpx2.Response:
         method, url, query = self._prepare(operation, given)
         content = (body or {}) if self._operations[operation].has_body else None
+        seconds = REQUEST_SECONDS + float(query.get("wait", 0))  # the gateway waits, too
+        timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
         try:
-            response = self._http.request(method, url, params=query, json=content, headers=headers)
+            response = self._http.request(
+                method, url, params=query, json=content, headers=headers, timeout=timeout
+            )
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
         if response.status_code >= SERVER_ERROR:

@@ -4,7 +4,7 @@ Options become query parameters of a list and fields of an action's body, by the
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,6 +156,7 @@ class CommandGroup:
         make_body: Callable[[Json, Json], Json] | None = None,
         has_json: bool = False,
         is_start: bool = False,
+        query: Sequence[str] = (),
         warn: "Callable[[Client, Json], str] | None" = None,
     ) -> None:
         """Call an operation on one resource; a deletion is one, too, and asks on a terminal.
@@ -163,6 +164,7 @@ class CommandGroup:
         `done` is the sentence to print, with fields of the resource and of the answer, or a view
         of the answer. The body has the options that were given; `make_body` makes it from these
         and the resource. `is_start`: the operation starts something, which must happen once.
+        Options in `query` are query parameters instead.
         `warn` returns what a person should know before they confirm.
         """
         reference = self._reference if of is None else of
@@ -175,6 +177,7 @@ class CommandGroup:
                 label = found.get("name") or found.get("title") or " ".join(map(str, path.values()))
                 reason = f" {warn(client, found)}" if warn else ""
                 confirm(f"{name.title()} {label!r}?{reason}")
+            path |= {name: given.pop(name) for name in query}
             body = {key: value for key, value in given.items() if value is not None}
             if make_body:
                 body = make_body(body, found)

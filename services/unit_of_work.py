@@ -29,6 +29,7 @@ from domain.network import NO_NETWORK, NetworkList
 from domain.schedules import Backfill
 from persistence.db.database import Database
 from persistence.db.live_updates import USERS_CHANNEL, notify
+from persistence.db.raw_connection import Connected
 from persistence.definitions.secrets import SecretSealer
 from persistence.executions import signals
 from persistence.executions.creation import make_start_request
@@ -36,6 +37,7 @@ from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from services.blobs import Blobs
 from services.caller import Caller
+from services.external_work.closings import WorkflowClosings
 from services.model_catalog import ModelCatalog
 from services.ports import ScheduleServer, UserCache, WorkflowServer
 from services.quotas import QuotaGuard
@@ -91,20 +93,27 @@ class Services:
     schemas: SchemaEvaluator
     settings: OperatorSettings
     models: ModelCatalog
+    closings: WorkflowClosings
     user_caches: Sequence[UserCache] = ()
     """What this process remembers about users for some seconds."""
 
     @asynccontextmanager
     async def transaction(
-        self, caller: Caller, *, dry_run: bool = False, effects: list["Effect"] | None = None
+        self,
+        caller: Caller,
+        *,
+        dry_run: bool = False,
+        effects: list["Effect"] | None = None,
+        is_one_service: bool = False,
     ) -> AsyncIterator["UnitOfWork"]:
         """Commit when the block ends, then run the effects. An exception rolls back.
 
         A dry run is rolled back too, and its effects do not run. With `effects` they are only
         added to that list, for a caller that runs those of several transactions together.
+        `is_one_service`: the block writes nothing but what one service does.
         """
         async with self.database.transaction(keep=not dry_run) as session:
-            work = UnitOfWork(session, caller, self)
+            work = UnitOfWork(session, caller, self, is_one_service=is_one_service)
             yield work
         if dry_run:
             return
@@ -123,6 +132,13 @@ class UnitOfWork:
     services: Services
     effects: list[Effect] = field(default_factory=list)
     """What is to be done outside the database after the commit, in this order."""
+    is_one_service: bool = False
+    """Whether a service may commit before the block ends, in a transaction of its own."""
+
+    @property
+    def connected(self) -> Connected:
+        """Where a service runs its only statement: a transaction of its own if that is allowed."""
+        return self.services.database.raw if self.is_one_service else self.session
 
     def start_workflow(self, row: ExecutionRow) -> None:
         """Start the workflow of a stored execution after the commit."""
@@ -131,6 +147,10 @@ class UnitOfWork:
     def wake_workflow(self, row: ExecutionRow) -> None:
         """Signal the workflow of an execution after the commit."""
         self.effects.append(partial(self.services.workflows.wake, row.workflow_id))
+
+    def close_workflow(self, row: ExecutionRow) -> None:
+        """Wake the workflow of external work that has ended, after the commit; no request waits."""
+        self.effects.append(partial(self.services.closings.wake, row.workflow_id))
 
     def synchronise_schedule(self, task_id: UUID) -> None:
         """Create, update or delete the schedule of a changed task after the commit."""

@@ -56,7 +56,7 @@ async def run_service(
     if dry_run:
         return await _run_dry(call, service, render)
     key = await _key(call) if call.request.method == "POST" else None
-    async with call.services.transaction(call.caller) as work:
+    async with call.services.transaction(call.caller, is_one_service=key is None) as work:
         if key is None:
             return await render(call, work.session, await service(work))
         if kept := await claim(work.session, key):

@@ -13,8 +13,7 @@ from persistence.db.outages import is_outage
 from persistence.executions import queue_state
 
 KEPT_SECONDS = 10.0
-"""Requests within this time get the same numbers: a million pending executions take about 0.2 s to
-count (chosen; scrapers commonly come every 15 s)."""
+"""Requests within this time get the same numbers (chosen; scrapers commonly come every 15 s)."""
 
 MOST_AGENTS = 100
 """Agents with series of their own, those with the most work; users name agents (chosen)."""
@@ -22,7 +21,11 @@ MOST_AGENTS = 100
 OTHERS = "(others)"
 NO_AGENT = "(none)"
 
-PENDING = Gauge("perdure_queue_pending", "External work that waits for a worker.", ["agent"])
+PENDING = Gauge(
+    "perdure_queue_pending",
+    "External work that waits for a worker, at most 10,000 of each user and agent.",
+    ["agent"],
+)
 OLDEST = Gauge(
     "perdure_queue_oldest_pending_seconds", "Age of the oldest work that waits.", ["agent"]
 )
@@ -55,7 +58,7 @@ class QueueGauges:
         async with self._database.reading() as session:
             pending = await queue_state.list_pending(session)
             claimed = await queue_state.count_claimed(session)
-        ranked = sorted(pending, key=lambda one: -one.count)
+        ranked = sorted(pending, key=lambda one: -one.number)
         rest = ranked[MOST_AGENTS:]
         PENDING.clear()
         OLDEST.clear()
@@ -63,9 +66,9 @@ class QueueGauges:
         now = time.time()
         for one in ranked[:MOST_AGENTS]:
             label = NO_AGENT if one.agent_id is None else one.agent_id
-            PENDING.labels(label).set(one.count)
+            PENDING.labels(label).set(one.number)
             OLDEST.labels(label).set(max(0.0, now - one.oldest_at.timestamp()))
         if rest:
-            PENDING.labels(OTHERS).set(sum(one.count for one in rest))
+            PENDING.labels(OTHERS).set(sum(one.number for one in rest))
             oldest = min(one.oldest_at for one in rest)
             OLDEST.labels(OTHERS).set(max(0.0, now - oldest.timestamp()))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.executions.schemas import ExecutionRead, readable_views
+from api.executions.schemas import ExecutionRead, readable_views, render_cached_execution
 from api.http.problems import of_error
 from api.http.request_context import Call
 from api.http.responses import answer
@@ -101,12 +101,14 @@ class QueueStatusRead(BaseModel):
     """Your external work by state and agent.
 
     `average_priority` is that of the pending work; `maximum_depth` is the longest chain of
-    prerequisites.
+    prerequisites. Of an agent and a state at most 10,000 executions are counted, the oldest ones;
+    `total_is_capped` is true if there are more.
     """
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
     total: int
+    total_is_capped: bool
     counts: dict[ExecutionStatus, int]
     average_priority: float | None
     maximum_depth: int
@@ -175,11 +177,11 @@ class CleanUpRead(BaseModel):
     items: list[StaleWorkRead]
 
 
-async def respond_claimed(call: Call, session: AsyncSession, claim: Claim | None) -> Response:
+async def respond_claimed(call: Call, _: AsyncSession, claim: Claim | None) -> Response:
     """Respond with the claimed work, or with 204 if there is no work."""
     if claim is None:
         return Response(status_code=204)
-    (read,) = await readable_views(session, call, [claim.row])
+    read = render_cached_execution(call, claim.stored.columns)
     context = claim.context
     shown = ClaimRead(
         **{**dict(read), "links": {**read.links, **_worker_links(claim.row.id)}},
@@ -218,7 +220,10 @@ async def respond_reported(call: Call, session: AsyncSession, completion: Comple
     kept = [reference(row) for row in completion.artifacts]
     if completion.refusal is not None:
         return of_error(call.request.scope, explain_late(completion.refusal, kept))
-    (read,) = await readable_views(session, call, [completion.row])
+    if completion.columns is None:
+        (read,) = await readable_views(session, call, [completion.row])
+    else:
+        read = render_cached_execution(call, completion.columns)
     return answer(WorkReportRead(**dict(read), artifacts=_references(kept)), 200)
 
 

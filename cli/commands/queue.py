@@ -156,8 +156,11 @@ GROUP.add_action(
         "execution_id": option("Claim this execution.", "--execution"),
         "lease_seconds": LEASE_SECONDS,
         "worker": option("Your name, which others see as claimed_by."),
+        "wait": option("Seconds to wait for work if there is none, at most 60.", kind=float | None),
     },
+    query=["wait"],
     has_json=True,
+    is_start=True,
 )
 
 

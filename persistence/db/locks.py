@@ -14,12 +14,14 @@ transaction finds that it needs a lock that is earlier in the order, it is retri
 """
 
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
+from persistence.db.raw_connection import Connected, fetch_rows
 
 _SQL = sql.load("db/locks.sql", terminal=sql.quote(TERMINAL))
 
@@ -28,12 +30,23 @@ async def lock_for_end(
     session: AsyncSession, execution_id: UUID, status: ExecutionStatus
 ) -> Collection[UUID]:
     """Lock what the end of an execution changes; returns the sessions that are locked now."""
+    return frozenset((await _lock_for_end(session, execution_id, status)).sessions)
+
+
+async def lock_for_lone_end(on: Connected, execution_id: UUID) -> bool:
+    """Lock what a completion changes; returns whether it changes no other execution."""
+    locked = await _lock_for_end(on, execution_id, ExecutionStatus.COMPLETED)
+    return bool(locked.executions == 1)
+
+
+async def _lock_for_end(on: Connected, execution_id: UUID, status: ExecutionStatus) -> Any:
     parameters = {
         "execution_id": execution_id,
         "ends_dependents": status is not ExecutionStatus.COMPLETED,
         "is_end": True,
     }
-    return frozenset((await session.execute(_SQL["lock_affected"], parameters)).one().sessions)
+    (locked,) = await fetch_rows(on, _SQL["lock_affected"], parameters)
+    return locked
 
 
 async def lock_for_cancel(session: AsyncSession, execution_id: UUID) -> None:

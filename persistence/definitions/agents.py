@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -96,8 +97,8 @@ async def page(
     return _with_built_in(own, built_in, window)
 
 
-def agent_of(row: AgentRow) -> Agent:
-    """The stored agent."""
+def agent_of(row: Any) -> Agent:
+    """The agent with the columns of a row."""
     lists = {column: tuple(getattr(row, column)) for column in _LISTS}
     network = None if row.network is None else tuple(row.network["allow"])
     memory = None if row.memory is None else MemoryAccess.parse(row.memory["namespaces"])

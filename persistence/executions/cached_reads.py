@@ -16,7 +16,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.db.raw_connection import open_pool
-from persistence.tables.executions import ExecutionRow
+from persistence.executions.columns import select_columns, select_readers
 
 CONNECTIONS = 4
 """A statement takes half a millisecond, so these serve thousands of reads a second (chosen)."""
@@ -34,20 +34,10 @@ _HIDDEN = {
 }
 """Columns that no client sees; most of them are expensive to decode."""
 
-_COLUMNS = ", ".join(
-    f'e."{column.name}"' for column in ExecutionRow.__table__.columns if column.name not in _HIDDEN
-)
 _EXECUTIONS = f"""
-SELECT {_COLUMNS}, (
-    SELECT CASE WHEN t.is_public THEN e.user_id ELSE t.user_id END
-    FROM tasks t WHERE t.id = e.task_id AND t.deleted_at IS NULL
-) AS task_reader, (
-    SELECT s.deleted_at IS NOT NULL FROM sessions s WHERE s.id = e.session_id
-) AS session_is_deleted
+SELECT {select_columns("e", without=_HIDDEN)}, {select_readers("e")}
 FROM executions e WHERE e.id = ANY($1)
-"""  # noqa: S608 - our own columns
-"""The last two columns decide which links are shown. They are subqueries by key: joins or EXISTS
-would read whole tables."""
+"""  # noqa: S608 - our own names
 
 _SETTLED = "SELECT id FROM executions WHERE id = ANY($1) AND status = ANY($2)"
 

@@ -4,7 +4,7 @@ A lease has a token. It ends when its time has passed on the database's clock, w
 the work or puts it back, and when the execution ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.external_work import MOST_LOST_ATTEMPTS
 from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import sql
+from persistence.db.database import to_json
+from persistence.db.raw_connection import Connected, fetch_rows
+from persistence.executions.stored_work import SELECT_WORK, StoredWork, read_work, with_types
+from persistence.ledger.audit import ENGINE, INSERT_BY_ACTOR, Actor
 from persistence.tables.executions import CLAIMABLE, ExecutionRow
 
 for after in (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED):
@@ -32,27 +36,35 @@ _HELD = f"""{_RUNNING} AND lease_token = :lease_token AND lease_expires_at > clo
 _EXPIRED = f"{_RUNNING} AND lease_expires_at <= clock_timestamp() AND cancel_requested_at IS NULL"
 """The workflow of a cancelled execution ends it."""
 
-_GIVE_LEASE = """claimed AS (
+_GIVE_LEASE = f"""claimed AS (
     UPDATE executions e SET
         status = 'running', status_reason = NULL, started_at = coalesce(e.started_at, now()),
         claimed_by = :claimed_by, claimed_at = clock_timestamp(), lease_token = :lease_token,
         lease_seconds = :lease_seconds, event_seq = e.event_seq + 1,
         lease_expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
     FROM picked WHERE e.id = picked.id
-    RETURNING e.id, e.event_seq, e.claimed_by, picked.started_at IS NULL AS is_first
+    RETURNING e.*, picked.started_at IS NULL AS is_first
+),
+new_events AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, CASE WHEN is_first THEN 'execution.started'
+        ELSE 'execution.status_changed' END,
+        json_build_object('status', 'running', 'claimed_by', claimed_by)
+    FROM claimed
+),
+audited AS (
+    {INSERT_BY_ACTOR}, user_id, 'execution.claim', 'execution', id,
+        json_build_object('claimed_by', claimed_by, 'lease_seconds', lease_seconds)
+    FROM claimed
 )
-INSERT INTO execution_events (execution_id, seq, type, data)
-SELECT id, event_seq, CASE WHEN is_first THEN 'execution.started'
-    ELSE 'execution.status_changed' END,
-    json_build_object('status', 'running', 'claimed_by', claimed_by)
-FROM claimed
-RETURNING execution_id
-"""
+{SELECT_WORK}"""  # noqa: S608 - our own names
 
 _SQL = sql.load(
     "executions/leases.sql",
     available=_AVAILABLE,
     give_lease=_GIVE_LEASE,
+    select_work=SELECT_WORK,
+    insert_by_actor=INSERT_BY_ACTOR,
     held=_HELD,
     running=_RUNNING,
     expired=_EXPIRED,
@@ -61,6 +73,11 @@ _SQL = sql.load(
     worker_blocked=sql.quote([WORKER_BLOCKED]),
 )
 
+_CLAIMS = {
+    name: with_types(_SQL[name])
+    for name in ("claim_next", "claim_next_of_agent", "claim_next_without_agent", "claim", "read")
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -68,39 +85,53 @@ class Lease:
 
     claimed_by: str
     seconds: float
+    actor: Actor = ENGINE
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of a claim, with a new token."""
         return {
+            **self.actor.parameters(),
             "claimed_by": self.claimed_by,
             "lease_seconds": self.seconds,
             "lease_token": uuid4(),
         }
 
 
-async def claim_next(session: AsyncSession, user_id: UUID, lease: Lease) -> UUID | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a worker reports; `audited` goes into the audit log."""
+
+    summary: str | None
+    result: Mapping[str, Any]
+    audited: Mapping[str, Any]
+
+
+async def claim_next(on: Connected, user_id: UUID, lease: Lease) -> StoredWork | None:
     """Give the user's claimable execution with the highest priority, the oldest of these first."""
-    parameters = {**lease.parameters(), "user_id": user_id}
-    found: UUID | None = await session.scalar(_SQL["claim_next"], parameters)
-    return found
+    return await _claim(on, "claim_next", {**lease.parameters(), "user_id": user_id})
 
 
 async def claim_next_of(
-    session: AsyncSession, user_id: UUID, agent_ids: Sequence[str | None], lease: Lease
-) -> UUID | None:
+    on: Connected, user_id: UUID, agent_ids: Sequence[str | None], lease: Lease
+) -> StoredWork | None:
     """As `claim_next`, for the work of these agents; None among them: work that names no agent."""
     ordered = agent_ids
     if len(agent_ids) != 1:
-        ordered = await _list_first(session, user_id, agent_ids, limit=1)
+        ordered = await _list_first(on, user_id, agent_ids, limit=1)
     for agent_id in ordered:
         parameters = {**lease.parameters(), "user_id": user_id}
         name = "claim_next_without_agent"
         if agent_id is not None:
             parameters["agent_id"], name = agent_id, "claim_next_of_agent"
-        found: UUID | None = await session.scalar(_SQL[name], parameters)
+        found = await _claim(on, name, parameters)
         if found is not None:
             return found
     return None
+
+
+async def _claim(on: Connected, name: str, parameters: Mapping[str, Any]) -> StoredWork | None:
+    found = await fetch_rows(on, _CLAIMS[name], parameters)
+    return read_work(found[0]) if found else None
 
 
 async def count_claimable(
@@ -115,17 +146,21 @@ async def count_claimable(
 
 
 async def _list_first(
-    session: AsyncSession, user_id: UUID, agent_ids: Sequence[str | None], *, limit: int
+    on: Connected, user_id: UUID, agent_ids: Sequence[str | None], *, limit: int
 ) -> Sequence[str | None]:
     """The agents of the first claimable executions, at most `limit` of each agent."""
     parameters = {"user_id": user_id, "agent_ids": list(agent_ids), "limit": limit}
-    return (await session.scalars(_SQL["list_first"], parameters)).all()
+    return [row.agent_id for row in await fetch_rows(on, _SQL["list_first"], parameters)]
 
 
-async def claim(session: AsyncSession, execution_id: UUID, lease: Lease) -> bool:
-    """Give one locked execution; False if it is not claimable."""
-    parameters = {**lease.parameters(), "execution_id": execution_id}
-    return await session.scalar(_SQL["claim"], parameters) is not None
+async def claim(on: Connected, execution_id: UUID, lease: Lease) -> StoredWork | None:
+    """Give one locked execution; None if it is not claimable."""
+    return await _claim(on, "claim", {**lease.parameters(), "execution_id": execution_id})
+
+
+async def read(on: Connected, execution_id: UUID) -> StoredWork | None:
+    """An execution as a claim returns it."""
+    return await _claim(on, "read", {"execution_id": execution_id})
 
 
 async def renew(
@@ -186,13 +221,29 @@ async def unblock(session: AsyncSession, row: ExecutionRow) -> bool:
     return found is not None
 
 
-async def store_result(
-    session: AsyncSession, row: ExecutionRow, *, summary: str | None, result: dict[str, Any]
-) -> None:
-    """Store what the worker of a locked execution has reported, in place of an earlier report."""
-    row.summary = summary
-    row.result_data = result
-    await session.flush()
+async def store_report(
+    on: Connected,
+    execution_id: UUID,
+    token: UUID,
+    report: Report,
+    *,
+    actor: Actor,
+    owned_by: UUID | None = None,
+) -> bool:
+    """Store what the worker of a locked execution has reported, in place of an earlier report.
+
+    Returns False if the lease has ended, or if the execution is not the one of `owned_by`.
+    """
+    parameters = {
+        **actor.parameters(),
+        "execution_id": execution_id,
+        "lease_token": token,
+        "owned_by": owned_by,
+        "summary": report.summary,
+        "result": to_json(report.result),
+        "audited": to_json(report.audited),
+    }
+    return len(await fetch_rows(on, _SQL["store_report"], parameters)) == 1
 
 
 async def return_expired(session: AsyncSession, *, limit: int) -> int:

@@ -54,6 +54,24 @@ WITH picked AS (
 ),
 $give_lease
 
+-- name: read
+WITH claimed AS (SELECT * FROM executions WHERE id = :execution_id)
+$select_work
+
+-- name: store_report
+-- Stores the report of the worker that has a locked execution.
+WITH reported AS (
+    UPDATE executions SET summary = :summary, result_data = CAST(:result AS json)
+    WHERE id = :execution_id AND $held
+        AND (CAST(:owned_by AS uuid) IS NULL OR user_id = :owned_by)
+    RETURNING id, user_id
+),
+audited AS (
+    $insert_by_actor, user_id, 'execution.report', 'execution', id, CAST(:audited AS json)
+    FROM reported
+)
+SELECT id FROM reported
+
 -- name: renew
 -- Extends a lease that has not ended. With a progress the count of lost attempts starts again.
 UPDATE executions SET

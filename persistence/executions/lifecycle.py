@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
@@ -30,6 +29,7 @@ from domain.states import (
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
+from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.executions import events
 from persistence.executions.fencing import HOLDS, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
@@ -121,7 +121,7 @@ async def release(session: AsyncSession, ids: Sequence[UUID]) -> None:
 
 
 async def end(
-    session: AsyncSession,
+    on: Connected,
     error_messages: Mapping[UUID, str | None],
     status: ExecutionStatus,
     *,
@@ -155,7 +155,7 @@ async def end(
         "first_wake": FIRST_WAKE,
         "wake_channel": WAKE_CHANNEL,
     }
-    return [_ended(row) for row in await session.execute(_SQL["end"], parameters)]
+    return [_ended(row) for row in await fetch_rows(on, _SQL["end"], parameters)]
 
 
 async def find_end(session: AsyncSession, execution_id: UUID) -> Ended:
@@ -163,7 +163,7 @@ async def find_end(session: AsyncSession, execution_id: UUID) -> Ended:
     return _ended((await session.execute(_SQL["find_end"], {"execution_id": execution_id})).one())
 
 
-def _ended(row: Row[Any]) -> Ended:
+def _ended(row: Any) -> Ended:
     return Ended(
         id=row.id,
         status=ExecutionStatus(row.status),

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from persistence.db.paging import created_between
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow, PrerequisiteRow
 
 _COMPLEXITY: ColumnElement[str] = literal_column("(executions.trigger_metadata ->> 'complexity')")
@@ -185,7 +186,15 @@ async def change(
     await session.flush()
 
 
-STALE_STATUSES = (ExecutionStatus.RUNNING, ExecutionStatus.PENDING)
+STALE: Sequence[Sequence[ColumnElement[bool]]] = (
+    [ExecutionRow.status == ExecutionStatus.RUNNING],
+    [ExecutionRow.status == ExecutionStatus.PENDING],
+    [
+        ExecutionRow.status == ExecutionStatus.BLOCKED,
+        ExecutionRow.status_reason == WORKER_BLOCKED,
+    ],
+)
+"""States of work that a worker or a person should continue."""
 
 
 async def list_stale(
@@ -208,24 +217,21 @@ async def list_stale(
     has_open_parts = exists().where(
         part.parent_execution_id == ExecutionRow.id, part.status.not_in(TERMINAL)
     )
-    found = await session.execute(
-        select(ExecutionRow, active_at)
-        .where(
-            *_conditions(user_id, WorkFilter()),
-            ExecutionRow.executor == "external",
-            or_(
-                ExecutionRow.status.in_(STALE_STATUSES),
-                ExecutionRow.status_reason == WORKER_BLOCKED,
-            ),
-            ExecutionRow.pause_requested_at.is_(None),
-            ExecutionRow.cancel_requested_at.is_(None),
-            ~has_open_parts,
-            active_at < before,
-        )
-        .order_by(ExecutionRow.id)
-        .limit(limit)
+    # Work is as old as its id; each status is a range of an index in the order of the ids.
+    stale = select(ExecutionRow, active_at).where(
+        *_conditions(user_id, WorkFilter()),
+        *created_between(ExecutionRow.id, ExecutionRow.created_at, None, before),
+        ExecutionRow.executor == "external",
+        ExecutionRow.pause_requested_at.is_(None),
+        ExecutionRow.cancel_requested_at.is_(None),
+        ~has_open_parts,
+        active_at < before,
     )
-    return [(row[0], row[1]) for row in found]
+    found: list[tuple[ExecutionRow, datetime]] = []
+    for condition in STALE:
+        some = await session.execute(stale.where(*condition).order_by(ExecutionRow.id).limit(limit))
+        found += [(row[0], row[1]) for row in some]
+    return sorted(found, key=lambda one: one[0].id)[:limit]
 
 
 async def erase(session: AsyncSession, row: ExecutionRow) -> None:

@@ -62,20 +62,6 @@ async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Pag
     return await newest(session, ExecutionRow, ExecutionRow.id, [ExecutionRow.id.in_(ids)], window)
 
 
-async def list_completed(session: AsyncSession, execution_id: UUID) -> Sequence[ExecutionRow]:
-    """The completed executions that this one has waited for, oldest first."""
-    rows = await session.scalars(
-        select(ExecutionRow)
-        .join(PrerequisiteRow, PrerequisiteRow.prerequisite_id == ExecutionRow.id)
-        .where(
-            PrerequisiteRow.execution_id == execution_id,
-            ExecutionRow.status == ExecutionStatus.COMPLETED,
-        )
-        .order_by(ExecutionRow.id)
-    )
-    return rows.all()
-
-
 async def release(session: AsyncSession, completed: UUID, sessions: Collection[UUID]) -> None:
     """Release the executions that waited only for one that is completed; thousands may wait.
 

@@ -55,7 +55,7 @@ async def mark_outdated(session: AsyncSession, ids: Sequence[UUID]) -> None:
 
 
 async def take_outdated(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
-    """Remove at most `limit` marks, and lock their executions; returns these, without repeats."""
+    """Remove at most `limit` marks, and lock their executions; returns one for each mark."""
     marked = (await session.scalars(_SQL["take_marks"], {"limit": limit})).all()
     if marked:
         await session.execute(_SQL["lock"], {"ids": list(marked)})

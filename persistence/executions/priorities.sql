@@ -12,12 +12,9 @@ SELECT id FROM executions WHERE id = ANY(:ids) AND executor = 'external'
 
 -- name: take_marks
 -- Marks that another worker takes are skipped.
-WITH taken AS (
-    DELETE FROM outdated_priorities WHERE id IN (
-        SELECT id FROM outdated_priorities ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
-    ) RETURNING execution_id
-)
-SELECT DISTINCT execution_id FROM taken
+DELETE FROM outdated_priorities WHERE id IN (
+    SELECT id FROM outdated_priorities ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+) RETURNING execution_id
 
 -- name: lock
 SELECT id FROM executions WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE

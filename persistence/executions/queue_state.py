@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
+from persistence.db.paging import COUNTED
 from persistence.executions import lifecycle
-from persistence.tables.executions import CLAIMABLE, ExecutionRow, PrerequisiteRow
+from persistence.tables.columns import read_as
+from persistence.tables.executions import QUEUED, ExecutionRow, PrerequisiteRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,12 @@ class WorkCount:
 
     agent_id: str | None
     status: ExecutionStatus
-    count: int
+    number: int
     average_priority: float
     deepest: int
     oldest_at: datetime
-    newest_at: datetime
+    is_capped: bool
+    """Whether there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +35,91 @@ class PendingWork:
     """The work of all users that waits for a worker, for one agent (None: without one)."""
 
     agent_id: str | None
-    count: int
+    number: int
     oldest_at: datetime
 
 
+MOST_COUNTED = COUNTED
+"""Of a user, an agent and a status: the counts of lists end there, too."""
+
+_AGENTS = f"""agents AS (
+    SELECT user_id, (
+        SELECT e.agent_id FROM executions e
+        WHERE {QUEUED} AND e.user_id = users.user_id AND e.agent_id IS NOT NULL
+        ORDER BY e.agent_id, e.status LIMIT 1
+    ) AS agent_id FROM users WHERE user_id IS NOT NULL
+    UNION ALL
+    SELECT user_id, (
+        SELECT e.agent_id FROM executions e
+        WHERE {QUEUED} AND e.user_id = agents.user_id AND e.agent_id > agents.agent_id
+        ORDER BY e.agent_id, e.status LIMIT 1
+    ) FROM agents WHERE agents.agent_id IS NOT NULL
+)"""  # noqa: S608 - our own condition
+"""The agents of the work of `users`. The last one of each user is null: work that names none.
+
+The order is that of the index of external work, so that no other one is read.
+"""
+
+_COUNTED = """LATERAL (
+    SELECT count(*) AS number, coalesce(avg(calculated_priority), 0) AS average_priority,
+        coalesce(max(dependency_depth), 0) AS deepest,
+        uuid_extract_timestamp(CAST(min(CAST(id AS text)) AS uuid)) AS oldest_at
+    FROM (
+        (SELECT id, calculated_priority, dependency_depth FROM executions e
+        WHERE $queued AND e.user_id = agents.user_id AND e.agent_id = agents.agent_id
+            AND e.status BETWEEN statuses.status AND statuses.status
+        ORDER BY e.agent_id, e.status, e.id LIMIT :most)
+        UNION ALL
+        (SELECT id, calculated_priority, dependency_depth FROM executions e
+        WHERE $queued AND e.user_id = agents.user_id AND agents.agent_id IS NULL
+            AND e.agent_id IS NULL AND e.status BETWEEN statuses.status AND statuses.status
+        ORDER BY e.agent_id, e.status, e.id LIMIT :most)
+    ) AS work
+) AS found""".replace("$queued", QUEUED)
+"""The branches are separate so that each uses the index. For an equal status, Postgres may read
+another index in the order of the ids, and discard rows with another status."""
+
 _SQL = sql.load(
-    "executions/queue_state.sql", claimable=CLAIMABLE, terminal=lifecycle.TERMINAL_STATUSES
+    "executions/queue_state.sql",
+    agents=_AGENTS,
+    counted=_COUNTED,
+    queued=QUEUED,
+    terminal=lifecycle.TERMINAL_STATUSES,
 )
 
 
 async def count_work(session: AsyncSession, user_id: UUID) -> Sequence[WorkCount]:
-    """The user's external executions by agent and status, without deleted ones."""
-    row = ExecutionRow
-    found = await session.execute(
-        select(
-            row.agent_id,
-            row.status,
-            func.count(),
-            func.coalesce(func.avg(row.calculated_priority), 0),
-            func.max(row.dependency_depth),
-            func.min(row.created_at),
-            func.max(row.created_at),
+    """The user's external executions by agent and status, without deleted ones.
+
+    At most `MOST_COUNTED` of an agent and a status are counted, the oldest ones.
+    """
+    most = MOST_COUNTED + 1
+    parameters = {"user_id": user_id, "statuses": list(ExecutionStatus), "most": most}
+    return [
+        read_as(
+            WorkCount,
+            row,
+            status=ExecutionStatus(row.status),
+            number=min(row.number, MOST_COUNTED),
+            is_capped=row.number == most,
         )
-        .where(row.user_id == user_id, row.executor == "external", row.archived_at.is_(None))
-        .group_by(row.agent_id, row.status)
-        .order_by(row.agent_id.nulls_first(), row.status)
-    )
-    return [WorkCount(one[0], ExecutionStatus(one[1]), *one[2:]) for one in found]
+        for row in await session.execute(_SQL["count_work"], parameters)
+    ]
+
+
+async def find_newest(session: AsyncSession, user_id: UUID) -> datetime | None:
+    """When the newest external execution of the user was created."""
+    found: datetime | None = await session.scalar(_SQL["find_newest"], {"user_id": user_id})
+    return found
 
 
 async def list_pending(session: AsyncSession) -> Sequence[PendingWork]:
-    """The work of all users that waits for a worker, by agent."""
-    return [PendingWork(*row) for row in await session.execute(_SQL["list_pending"])]
+    """The work of all users that waits for a worker, by agent.
+
+    At most `MOST_COUNTED` of each user are counted, the oldest ones.
+    """
+    found = await session.execute(_SQL["list_pending"], {"most": MOST_COUNTED})
+    return [PendingWork(*row) for row in found]
 
 
 async def count_claimed(session: AsyncSession) -> int:

@@ -1,10 +1,34 @@
 -- The state of the queue of external work.
 
+-- name: count_work
+-- The external work of a user by agent and status, up to `:most` of each, the oldest ones. Only
+-- ranges of one index are read; it also has the columns that are aggregated.
+WITH RECURSIVE users AS (SELECT CAST(:user_id AS uuid) AS user_id),
+$agents
+SELECT agents.agent_id, statuses.status, found.*
+FROM agents CROSS JOIN unnest(CAST(:statuses AS text[])) AS statuses (status), $counted
+WHERE found.number > 0
+ORDER BY agents.agent_id NULLS FIRST, statuses.status
+
+-- name: find_newest
+SELECT uuid_extract_timestamp(id) FROM executions
+WHERE $queued AND user_id = :user_id ORDER BY id DESC LIMIT 1
+
 -- name: list_pending
--- Reads only the index of claimable work: an id (UUIDv7) has the time of creation.
-SELECT agent_id, count(*) AS count,
-    uuid_extract_timestamp(CAST(min(CAST(id AS text)) AS uuid)) AS oldest_at
-FROM executions WHERE $claimable GROUP BY agent_id
+-- The external work of all users that waits for a worker, up to `:most` of each user and agent.
+WITH RECURSIVE users AS (
+    (SELECT user_id FROM executions WHERE $queued ORDER BY user_id, agent_id, status LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT user_id FROM executions WHERE $queued AND user_id > users.user_id
+        ORDER BY user_id, agent_id, status LIMIT 1
+    ) FROM users WHERE user_id IS NOT NULL
+),
+$agents
+SELECT agents.agent_id, CAST(sum(found.number) AS bigint) AS number, min(found.oldest_at) AS oldest_at
+FROM agents CROSS JOIN (VALUES ('pending')) AS statuses (status), $counted
+WHERE found.number > 0
+GROUP BY agents.agent_id
 
 -- name: count_claimed
 -- Leases that have not ended.

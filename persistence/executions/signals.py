@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import ScalarSelect, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
@@ -21,6 +21,13 @@ FIRST_WAKE = timedelta(seconds=2)
 NEXT_WAKE = timedelta(seconds=30)
 """Between two wake-ups by the relay: time for a busy worker to read the row (chosen)."""
 
+MOST_CLOSING = 100
+"""While this many ends of external executions are newer than `FIRST_WAKE`, or sent and not yet
+consumed, the relay sends no further ones: to close their workflows takes the time of the processor
+that their workers need to end the next executions (chosen: a batch of the relay)."""
+
+LAST_CLOSING = timedelta(minutes=2)
+"""After this time the relay sends an end in any case (chosen)."""
 
 KEPT_FOR = timedelta(days=1)
 """Consumed rows are kept this long, for debugging (chosen)."""
@@ -169,14 +176,20 @@ async def take_due(
 ) -> Sequence[tuple[SignalRow, ExecutionRow]]:
     """Rows whose wake-up is due, with their executions; sets their next wake-up.
 
-    With `SKIP LOCKED` any number of relays share the work.
+    With `SKIP LOCKED` any number of relays share the work. See `MOST_CLOSING` for ends.
     """
+    unsent = and_(
+        SignalRow.kind == SignalKind.ENDED,
+        SignalRow.wake_at > func.now() - LAST_CLOSING,
+        _count_closing() >= MOST_CLOSING,
+    )
     result = await session.execute(
         select(SignalRow, ExecutionRow)
         .join(ExecutionRow, ExecutionRow.id == SignalRow.execution_id)
         .where(
             SignalRow.consumed_at.is_(None),
             SignalRow.wake_at < func.now(),
+            ~unsent,
             ~(ExecutionRow.status.in_(UNREAD_UNTIL_WOKEN) & (SignalRow.kind == SignalKind.MESSAGE)),
         )
         .order_by(SignalRow.wake_at)
@@ -191,3 +204,17 @@ async def take_due(
         .execution_options(synchronize_session=False)
     )
     return pairs
+
+
+def _count_closing() -> ScalarSelect[int]:
+    """The ends that are not consumed and whose wake-up is in the future, up to `MOST_CLOSING`."""
+    closing = (
+        select(SignalRow.id)
+        .where(
+            SignalRow.consumed_at.is_(None),
+            SignalRow.wake_at > func.now(),
+            SignalRow.kind == SignalKind.ENDED,
+        )
+        .limit(MOST_CLOSING)
+    )
+    return select(func.count()).select_from(closing.subquery()).scalar_subquery()

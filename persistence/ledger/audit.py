@@ -21,6 +21,19 @@ class Actor:
     request_id: str | None = None
     address: str | None = None
 
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of `INSERT_BY_ACTOR`."""
+        return {
+            "actor_id": self.user_id,
+            "request_id": self.request_id,
+            "address": self.address,
+        }
+
+
+INSERT_BY_ACTOR = """INSERT INTO audit_log
+    (id, actor_id, request_id, address, owner_id, action, entity_type, entity_id, after)
+SELECT uuidv7(), CAST(:actor_id AS uuid), CAST(:request_id AS text), CAST(:address AS text)"""
+"""The beginning of a part of a statement that appends a row, as `record` does."""
 
 ENGINE = Actor(None)
 """For changes that no user requested: a scheduled run, an end that follows from another."""

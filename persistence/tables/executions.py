@@ -18,6 +18,9 @@ CLAIMABLE = "status = 'pending' AND executor = 'external'"
 """The condition of the indexes of work that workers can claim."""
 
 
+QUEUED = "executor = 'external' AND archived_at IS NULL"
+"""The condition of the index that counts external work."""
+
 PRIORITY_CHANGES = (
     "priority_changes_at IS NOT NULL AND executor = 'external' AND status IN ('pending', 'blocked')"
 )
@@ -123,6 +126,16 @@ class ExecutionRow(Row):
             text("calculated_priority DESC"),
             "id",
             postgresql_where=text(CLAIMABLE),
+        ),
+        # The state of the queue; its counts read nothing else.
+        Index(
+            "ix_executions_queued",
+            "user_id",
+            "agent_id",
+            "status",
+            "id",
+            postgresql_include=["calculated_priority", "dependency_depth"],
+            postgresql_where=text(QUEUED),
         ),
         Index(
             "ix_executions_priority_changes_at",

@@ -12,10 +12,12 @@ from domain.errors import LeaseLostError, NotClaimableError, NotFoundError
 from domain.external_work import WorkContext
 from domain.states import ExecutionStatus
 from persistence.db.paging import Page, Window
+from persistence.db.raw_connection import Connected
 from persistence.definitions import agents
 from persistence.executions import leases, queries
 from persistence.executions.leases import Lease
 from persistence.executions.queries import ExecutionFilter
+from persistence.executions.stored_work import StoredWork
 from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
 from services.executions.access import own_execution
@@ -32,9 +34,14 @@ EXPIRED_PER_CLAIM = 100
 class Claim:
     """Work that a worker has, with the token of its lease, and what the worker needs to know."""
 
-    row: ExecutionRow
+    stored: StoredWork
     lease_token: UUID
     context: WorkContext
+
+    @property
+    def row(self) -> ExecutionRow:
+        """The execution; it belongs to no session."""
+        return self.stored.row
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +62,33 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
     Raises:
         NotClaimableError: the execution with this id can't be claimed.
     """
-    lease = Lease(claimed_by=body.worker or work.caller.subject, seconds=body.lease_seconds)
     if body.execution_id is not None:
         row = await own_execution(work.session, work.caller, body.execution_id, lock=True)
         # After the lock, which may have to wait: this skips what others lock, and never waits.
         if await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM):
             await work.session.refresh(row)
-        return await _claim_one(work, row, body, lease)
+        return await _claim_one(work, row, body)
     slugs = await list_agents(work.session, work.caller, body)
-    found = await _claim_next(work, slugs, lease)
+    lease = _make_lease(work, body)
+    found = await _claim_next(work.connected, work.caller.user_id, slugs, lease)
     # A worker of Perdure returns expired work each second; nothing waits for it while there is
     # other work.
     if found is None and await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM):
-        found = await _claim_next(work, slugs, lease)
-    if found is None:
-        return None
-    return await _describe_claim(work, await work.session.get_one(ExecutionRow, found))
+        found = await _claim_next(work.session, work.caller.user_id, slugs, lease)
+    return None if found is None else await _describe_claim(work, found)
+
+
+def _make_lease(work: UnitOfWork, body: ClaimBody) -> Lease:
+    worker = body.worker or work.caller.subject
+    return Lease(claimed_by=worker, seconds=body.lease_seconds, actor=work.caller.actor)
 
 
 async def _claim_next(
-    work: UnitOfWork, slugs: Sequence[str | None] | None, lease: Lease
-) -> UUID | None:
-    user_id = work.caller.user_id
+    on: Connected, user_id: UUID, slugs: Sequence[str | None] | None, lease: Lease
+) -> StoredWork | None:
     if slugs is None:
-        return await leases.claim_next(work.session, user_id, lease)
-    return await leases.claim_next_of(work.session, user_id, slugs, lease)
+        return await leases.claim_next(on, user_id, lease)
+    return await leases.claim_next_of(on, user_id, slugs, lease)
 
 
 async def list_agents(
@@ -111,22 +120,29 @@ async def claim_again(work: UnitOfWork, execution_id: UUID, body: ClaimBody) -> 
     if row.claimed_by == worker and row.lease_token is not None:
         seconds, token = body.lease_seconds, row.lease_token
         if await leases.renew(work.session, row.id, token, seconds=seconds) is not None:
-            await work.session.refresh(row)
-            return await _describe_claim(work, row)
+            renewed = await leases.read(work.session, row.id)
+            if renewed is not None:
+                await work.record_audit(
+                    "execution.claim",
+                    ("execution", row.id),
+                    after={"claimed_by": worker, "lease_seconds": seconds},
+                    owner_id=row.user_id,
+                )
+                return await _describe_claim(work, renewed)
     claimed = await claim(work, body.model_copy(update={"execution_id": execution_id}))
     if claimed is None:
         raise NotFoundError(f"Execution {execution_id} does not exist.")
     return claimed
 
 
-async def _claim_one(work: UnitOfWork, row: ExecutionRow, body: ClaimBody, lease: Lease) -> Claim:
+async def _claim_one(work: UnitOfWork, row: ExecutionRow, body: ClaimBody) -> Claim:
     if body.agent_id not in (None, row.agent_id):
         hint = f"Execution {row.id} is not for this agent; leave agent_id out."
         raise refuse_field("The claim is invalid; see errors.", "agent_id", hint)
-    if not await leases.claim(work.session, row.id, lease):
+    claimed = await leases.claim(work.session, row.id, _make_lease(work, body))
+    if claimed is None:
         raise NotClaimableError(explain_refusal(row))
-    await work.session.refresh(row)
-    return await _describe_claim(work, row)
+    return await _describe_claim(work, claimed)
 
 
 def explain_refusal(row: ExecutionRow) -> str:
@@ -145,16 +161,11 @@ def explain_refusal(row: ExecutionRow) -> str:
     return f"This execution is already {row.status}."
 
 
-async def _describe_claim(work: UnitOfWork, row: ExecutionRow) -> Claim:
-    if row.lease_token is None:
-        raise NotClaimableError(explain_refusal(row))
-    await work.record_audit(
-        "execution.claim",
-        ("execution", row.id),
-        after={"claimed_by": row.claimed_by, "lease_seconds": row.lease_seconds},
-        owner_id=row.user_id,
-    )
-    return Claim(row, row.lease_token, await describe_work(work.session, row))
+async def _describe_claim(work: UnitOfWork, stored: StoredWork) -> Claim:
+    token = stored.row.lease_token
+    if token is None:
+        raise NotClaimableError(explain_refusal(stored.row))
+    return Claim(stored, token, await describe_work(work.session, stored))
 
 
 async def send_heartbeat(work: UnitOfWork, execution_id: UUID, body: HeartbeatBody) -> Heartbeat:

@@ -8,39 +8,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
 from domain import templates
-from domain.external_work import ArtifactReference, PrerequisiteResult, WorkContext
-from persistence.definitions import agents
-from persistence.executions import prerequisites, queries
-from persistence.executions.snapshot import definition_of
+from domain.external_work import ArtifactReference, WorkContext
+from persistence.executions.stored_work import MOST_ARTIFACTS, StoredWork
 from persistence.plans import runs
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
 
-MOST_ARTIFACTS = 100
-"""Artifacts that a context lists, the newest ones (chosen)."""
 
+async def describe_work(session: AsyncSession, stored: StoredWork) -> WorkContext:
+    """The context of an execution: its prompt, its agent, and the results that it builds on.
 
-async def describe_work(session: AsyncSession, row: ExecutionRow) -> WorkContext:
-    """The context of an execution: its prompt, its agent, and the results that it builds on."""
-    definition = TaskDefinition.model_validate(await definition_of(session, row))
-    required = await prerequisites.list_completed(session, row.id)
-    files = await find_artifacts(session, [row.id, *(r.id for r in required)])
-    parent = None
-    if row.parent_execution_id is not None:
-        parent = await queries.find(session, row.parent_execution_id)
-    agent = await agents.find(session, row.user_id, row.agent_id) if row.agent_id else None
+    `session` is used only if the prompt is yet to be rendered.
+    """
+    row = stored.row
+    prompt = row.rendered_prompt
+    if prompt is None:
+        definition = TaskDefinition.model_validate(stored.definition)
+        prompt = await render_prompt(session, row, definition)
     return WorkContext(
         title=row.title,
-        prompt=await render_prompt(session, row, definition),
-        agent=agent,
-        system_prompt=definition.system_prompt,
-        parent_title=parent.title if parent else None,
+        prompt=prompt,
+        agent=stored.agent,
+        system_prompt=stored.definition.get("system_prompt"),
+        parent_title=stored.parent_title,
         # Without a report, it is the summary of the work itself.
         previous_summary=None if row.result_data is None else row.summary,
         input_data=row.input_data,
-        prerequisites=[_describe(other, files[other.id]) for other in required],
-        artifacts=files[row.id],
+        prerequisites=stored.prerequisites,
+        artifacts=stored.artifacts,
     )
 
 
@@ -71,14 +67,3 @@ async def find_artifacts(
 def reference(row: ArtifactRow) -> ArtifactReference:
     """A stored file as workers see it."""
     return ArtifactReference(id=row.id, name=row.name, type=row.kind, size=row.size_bytes)
-
-
-def _describe(row: ExecutionRow, files: Sequence[ArtifactReference]) -> PrerequisiteResult:
-    text = (row.result_data or {}).get("text")
-    return PrerequisiteResult(
-        execution_id=row.id,
-        title=row.title,
-        summary=row.summary,
-        text=text if isinstance(text, str) else None,
-        artifacts=files,
-    )

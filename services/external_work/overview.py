@@ -31,9 +31,13 @@ class AgentQueue:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """All work of a user. The average is of the priorities of pending work."""
+    """All work of a user. The average is of the priorities of pending work.
+
+    `total_is_capped`: of an agent and a status there is more than is counted.
+    """
 
     total: int
+    total_is_capped: bool
     counts: Mapping[ExecutionStatus, int]
     average_priority: float | None
     maximum_depth: int
@@ -60,16 +64,17 @@ async def read_status(session: AsyncSession, caller: Caller) -> QueueStatus:
     found = await queue_state.count_work(session, caller.user_id)
     pending = [one for one in found if one.status is ExecutionStatus.PENDING]
     slugs = dict.fromkeys(one.agent_id for one in found)
-    waiting = sum(one.count for one in pending)
-    total_priority = sum(one.average_priority * one.count for one in pending)
+    waiting = sum(one.number for one in pending)
+    total_priority = sum(one.average_priority * one.number for one in pending)
     return QueueStatus(
-        total=sum(one.count for one in found),
+        total=sum(one.number for one in found),
+        total_is_capped=any(one.is_capped for one in found),
         counts=_count(found),
         average_priority=round(total_priority / waiting, 2) if waiting else None,
         maximum_depth=max((one.deepest for one in found), default=0),
         oldest_pending_at=(oldest := _find_oldest(pending)),
         oldest_pending_seconds=_age(oldest),
-        newest_at=max((one.newest_at for one in found), default=None),
+        newest_at=await queue_state.find_newest(session, caller.user_id) if found else None,
         agents=[_describe(slug, [one for one in found if one.agent_id == slug]) for slug in slugs],
     )
 
@@ -82,7 +87,7 @@ def _describe(slug: str | None, found: Sequence[WorkCount]) -> AgentQueue:
 def _count(found: Sequence[WorkCount]) -> Mapping[ExecutionStatus, int]:
     counts: dict[ExecutionStatus, int] = {}
     for one in found:
-        counts[one.status] = counts.get(one.status, 0) + one.count
+        counts[one.status] = counts.get(one.status, 0) + one.number
     return counts
 
 

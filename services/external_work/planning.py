@@ -15,6 +15,7 @@ from domain.graphs import order_in_batches
 from domain.plans import KEY, LONGEST_KEY
 from domain.states import ExecutionStatus
 from persistence.executions import planned_work
+from persistence.executions.stored_work import MOST_ARTIFACTS
 from persistence.plans import plans as stored_plans
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
@@ -24,7 +25,6 @@ from services.executions import control, starting
 from services.executions.access import own_execution, require_active
 from services.executions.inputs import MOST_PREREQUISITES, CancelBody, WorkBody
 from services.external_work.claims import require_agent
-from services.external_work.context import MOST_ARTIFACTS
 from services.field_types import Body, Variables
 from services.plans import plans
 from services.plans import starting as plan_starts

@@ -8,7 +8,7 @@ BATCH = 500
 
 
 async def recalculate_changed(database: Database) -> int:
-    """Compute the priorities that have changed; returns how many executions the larger part had.
+    """Compute the priorities that have changed; returns how many marks the larger part had.
 
     Two transactions: one locks executions in the order of their ids, the other those that are due
     and not locked (`persistence/db/locks.py`).

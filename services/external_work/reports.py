@@ -1,9 +1,10 @@
 """What workers report: results with a next action, and failures."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar
 from uuid import UUID
 
 from domain.errors import DependentsChangedError, ErrorCode, LeaseLostError
@@ -11,7 +12,8 @@ from domain.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
 from domain.states import WORKER_BLOCKED, ExecutionStatus
 from persistence.blobs import registry
 from persistence.db import locks
-from persistence.executions import cascade, leases, lifecycle, queries
+from persistence.db.raw_connection import Connected, RawTransaction
+from persistence.executions import cascade, leases, lifecycle, queries, stored_work
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
@@ -31,11 +33,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What was stored of a report. `refusal`: the lease had ended; only the artifacts were kept."""
+    """What was stored of a report. `refusal`: the lease had ended; only the artifacts were kept.
+
+    `columns` are those of `cached_reads.CachedReads.execution`, if they were read.
+    """
 
     row: ExecutionRow
-    artifacts: Sequence[ArtifactRow]
+    artifacts: Sequence[ArtifactRow] = ()
     refusal: LeaseLostError | None = None
+    columns: Mapping[str, Any] | None = None
 
 
 async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> Completion:
@@ -46,6 +52,8 @@ async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> 
     Raises:
         QuotaExceededError: the owner stores too much; nothing is stored, and the lease continues.
     """
+    if work.is_one_service and (done := await _complete_alone(work, execution_id, body)):
+        return done
     row = await own_execution(work.session, work.caller, execution_id)
     sha256 = None
     if body.detailed_work:
@@ -53,6 +61,72 @@ async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> 
         await work.services.storage.check(work.session, row.user_id, adding=len(content))
         sha256 = (await work.services.blobs.add(content)).sha256
     return await _try_again(work, partial(_complete, work, execution_id, body, sha256))
+
+
+async def _complete_alone(
+    work: UnitOfWork, execution_id: UUID, body: CompleteBody
+) -> Completion | None:
+    """Complete work without files on which no other execution depends, with few statements.
+
+    None: the report needs `_complete`, and nothing is stored.
+    """
+    if body.detailed_work or body.next_action is not NextAction.COMPLETE:
+        return None
+    try:
+        async with work.services.database.raw.transaction() as on:
+            found = await _end_alone(work, on, execution_id, body)
+    except DependentsChangedError:
+        return None
+    if found is None:
+        return None
+    row = stored_work.make_row(found)
+    work.close_workflow(row)
+    return Completion(row, columns=vars(found))
+
+
+async def _end_alone(
+    work: UnitOfWork, on: RawTransaction, execution_id: UUID, body: CompleteBody
+) -> SimpleNamespace | None:
+    """Store the report and the end; the columns of the execution, or None if nothing is stored.
+
+    Raises:
+        DependentsChangedError: something is stored, but another execution depends on this one.
+    """
+    if not await locks.lock_for_lone_end(on, execution_id):
+        return None
+    if not await _store_report(work, on, execution_id, body, owned_by=work.caller.user_id):
+        return None
+    (ended,) = await lifecycle.end(on, {execution_id: None}, ExecutionStatus.COMPLETED)
+    if ended.is_awaited:
+        raise DependentsChangedError("An execution began to wait for this one; end that, too.")
+    return await stored_work.read_columns(on, execution_id)
+
+
+async def _store_report(
+    work: UnitOfWork,
+    on: Connected,
+    execution_id: UUID,
+    body: CompleteBody,
+    kept: Sequence[ArtifactRow] = (),
+    *,
+    owned_by: UUID | None = None,
+) -> bool:
+    """Store a report; returns False if the lease has ended, or `owned_by` does not own the work."""
+    report = leases.Report(
+        summary=body.summary,
+        result=_make_result(body, kept),
+        audited=_describe_report(body, kept, is_late=False),
+    )
+    return await leases.store_report(
+        on, execution_id, body.lease_token, report, actor=work.caller.actor, owned_by=owned_by
+    )
+
+
+def _describe_report(
+    body: CompleteBody, kept: Sequence[ArtifactRow], *, is_late: bool
+) -> Mapping[str, object]:
+    """What the audit log shows of a report."""
+    return {"next_action": body.next_action, "is_late": is_late, "artifacts": len(kept)}
 
 
 async def fail(work: UnitOfWork, execution_id: UUID, body: FailBody) -> ExecutionRow:
@@ -82,25 +156,22 @@ async def _complete(
     status = ExecutionStatus.COMPLETED
     sessions = await locks.lock_for_end(work.session, execution_id, status)
     row = await queries.lock_existing(work.session, execution_id)
-    is_held = await leases.is_held(work.session, row.id, body.lease_token)
     kept = await _keep_artifacts(work, row, body, sha256)
-    await work.record_audit(
-        "execution.report",
-        ("execution", row.id),
-        after={"next_action": body.next_action, "is_late": not is_held, "artifacts": len(kept)},
-        owner_id=row.user_id,
-    )
-    if not is_held:
+    if not await _store_report(work, work.session, execution_id, body, kept):
+        await work.record_audit(
+            "execution.report",
+            ("execution", row.id),
+            after=_describe_report(body, kept, is_late=True),
+            owner_id=row.user_id,
+        )
         return Completion(row, kept, refusal=lease_lost(row))
-    await leases.store_result(
-        work.session, row, summary=body.summary, result=_make_result(body, kept)
-    )
+    await work.session.refresh(row)
     await _apply(work, row, body)
     if body.next_action is NextAction.COMPLETE:
         (ended,) = await lifecycle.end(work.session, {row.id: None}, status)
         await cascade.end_dependents(work.session, ended, sessions=sessions)
         await work.session.refresh(row)
-        work.wake_workflow(row)
+        work.close_workflow(row)
     return Completion(row, kept)
 
 
@@ -175,7 +246,7 @@ async def _fail(work: UnitOfWork, execution_id: UUID, body: FailBody) -> Executi
         )
         await cascade.end_dependents(work.session, ended, sessions=sessions)
         await work.session.refresh(row)
-        work.wake_workflow(row)
+        work.close_workflow(row)
     after = {"status": row.status, "retryable": body.retryable}
     await work.record_audit(
         "execution.fail", ("execution", row.id), before=before, after=after, owner_id=row.user_id

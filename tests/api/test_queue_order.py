@@ -59,6 +59,19 @@ async def test_the_calculated_priority_decides_the_order(client: Client) -> None
     ]
 
 
+async def test_many_marks_of_one_execution_are_taken_without_a_pause(
+    world: World, client: Client
+) -> None:
+    execution = await enqueue(client)
+    await recalculate(world)
+    async with world.gateway.database.transaction() as session:
+        marks = """INSERT INTO outdated_priorities (execution_id)
+            SELECT CAST(:id AS uuid) FROM generate_series(1, 501)"""
+        await session.execute(text(marks), {"id": execution["id"]})
+    assert await recalculate_changed(world.gateway.database) == 500
+    assert await recalculate_changed(world.gateway.database) == 1
+
+
 async def test_priorities_are_calculated_again(world: World, client: Client) -> None:
     """When work begins or ends to wait for it, a deadline comes closer, or its terms change."""
     first = await enqueue(client)

@@ -83,7 +83,7 @@ async def test_a_worker_runs_a_command_for_each_execution(world: World, perdure:
     counts = await perdure("queue", "status")
     assert "1 completed" in counts.stdout
     assert "No work is stale" in (await perdure("queue", "clean-up", "--apply")).stdout
-    assert (await perdure("queue", "claim", "-o", "id")).stdout == ""
+    assert (await perdure("queue", "claim", "-o", "id", "--wait", "0.1")).stdout == ""
     assert (await perdure("queue", "work")).returncode == 2
     assert (await perdure("queue", "work", "--", "no-such-command")).returncode == 2
 

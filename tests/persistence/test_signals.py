@@ -54,6 +54,22 @@ async def test_a_message_that_has_to_wait_wakes_nothing(database: Database) -> N
             assert not await signals.take_due(session, limit=10)
 
 
+async def test_many_ends_are_sent_when_they_become_fewer(database: Database) -> None:
+    execution = await opened(database)
+    due, later, overdue = timedelta(seconds=-1), timedelta(seconds=30), -signals.LAST_CLOSING
+    async with database.transaction() as session:
+        for wake in (due, overdue, *[later] * signals.MOST_CLOSING):
+            await append_signal(session, execution.id, SignalKind.ENDED, relay_after=wake)
+    async with database.transaction() as session:
+        [(sent, _)] = await signals.take_due(session, limit=10)
+        await signals.consume(session, [sent.id])
+        assert not await signals.take_due(session, limit=10)
+        newest = (await signals.list_unread(session, execution.id))[-1]
+        await signals.consume(session, [newest.id])
+        [(last, _)] = await signals.take_due(session, limit=10)
+        assert last.id < sent.id
+
+
 async def test_relays_share_what_is_due(database: Database) -> None:
     execution = await opened(database)
     async with database.transaction() as session:

@@ -156,7 +156,7 @@ class LeaseStates(RuleBasedStateMachine):
                     pid = await session.scalar(text("SELECT pg_backend_pid()"))
                     async with self.database.transaction() as other:
                         await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
-            return None if found is None else (name, found)
+            return None if found is None else (name, found.row.id)
 
         async def claim_all() -> list[tuple[str, UUID]]:
             results = await asyncio.gather(

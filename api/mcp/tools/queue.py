@@ -38,6 +38,7 @@ from services.executions.inputs import (
 from services.external_work.context import find_artifacts
 from services.external_work.planning import ShortText, find_slug
 from services.field_types import Moment, Text, Variables
+from services.validation_messages import refuse_field
 
 LONGEST_DESCRIPTION = 10_000
 """Characters (upstream.md, queue)."""
@@ -198,7 +199,14 @@ class ListArguments(OwnArguments):
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 50
 
     def narrowed(self) -> WorkFilter:
-        """The filters."""
+        """The filters.
+
+        Raises:
+            InvalidInputError: the same status is asked for and excluded.
+        """
+        if self.status is not None and self.status is self.exclude_status:
+            hint = "It is also status, so nothing matches; leave out one of the two."
+            raise refuse_field("The filters are invalid; see errors.", "exclude_status", hint)
         statuses = [self.status] if self.status else list(ExecutionStatus)
         return WorkFilter(
             executors=["external"],

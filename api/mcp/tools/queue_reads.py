@@ -30,6 +30,7 @@ class QueueStatusResult(OrchestratorResult):
     """How much work there is, by state and agent."""
 
     total_tasks: int
+    total_is_capped: Annotated[bool, Field(description="There are more than 10,000 of a state.")]
     counts: dict[str, int]
     average_priority: float | None
     max_depth: int
@@ -44,6 +45,7 @@ async def _status(context: ToolContext, _: StatusArguments) -> QueueStatusResult
         found = await overview.read_status(session, context.caller)
     return QueueStatusResult(
         total_tasks=found.total,
+        total_is_capped=found.total_is_capped,
         counts=dict(found.counts),
         average_priority=found.average_priority,
         max_depth=found.maximum_depth,

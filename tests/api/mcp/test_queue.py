@@ -79,5 +79,8 @@ async def test_arguments_are_named_in_refusals(world: World) -> None:
             client, "task_enqueue", description="x", prerequisites=[str(new_id())]
         )
         assert missing["errors"][0]["argument"] == "prerequisites.0"
+        both = {"status": "pending", "exclude_status": "pending"}
+        nothing = await refused(client, "task_list", **both)
+        assert nothing["errors"][0]["argument"] == "exclude_status"
         unknown = await refused(client, "task_get", task_id=str(new_id()))
         assert unknown["code"] == "not_found"
