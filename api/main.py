@@ -56,6 +56,7 @@ from api.users import routes as users
 from api.web import (
     account_routes,
     assets,
+    bulk_routes,
     catalogue_routes,
     definition_routes,
     execution_routes,
@@ -126,6 +127,7 @@ PAGES = (
     docs,
     assets,
     sign_in_routes,
+    bulk_routes,
     inbox_routes,
     execution_routes,
     task_routes,

@@ -10,6 +10,7 @@ they show; the table beside each has the numbers.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import get_args
 
@@ -124,17 +125,18 @@ class Chart:
 
 def draw_charts(report: ReportContent) -> dict[str, Chart]:
     """The charts that have something to show, by name."""
-    charts = (draw_timeline(report), draw_cost_by_turn(report), draw_tokens_by_turn(report))
+    timeline = draw_timeline(report.timeline, report.started_at, report.ended_at)
+    charts = (timeline, draw_cost_by_turn(report), draw_tokens_by_turn(report))
     return {chart.name: chart for chart in charts if chart is not None}
 
 
-def draw_timeline(report: ReportContent) -> Chart | None:
-    """How long each step took, with a lane for each kind of work."""
-    if not report.timeline:
+def draw_timeline(spans: Sequence[TimelineSpan], *times: datetime) -> Chart | None:
+    """How long each step took, with a lane for each kind of work; `times` are on the axis, too."""
+    if not spans:
         return None
-    axis = Axis(report.timeline, report.started_at, report.ended_at)
+    axis = Axis(spans, *times)
     length = format_duration((axis.end - axis.start).total_seconds() * 1000)
-    tracks = [track for lane in get_args(Lane) if (track := _track(lane, report, axis))]
+    tracks = [track for lane in get_args(Lane) if (track := _track(lane, spans, axis))]
     lanes = "; ".join(f"{track.name}: {track.count}" for track in tracks)
     return Chart(
         "timeline",
@@ -150,8 +152,8 @@ def draw_timeline(report: ReportContent) -> Chart | None:
     )
 
 
-def _track(lane: Lane, report: ReportContent, axis: Axis) -> Track | None:
-    spans = [span for span in report.timeline if span.lane == lane]
+def _track(lane: Lane, all_spans: Sequence[TimelineSpan], axis: Axis) -> Track | None:
+    spans = [span for span in all_spans if span.lane == lane]
     if not spans:
         return None
     failed = sum(span.is_error for span in spans)

@@ -38,16 +38,22 @@ async def submit(visit: Visit, row: InputRequestRow, form: Form) -> None:
         InputChangedError: the page showed another tool input.
         ScopeMissingError: the browser has signed in with an API key that must not approve.
     """
-    _require_scope(visit, row)
+    require_scope(visit, RequestKind(row.kind))
     body = read_answer(row, form)
     async with visit.call.services.transaction(visit.call.caller) as work:
         await answers.answer(work, row.id, body)
 
 
-def _require_scope(visit: Visit, row: InputRequestRow) -> None:
-    """A model may have an API key; a token belongs to a person, or to the operator's programs."""
+def require_scope(visit: Visit, kind: RequestKind) -> None:
+    """Refuse a decision of a viewer who has signed in with an API key that must not approve.
+
+    A model may have an API key; a token belongs to a person, or to the operator's programs.
+
+    Raises:
+        ScopeMissingError: the key has not the scope `approve`.
+    """
     principal = visit.call.principal
-    is_decision = RequestKind(row.kind) not in QUESTIONS
+    is_decision = kind not in QUESTIONS
     if is_decision and principal.api_key_id and Scope.APPROVE not in principal.scopes:
         raise ScopeMissingError(
             "You have signed in with an API key without the scope `approve`, which can only answer "

@@ -67,6 +67,12 @@ _EXPIRY: Mapping[str, str] = {
 _STAYS_OPEN = "The request stays open after that."
 
 
+def is_open_approval(row: InputRequestRow) -> bool:
+    """Whether a person can decide about the call together with alike ones."""
+    is_approval = row.kind == RequestKind.APPROVAL and row.input_sha256 is not None
+    return is_approval and row.status == "open"
+
+
 def list_choices(row: InputRequestRow, effect: str | None) -> list[Choice]:
     """The buttons for an open request, in their order; without that for an edit."""
     kind = RequestKind(row.kind)

@@ -1,6 +1,7 @@
 """What the pages of an execution show, read from the database."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from domain.states import PREREQUISITES, ExecutionStatus
 from persistence.db.paging import Window
 from persistence.executions import input_requests, subtasks
 from persistence.executions.visibility import find_unreadable
+from persistence.reporting import spans
 from persistence.sessions import artifacts, timeline
 from persistence.sessions.timeline import TimelineRange
 from persistence.tables.executions import ExecutionRow
@@ -110,9 +112,13 @@ async def read_tree(session: AsyncSession, row: ExecutionRow) -> Mapping[str, An
 async def read_events(
     session: AsyncSession, row: ExecutionRow, after: int | None
 ) -> Mapping[str, Any]:
-    """Events, oldest first."""
+    """Events, oldest first; above the first ones, a picture of all steps."""
     page = await timeline.list_events(session, row.id, TimelineRange(LISTED, after=after))
-    return {"events": [event_fields(event) for event in page.rows], "later": page.next_after}
+    events = [event_fields(event) for event in page.rows]
+    until = row.completed_at or datetime.now(UTC)
+    steps = await spans.read_spans(session, row.id, until) if after is None else ()
+    ends = (row.started_at or row.created_at, until)
+    return {"events": events, "later": page.next_after, "steps": steps, "ends": ends}
 
 
 async def read_artifacts(session: AsyncSession, row: ExecutionRow) -> Mapping[str, Any]:

@@ -4,16 +4,19 @@ Loaded with the first page, because it loads Jinja and the Markdown parser.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from api.web.zones import find_zone
+from domain.report_facts import TimelineSpan
 from domain.text import harmless
+from reports.charts import Chart, draw_timeline
 from reports.phrases import (
     count_of,
     format_duration,
@@ -24,20 +27,12 @@ from reports.phrases import (
     shorten,
 )
 from reports.text import PAGE_DEPTH, parse_markdown
+from reports.timeline import join_spans
 from reports.writers.html import write_nodes
 
 LONGEST_PROSE = 100_000
 """Characters of a text that are shown as Markdown; a longer one is shown as it is (chosen: 50 ms
 for parsing)."""
-
-
-@lru_cache(maxsize=600)
-def find_zone(name: str) -> ZoneInfo:
-    """The time zone with this name, which a browser sent; UTC if there is no such zone."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return ZoneInfo("UTC")
 
 
 def format_local_time(at: datetime, zone: ZoneInfo, now: datetime) -> str:
@@ -89,6 +84,16 @@ def _prose(text: str) -> Markup:
     return Markup(write_nodes(parse_markdown(text, PAGE_DEPTH)))  # noqa: S704 - the writer escapes all texts
 
 
+@pass_context
+def _clock(context: Context, at: datetime) -> str:
+    return f"{at.astimezone(_zone_of(context)):%H:%M}"
+
+
+def _draw_steps(steps: Sequence[TimelineSpan], *ends: datetime) -> Chart | None:
+    """How long each step took, as a picture."""
+    return draw_timeline(list(join_spans(steps)), *ends)
+
+
 def _compact(value: object) -> str:
     """JSON on one line."""
     return json.dumps(value, ensure_ascii=False)
@@ -111,6 +116,7 @@ def _make_id(name: str) -> str:
 FILTERS = {
     "time": _time,
     "when": _when,
+    "clock": _clock,
     "money": format_money,
     "usd": _usd,
     "number": format_number,
@@ -123,5 +129,6 @@ FILTERS = {
     "prose": _prose,
     "words": _words,
     "shorten": shorten,
+    "timeline": _draw_steps,
     "dom_id": _make_id,
 }

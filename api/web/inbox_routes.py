@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -12,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import links
 from api.http import paging
 from api.http.paging import ListQuery
-from api.web import answer_forms, decisions, pages
-from api.web.listings import make_list, read_query
+from api.web import answer_forms, decisions, pages, saved_views
+from api.web.listings import check_query, make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS
 from api.web.page_route import PageRoute
 from api.web.request_views import render_request
 from api.web.transcripts import summarize_input
-from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, Visit, Visiting
+from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, OwnForm, Visit, Visiting, is_https
 from domain.model_json import make_encodable
 from domain.people import RequestKind
 from persistence.db.outages import is_outage
@@ -38,6 +39,11 @@ class InboxQuery(ListQuery):
     status: Literal["open", "answered", "expired", "cancelled"] = "open"
     kind: RequestKind | None = None
     assignee: Annotated[str | None, Field(max_length=255)] = None
+
+    @property
+    def narrowing(self) -> str:
+        """The filters as they are in an address."""
+        return urlencode({name: value for name, value in self.filters().items() if value})
 
     @property
     def is_narrowed(self) -> bool:
@@ -61,15 +67,44 @@ def _list_values(
     page: Page[InputRequestRow],
     titles: Mapping[UUID, str],
 ) -> Mapping[str, Any]:
+    decidable = {row.id for row in page.rows if decisions.is_open_approval(row)}
     return {
         "list": make_list(visit, query, page, page.rows),
         "titles": titles,
         "briefs": {row.id: _summarize(row) for row in page.rows if row.tool_input},
         "query": query,
+        "decidable": decidable,
+        "can_decide": len(decidable) > 1,
         "is_filtered": query.is_narrowed,
         "address": paging.address(visit.call.request),
+        "views": saved_views.read_views(visit.call.request),
+        "current": query.narrowing,
         "kinds": {str(kind): text for kind, text in decisions.KINDS.items()},
     }
+
+
+@router.post("/views")
+async def change_views(visit: Visiting, form: OwnForm) -> Response:
+    """Save the filters of a view under a name, or remove a saved view."""
+    form.require_sent()
+    name, query = form.text("name"), _check_query(form.text("query"))
+    views = saved_views.read_views(visit.call.request)
+    if form.text("remove"):
+        views = saved_views.remove_view(views, name)
+    else:
+        views = saved_views.add_view(views, name, query)
+    response = pages.redirect(f"{links.INBOX}?{query}" if query else links.INBOX)
+    saved_views.keep_views(response, views, secure=is_https(visit.call.request))
+    return response
+
+
+def _check_query(text: str) -> str:
+    """The filters that a form names, as they are in an address.
+
+    Raises:
+        NotFoundError: a filter is invalid.
+    """
+    return check_query(dict(parse_qsl(text)), InboxQuery).narrowing
 
 
 @router.get("/count")

@@ -1,6 +1,6 @@
 """Lists on pages: the filters in the address, and the links to newer and older rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -41,6 +41,15 @@ def read_query(request: Request, model: type[Q], *, lists: Collection[str] = ())
         values = [value for value in request.query_params.getlist(name) if value.strip()]
         if values:
             given[name] = values if name in lists else values[-1]
+    return check_query(given, model)
+
+
+def check_query(given: Mapping[str, Any], model: type[Q]) -> Q:
+    """The filters with these values.
+
+    Raises:
+        NotFoundError: a filter is invalid.
+    """
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from fastapi import Response
 from api import links
 from api.http.errors import status_of
 from api.web import answer_forms, decisions, pages
-from api.web.tool_inputs import describe_input
+from api.web.tool_inputs import InputPart, describe_input
 from api.web.visits import Form, Visit
 from domain.errors import InvalidInputError, PerdureError
 from domain.model_json import make_encodable
@@ -55,7 +55,7 @@ async def render_request(
         temporal=links.temporal_page(visit.call, context.workflow_id),
         explanation=_explanation(context),
         effect=decisions.describe_effect(context.effect),
-        input_parts=describe_input(_tool_input(row)) if row.tool_input else [],
+        input_parts=describe_call(row),
         is_open=is_open,
         **(_open_values(row, context) if is_open else _closed_values(row)),
         **_form_values(form or Form(), error, is_open=is_open),
@@ -69,6 +69,11 @@ def _body(row: InputRequestRow) -> str:
 
 def _tool_input(row: InputRequestRow) -> Any:
     return make_encodable(json.loads(row.tool_input or "null"))
+
+
+def describe_call(row: InputRequestRow) -> Sequence[InputPart]:
+    """The whole input of the tool call that a request is about, for a person to read."""
+    return describe_input(_tool_input(row)) if row.tool_input else []
 
 
 def _explanation(context: RequestContext) -> str:

@@ -1,5 +1,6 @@
 """Pages of tasks and their schedules: define, run, dry-run, schedule."""
 
+from datetime import date
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from api.schedules.schemas import render_schedule_line
 from api.tasks.dry_run_views import complete_dry_run
 from api.tasks.schemas import TaskQuery, render_task
 from api.web import pages, task_forms
+from api.web.calendar_views import first_day, make_calendar
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
@@ -40,6 +42,12 @@ LATEST_RUNS = 5
 _CHANGED = "Another person has changed this task meanwhile. Open it again, then repeat your change."
 
 
+class ScheduleQuery(ListQuery):
+    """The page of the list, and the first day of the calendar."""
+
+    start: date | None = None
+
+
 @router.get("/tasks")
 async def list_tasks(request: Request, visit: Visiting) -> Response:
     """The tasks of the viewer and the public ones, newest first."""
@@ -59,13 +67,15 @@ async def list_tasks(request: Request, visit: Visiting) -> Response:
 @router.get("/schedules")
 async def list_schedules(request: Request, visit: Visiting) -> Response:
     """The scheduled tasks of the viewer with their next runs."""
-    query = read_query(request, ListQuery)
+    query = read_query(request, ScheduleQuery)
+    first = first_day(query.start, visit.zone)
     async with visit.call.gateway.database.reading() as session:
         page = await schedules.page(session, visit.call.principal.user_id, query.window())
         known = await schedules.find_synchronised(session, [row.id for row in page.rows])
+        calendar = await make_calendar(session, page.rows, first, visit.zone)
     lines = [render_schedule_line(row, is_synchronised=row.id in known) for row in page.rows]
-    shown = make_list(visit, query, page, lines)
-    return pages.render("schedules.html.j2", **visit.layout, list=shown, words=_describe_cron)
+    shown: dict[str, Any] = {"list": make_list(visit, query, page, lines), "calendar": calendar}
+    return pages.render("schedules.html.j2", **visit.layout, **shown, words=_describe_cron)
 
 
 @router.get("/tasks/cron")

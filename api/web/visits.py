@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs, unquote
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request, Response
 
@@ -17,6 +18,7 @@ from api.auth.browser_sessions import BrowserSession
 from api.gateway import Gateway
 from api.http.errors import MalformedRequestError, PayloadTooLargeError
 from api.http.request_context import Call, admit
+from api.web.zones import find_zone
 from domain.errors import ConflictError, UnauthenticatedError
 from services.unit_of_work import UnitOfWork
 
@@ -112,6 +114,11 @@ class Visit:
             "zone": unquote(request.cookies.get(ZONE_COOKIE, "UTC")),
         }
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the browser; UTC if it is unknown."""
+        return find_zone(self.layout["zone"])
+
     async def perform(self, service: Callable[[UnitOfWork], Awaitable[T]]) -> T:
         """Run a service in one transaction on behalf of the viewer."""
         async with self.call.services.transaction(self.call.caller) as work:
@@ -200,7 +207,7 @@ def set_cookie(request: Request, response: Response, session: BrowserSession) ->
         gateway.browser_sessions.seal(session, "browser session"),
         expires=int(session.expires_at),
         path="/",
-        secure=_is_https(request),
+        secure=is_https(request),
         httponly=True,
         samesite="lax",
     )
@@ -209,7 +216,7 @@ def set_cookie(request: Request, response: Response, session: BrowserSession) ->
 def delete_cookie(request: Request, response: Response) -> None:
     """Sign the browser out."""
     response.delete_cookie(
-        cookie_name(request), secure=_is_https(request), httponly=True, samesite="lax"
+        cookie_name(request), secure=is_https(request), httponly=True, samesite="lax"
     )
 
 
@@ -219,12 +226,13 @@ def cookie_name(request: Request) -> str:
     With TLS, browsers protect it from other hosts of the domain (`__Host-`). Without, it contains
     the port: browsers send a cookie to all ports, and several gateways may run on one machine.
     """
-    if _is_https(request):
+    if is_https(request):
         return "__Host-perdure_session"
     return f"perdure_session_{request.url.port or 80}"
 
 
-def _is_https(request: Request) -> bool:
+def is_https(request: Request) -> bool:
+    """Whether browsers reach the gateway with TLS."""
     gateway: Gateway = request.app.state.gateway
     public_url = gateway.settings.public_url or ""
     return request.url.scheme == "https" or public_url.startswith("https:")

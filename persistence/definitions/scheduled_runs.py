@@ -1,6 +1,6 @@
 """The runs of schedules: executions that a schedule started, and runs that were skipped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,11 +8,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.ids import first_id_at
 from persistence.tables.definitions import ScheduleSkipRow
 from persistence.tables.executions import ExecutionRow
 
 COUNTED_SKIPS = 10_000
 """Skips are counted up to here, as lists are (contract.md, section 1)."""
+
+MOST_DUE = 2_000
+"""Runs of a calendar (chosen: some 2 MB)."""
 
 SCHEDULED: ColumnElement[str] = literal_column("'scheduled'")
 COMPLETED: ColumnElement[str] = literal_column("'completed'")
@@ -38,6 +42,7 @@ class ScheduledRun:
     execution_id: UUID | None
     status: str
     reason: str | None = None
+    completed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,39 @@ async def list_recent(
     return [run for _, run in found[:limit]]
 
 
+async def list_due_between(
+    session: AsyncSession, task_ids: Sequence[UUID], start: datetime, end: datetime
+) -> Mapping[UUID, Sequence[ScheduledRun]]:
+    """The runs of these tasks that were due between two times, oldest first, by task.
+
+    The newest `MOST_DUE` are considered: a run is created when it is due, except for a backfill.
+    """
+    found: dict[UUID, list[ScheduledRun]] = {task_id: [] for task_id in task_ids}
+    execution, skip = ExecutionRow, ScheduleSkipRow
+    executions = await session.scalars(
+        select(execution)
+        .where(
+            execution.task_id.in_(task_ids),
+            execution.trigger_type == SCHEDULED,
+            execution.id >= first_id_at(start),
+        )
+        .order_by(execution.id.desc())
+        .limit(MOST_DUE)
+    )
+    skips = await session.scalars(
+        select(skip)
+        .where(skip.task_id.in_(task_ids), skip.id >= first_id_at(start))
+        .order_by(skip.id.desc())
+        .limit(MOST_DUE)
+    )
+    runs = [(row.task_id, _read_execution(row)) for row in executions if row.task_id]
+    runs += [(row.task_id, _read_skip(row)) for row in skips]
+    for task_id, run in sorted(runs, key=lambda pair: pair[1].scheduled_at):
+        if start <= run.scheduled_at < end:
+            found[task_id].append(run)
+    return found
+
+
 async def count_skips(session: AsyncSession, task_id: UUID) -> int:
     """How many runs were skipped, counted up to `COUNTED_SKIPS`."""
     some = select(ScheduleSkipRow.id).where(ScheduleSkipRow.task_id == task_id).limit(COUNTED_SKIPS)
@@ -137,7 +175,9 @@ async def find_last_success(
 def _read_execution(row: ExecutionRow) -> ScheduledRun:
     due = row.trigger_metadata.get("scheduled_at")
     scheduled_at = datetime.fromisoformat(due) if isinstance(due, str) else row.created_at
-    return ScheduledRun(scheduled_at, row.started_at, row.id, row.status)
+    return ScheduledRun(
+        scheduled_at, row.started_at, row.id, row.status, completed_at=row.completed_at
+    )
 
 
 def _read_skip(row: ScheduleSkipRow) -> ScheduledRun:

@@ -120,6 +120,14 @@ async def find_synchronised(session: AsyncSession, task_ids: Sequence[UUID]) -> 
     return set(rows)
 
 
+async def find_changes(session: AsyncSession, task_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """When the schedules of these tasks were changed last: made, paused or resumed, for example."""
+    rows = await session.execute(
+        select(ScheduleRow.task_id, ScheduleRow.changed_at).where(ScheduleRow.task_id.in_(task_ids))
+    )
+    return {row.task_id: row.changed_at for row in rows}
+
+
 async def mark_synchronised(session: AsyncSession, schedule: StoredSchedule) -> bool:
     """Store that this revision is applied; False if it is no longer the newest."""
     marked = await session.scalar(

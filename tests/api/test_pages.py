@@ -155,6 +155,16 @@ async def test_a_task_is_made_run_and_paused(alice: Client) -> None:
     assert "paused" in words(await alice.get("/schedules"))
 
 
+async def test_the_queue_lists_only_external_work(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        body = {"prompt": "x", "title": "By hand", "executor": "external"}
+        await client.post(f"{API}/task-executions", json=body)
+        task = await make_task(client)
+        for _ in range(21):  # more than a page, and newer
+            await execute(client, task)
+    assert "By hand" in words(await alice.get("/queue"))
+
+
 async def test_a_form_that_was_kept_over_a_sign_in_is_shown_first(
     world: World, alice: Client
 ) -> None:

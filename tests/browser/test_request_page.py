@@ -216,6 +216,15 @@ async def test_an_edit_is_approved_by_keyboard(browser: Browser, world: World) -
         await check(page, "edited")
 
 
+async def test_an_answer_is_undone_with_a_key(browser: Browser, world: World) -> None:
+    path = await new_request(world, **APPROVAL)
+    async with opened(browser, world, path) as page:
+        await page.keyboard.press("r")
+        await expect(page.get_by_role("heading", name="Denied")).to_be_visible()
+        await page.keyboard.press("u")
+        await expect(page.get_by_role("heading", name="Your decision")).to_be_visible()
+
+
 async def test_a_form_with_errors_keeps_what_was_typed(browser: Browser, world: World) -> None:
     path = await new_request(world, kind="form", title="Where may I release?", schema=FORM)
     async with opened(browser, world, path, width=PHONE, scripts=False) as page:

@@ -17,6 +17,15 @@
     if (offline) offline.hidden = !isOffline;
   }
 
+  // On a small screen, a calendar begins at today.
+  const calendar = document.querySelector(".calendar");
+  const today = calendar?.querySelector("thead .today");
+  if (today) {
+    const first = calendar.querySelector("th").offsetWidth;
+    const room = calendar.parentElement.clientWidth;
+    if (calendar.offsetWidth > 2 * room) calendar.parentElement.scrollLeft = today.offsetLeft - first;
+  }
+
   // --- keys -----------------------------------------------------------------------------------
   const help = document.getElementById("keys");
   const off = document.getElementById("keys-off");

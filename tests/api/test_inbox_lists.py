@@ -1,0 +1,74 @@
+"""Lists of the inbox: decisions about several calls at once, and saved views."""
+
+import json
+import re
+
+from tests.api.browsing import Client, alice, new_request, stored, words
+from tests.api.test_pages import post
+from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+
+__all__ = ["alice"]
+
+
+async def alike_requests(world: World, count: int) -> list[str]:
+    """The ids of approvals of calls of one task."""
+    async with world.client("alice") as client:
+        task = await make_task(client)
+        made = []
+        for number in range(count):
+            execution = await execute(client, task)
+            await in_session(world, execution, "waiting_for_user")
+            call = {**APPROVAL, "tool_input": json.dumps({"command": f"push {number}"})}
+            made.append(await ask(world, execution, **call))
+    return made
+
+
+def address(requests: list[str]) -> str:
+    return "/inbox/together?" + "&".join(f"request={request}" for request in requests)
+
+
+async def test_alike_calls_are_decided_together(world: World, alice: Client) -> None:
+    requests = await alike_requests(world, 3)
+    page = await alice.get(address(requests[:2]))
+    assert "push 0" in page.text
+    assert "push 1" in page.text
+    assert "push 2" not in page.text
+    seen = re.findall(r'name="seen" value="([^"]+)"', page.text)
+    seen[1] = seen[1][:-1] + ("0" if seen[1][-1] != "0" else "1")  # the person saw another input
+    done = await post(alice, "/inbox/together", "/keys", seen=seen, decision="approve")
+    assert "1 request answered" in words(done)
+    assert "1 request not answered" in words(done)
+    states = [(await stored(world, f"/inbox/{request}"))["status"] for request in requests]
+    assert states == ["answered", "open", "open"]
+    assert "1 chosen request is left out" in words(await alice.get(address(requests[:2])))
+
+
+async def test_unlike_calls_are_not_decided_together(world: World, alice: Client) -> None:
+    requests = [(await alike_requests(world, 1))[0] for _ in range(2)]
+    page = await alice.get(address(requests))
+    seen = re.findall(r'name="seen" value="([^"]+)"', page.text)
+    refused = await post(alice, "/inbox/together", "/keys", seen=seen, decision="deny")
+    assert refused.status_code == 422
+    assert 'href="#call-2"' in refused.text
+    assert (await stored(world, f"/inbox/{requests[0]}"))["status"] == "open"
+    wrong = await post(alice, "/inbox/together", "/keys", seen="1:2", decision="deny")
+    assert wrong.status_code == 422
+    other = await new_request(world, user="bob", **APPROVAL)
+    assert (await alice.get(address([other.rpartition("/")[2]]))).status_code == 404
+    assert (await alice.get("/inbox/together")).headers["location"] == "/inbox"
+
+
+async def test_a_view_is_saved_under_a_name(alice: Client) -> None:
+    query = "status=answered&kind=budget"
+    await post(alice, "/inbox/views", "/keys", name=" Paid ", query=query)
+    page = await alice.get(f"/inbox?{query}")
+    assert '?status=answered&amp;kind=budget" aria-current="true" dir="auto">Paid' in page.text
+    assert "Remove the view Paid" in words(page)
+    for name, wrong in (("", query), ("x" * 41, query), ("x", "kind=nonsense")):
+        refused = await post(alice, "/inbox/views", "/keys", name=name, query=wrong)
+        assert refused.status_code in {404, 422}
+    await post(alice, "/inbox/views", "/keys", name="Paid", query="", remove="1")
+    assert "Paid" not in words(await alice.get("/inbox"))
+    alice.cookies.set("perdure_views", "[[", path="/inbox")
+    assert (await alice.get("/inbox")).status_code == 200
+    alice.cookies.delete("perdure_views")
