@@ -10,9 +10,9 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -24,6 +24,8 @@ from persistence.executions import events
 from persistence.executions.cached_reads import CachedReads
 from services.ports import UserCache
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 ANNOUNCE_SECONDS = 5.0
@@ -31,6 +33,9 @@ ANNOUNCE_SECONDS = 5.0
 
 FALLBACK_SECONDS = 1.0
 """Maximum delay of a wait if a notification is lost (chosen)."""
+
+SHARED_SECONDS = 1.0
+"""For which streams share a read: all of them wake at the same notification (chosen)."""
 
 LIVE_ONLY = frozenset({"delta", "progress"})
 """Fields of updates that are not recorded."""
@@ -94,6 +99,8 @@ class LiveUpdates:
         self._idle: set[Subscription] = set()
         """Streams that follow no execution, only the rights of their users."""
         self._watched_at: dict[UUID, float] = {}
+        self._reads: dict[UUID, dict[int, asyncio.Task[Any]]] = {}
+        """Reads since the last notification, which streams at the same event share."""
         self._waits: dict[UUID, set[asyncio.Future[None]]] = {}
         self._to_check: set[UUID] = set()
         self._wake = asyncio.Event()
@@ -122,6 +129,23 @@ class LiveUpdates:
             yield subscription
         finally:
             _discard(self._streams, execution_id, subscription)
+            if execution_id not in self._streams:
+                self._reads.pop(execution_id, None)
+
+    async def share(
+        self, execution_id: UUID, after: int, read: Callable[[], Coroutine[Any, Any, T]]
+    ) -> T:
+        """What `read` returns, or the result of the same read by another stream.
+
+        Only a read that began after the last notification is shared, so no event is missed.
+        """
+        reads = self._reads.setdefault(execution_id, {})
+        task = reads.get(after)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = reads[after] = asyncio.create_task(read())
+            asyncio.get_running_loop().call_later(SHARED_SECONDS, reads.pop, after, None)
+        result: T = await asyncio.shield(task)
+        return result
 
     @contextmanager
     def following_rights(self, user_id: UUID) -> Iterator[Subscription]:
@@ -156,11 +180,19 @@ class LiveUpdates:
     def _on_live(self, payload: str) -> None:
         message: dict[str, Any] = json.loads(payload)
         execution_id = UUID(message.pop("execution_id"))
-        delta = message if LIVE_ONLY & message.keys() else None
-        for subscription in self._streams.get(execution_id, ()):
-            subscription.notify(delta)
+        if LIVE_ONLY & message.keys():
+            for subscription in self._streams.get(execution_id, ()):
+                subscription.notify(message)
+        else:
+            self._notify_news(execution_id)
         if message.get("is_settled") and execution_id in self._waits:
             self._mark(execution_id)
+
+    def _notify_news(self, execution_id: UUID) -> None:
+        """Let the streams of an execution read its new events."""
+        self._reads.pop(execution_id, None)
+        for subscription in self._streams.get(execution_id, ()):
+            subscription.notify()
 
     def _on_user(self, payload: str) -> None:
         user_id = UUID(payload)
@@ -172,8 +204,9 @@ class LiveUpdates:
 
     def _on_gap(self) -> None:
         """Updates may have been missed while the connection was closed."""
+        for execution_id in self._streams:
+            self._notify_news(execution_id)
         for subscription in self._subscriptions():
-            subscription.notify()
             subscription.check_rights()
         self._to_check.update(self._waits)
         self._wake.set()
@@ -203,8 +236,7 @@ class LiveUpdates:
             before = self._watched_at.get(execution_id)
             self._watched_at[execution_id] = now
             if before is not None and now - before > events.WATCHED_SECONDS:
-                for subscription in self._streams.get(execution_id, ()):
-                    subscription.notify()
+                self._notify_news(execution_id)
         self._watched_at = {i: at for i, at in self._watched_at.items() if i in self._streams}
 
     async def _check(self) -> None:

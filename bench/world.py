@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -73,13 +74,16 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls) -> AsyncIterator["World"]:
-        """Everything fresh, in a home that is deleted at the end."""
+    async def running(
+        cls, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator["World"]:
+        """Everything fresh, in a home that is deleted at the end; `environment` has settings."""
         async with AsyncExitStack() as stack:
             directory = stack.enter_context(temporary_directory())
             (directory / "empty").mkdir()
             model, base_url = await stack.enter_async_context(scripted_model(directory))
-            up = await Up.start(directory, model_environment(base_url))
+            settings = {**model_environment(base_url), **environment}
+            up = await Up.start(directory, settings)
             stack.push_async_callback(up.stop)
             world = cls(directory, up, model, base_url)
             stack.push_async_callback(world._client.aclose)

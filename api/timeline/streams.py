@@ -96,8 +96,8 @@ async def _make_frames(call: Call, execution: ExecutionRow, after: int) -> Async
         while await _may_continue(call, watched, execution_id, owner_id):
             frames = _make_delta_frames(watched, settled_turn)
             rows = await _read_new_events(call, watched, execution_id, after)
-            for row in rows:
-                frames += _make_frame(event_fields(row), event=row.type, seq=row.seq)
+            for row, frame in rows:
+                frames += frame
                 after, settled_turn = row.seq, _find_settled_turn(row, settled_turn)
             if frames or time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield frames or b": keep-alive\n\n"
@@ -106,7 +106,7 @@ async def _make_frames(call: Call, execution: ExecutionRow, after: int) -> Async
                 watched.has_news = True
                 continue
             # After a reset, more events can follow a terminal event.
-            if rows and rows[-1].type in LAST_EVENTS:
+            if rows and rows[-1][0].type in LAST_EVENTS:
                 return
             silence = sent_at + COMMENT_SECONDS - time.monotonic()
             await watched.changed(max(0, min(silence, call.principal.seconds_left)))
@@ -131,11 +131,17 @@ async def _may_continue(
 
 async def _read_new_events(
     call: Call, watched: Subscription, execution_id: UUID, after: int
-) -> Sequence[SimpleNamespace]:
+) -> Sequence[tuple[SimpleNamespace, bytes]]:
+    """The events after `after` with their frames; streams at the same event share one read."""
     if not watched.has_news:
         return []
     watched.has_news = False
-    return await events.list_after(call.gateway.database, execution_id, after, limit=BATCH)
+
+    async def read() -> Sequence[tuple[SimpleNamespace, bytes]]:
+        rows = await events.list_after(call.gateway.database, execution_id, after, limit=BATCH)
+        return [(row, _make_frame(event_fields(row), event=row.type, seq=row.seq)) for row in rows]
+
+    return await call.gateway.watcher.share(execution_id, after, read)
 
 
 def _make_delta_frames(watched: Subscription, settled_turn: int) -> bytes:

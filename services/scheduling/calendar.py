@@ -17,7 +17,7 @@ from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.tables.definitions import TaskRow
 
 FREQUENT = 24
-"""A schedule with more runs on one day is shown by what has run: its times are too many to compare
+"""A schedule with more runs on one day is shown by its runs: its times are too many to compare
 one by one (chosen)."""
 
 GRACE = timedelta(minutes=2)
@@ -57,7 +57,7 @@ def compare_fires(
     changed_at: datetime,
     times: tuple[datetime, datetime, datetime],
 ) -> ScheduleFires:
-    """Compare what has run with the cron expression, since the schedule was changed last."""
+    """Compare the runs with the cron expression, since the schedule was changed last."""
     start, end, now = times
     wanted = schedules.schedule_of(row, None)
     if wanted is None or wanted.is_paused:
