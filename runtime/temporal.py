@@ -12,7 +12,8 @@ from temporalio.api.operatorservice.v1 import (
     ListSearchAttributesRequest,
 )
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.names import SEARCH_ATTRIBUTES
@@ -30,6 +31,24 @@ seconds. A healthy start takes 5-40 ms (facts.md, A2)."""
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+
+_ENCODINGS = tuple(PydanticPayloadConverter().converters.values())
+
+
+class SharedPayloadConverter(CompositePayloadConverter):
+    """Converts as `PydanticPayloadConverter`, with the same validators for all workflows.
+
+    The SDK creates a converter for each workflow, and two for each of its tasks. A new
+    `PydanticPayloadConverter` builds the validator of each type again.
+    """
+
+    def __init__(self) -> None:
+        """Use the encodings of the process."""
+        super().__init__(*_ENCODINGS)
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=SharedPayloadConverter)
 
 
 class TemporalUnavailableError(PerdureError):
@@ -54,7 +73,7 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
             namespace=settings.temporal_namespace,
             api_key=key.get_secret_value() if key else None,
             tls=settings.temporal_tls or key is not None,
-            data_converter=pydantic_data_converter,
+            data_converter=DATA_CONVERTER,
             lazy=lazy,
         )
     except RuntimeError as error:  # what the SDK's core raises when a connection fails

@@ -73,6 +73,22 @@ def test_modules_stay_small() -> None:
     assert large == LARGE_MODULES.keys()
 
 
+def test_workflow_modules_have_no_state() -> None:
+    # A worker loads them once for all workflows (runtime/sandbox.py).
+    trees = [ast.parse(source) for path, source in modules() if path.startswith("workflows/")]
+    assigned = {
+        target.id
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+    assert all(name.isupper() for name in assigned)
+    assert not [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Global)]
+
+
 def test_functions_stay_small() -> None:
     large = {name for name, length in functions() if length > FUNCTION_LINES}
 

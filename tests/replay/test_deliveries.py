@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from claude.scripted import ScriptedModelServer
 from contracts.names import notification_workflow_id
 from domain.notifications import Kind
 from persistence.notifications import queries
-from runtime.sandbox import SandboxedRunner
+from runtime.temporal import DATA_CONVERTER
 from tests.engine.driver import Engine
 from tests.engine.running import make_place, open_driver, run_worker
 from tests.replay.test_replay import anonymise
@@ -52,8 +52,8 @@ async def replay(history: str) -> None:
     """Replay a history; raises if the code does not match it."""
     replayer = Replayer(
         workflows=[NotificationDelivery],
-        workflow_runner=SandboxedRunner(),
-        data_converter=pydantic_data_converter,
+        workflow_runner=SandboxedWorkflowRunner(),
+        data_converter=DATA_CONVERTER,
     )
     await replayer.replay_workflow(WorkflowHistory.from_json("notification-saved", history))
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHandle, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from runtime.sandbox import SandboxedRunner
+from runtime.temporal import DATA_CONVERTER
 from services.executions import starting
 from services.executions.inputs import WorkBody
 from services.external_work import claims
@@ -218,8 +218,8 @@ async def replay(history: str, workflow_id: str) -> None:
     """Replay a history; raises if the code does not match it."""
     replayer = Replayer(
         workflows=[TaskExecution, Plan],
-        workflow_runner=SandboxedRunner(),
-        data_converter=pydantic_data_converter,
+        workflow_runner=SandboxedWorkflowRunner(),
+        data_converter=DATA_CONVERTER,
     )
     await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, history))
 
