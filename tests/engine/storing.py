@@ -2,26 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.names import workflow_id
 from definitions.tasks import TaskDefinition
-from domain.events import Event
 from domain.ids import new_id
-from domain.states import PREREQUISITES, ExecutionStatus
+from domain.states import PREREQUISITES
 from persistence.db.database import Database
 from persistence.definitions import tasks
-from persistence.executions import events, prerequisites, queries
-from persistence.executions.creation import SESSION_BUSY
-from persistence.executions.signals import SignalKind, append_signal
-from persistence.ledger import budgets
+from persistence.definitions.tasks import StoredTask
+from persistence.executions import creation, prerequisites, queries
+from persistence.executions.creation import SESSION_BUSY, Start
+from persistence.ledger.audit import Actor
 from persistence.sessions import sessions
 from persistence.tables.definitions import TaskRow
-from persistence.tables.executions import ExecutionRow, ExecutionTagRow
+from persistence.tables.executions import ExecutionRow
+from services.scheduling.variables import work_of
 
 Turn = Mapping[str, Any]
 
@@ -57,47 +55,26 @@ async def store(
     title = f"{title} {new_id()}"
     # Each prompt is unique: the scripted model counts its faults for each conversation.
     definition.setdefault("prompt_template", f"{title}\n\n{script(*turns)}")
-    execution_id = new_id()
-    columns = {"budget_usd": _budget_of(definition), **(columns or {})}
+    columns = dict(columns or {})
+    parent_id = columns.pop("parent_execution_id", None)
     async with database.transaction() as session:
-        task = await _create_task(session, user_id, title, tags, definition)
-        blocked_by = await _block_reason(session, session_id, waits_for)
-        row = ExecutionRow(
-            id=execution_id,
+        start = Start(
+            work=work_of(await _create_task(session, user_id, title, tags, definition)),
             user_id=user_id,
-            task_id=task.id,
-            task_version=1,
-            session_id=session_id,
-            title=title,
-            tags=list(tags),
+            actor=Actor(user_id),
             trigger_type="manual",
-            prompt_variables=dict(variables or {}),
-            status=ExecutionStatus.BLOCKED if blocked_by else ExecutionStatus.PENDING,
-            status_reason=blocked_by,
-            priority=5,
-            workflow_id=workflow_id(execution_id),
-            **columns,
+            variables=variables or {},
+            session_id=session_id,
+            prerequisites=waits_for,
+            budget_usd=columns.pop("budget_usd", None),
+            parent=await session.get_one(ExecutionRow, parent_id) if parent_id else None,
         )
-        session.add(row)
-        session.add_all(
-            ExecutionTagRow(user_id=user_id, tag=tag, execution_id=row.id) for tag in set(row.tags)
-        )
-        await session.flush()
-        await budgets.open_account(
-            session,
-            row.id,
-            parent_id=row.parent_execution_id,
-            has_budget=row.budget_usd is not None,
-        )
-        await events.append(session, row.id, Event("execution.created", {"title": title}))
+        blocked_by = await _block_reason(session, session_id, waits_for)
+        row = await creation.store(session, start, blocked_by=blocked_by)
+        for name, value in columns.items():
+            setattr(row, name, value)
         await prerequisites.store(session, row.id, waits_for)
-        if blocked_by is None:
-            await append_signal(session, row.id, SignalKind.START)
     return row
-
-
-def _budget_of(definition: Mapping[str, Any]) -> Decimal | None:
-    return TaskDefinition.model_validate(definition).sdk_options.max_budget_usd
 
 
 async def _block_reason(
@@ -118,8 +95,8 @@ async def _create_task(
     name: str,
     tags: Sequence[str],
     definition: Mapping[str, Any],
-) -> TaskRow:
-    task = TaskRow(
+) -> StoredTask:
+    row = TaskRow(
         user_id=user_id,
         name=name,
         tags=list(tags),
@@ -131,5 +108,4 @@ async def _create_task(
         schedule_overlap_policy="skip",
     )
     parsed = TaskDefinition.model_validate(definition)
-    await tasks.create(session, task, parsed.model_dump(mode="json"))
-    return task
+    return await tasks.create(session, row, parsed.model_dump(mode="json"))

@@ -118,7 +118,7 @@ async def test_a_blocked_one_ends_at_once(engine: Engine) -> None:
     async with engine.database.reading() as session:
         entries = await session.scalars(select(AuditRow).where(AuditRow.entity_id == second.id))
         actions = {entry.action for entry in entries}
-    assert actions == {"execution.cancel", "execution.cancelled"}
+    assert actions == {"task.execute", "execution.cancel", "execution.cancelled"}
     await first.cancel()
     await first.wait_for_end()
 
