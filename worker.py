@@ -45,6 +45,7 @@ from services.definitions.mcp_connections import resolve_server
 from services.definitions.secrets import open_secret
 from services.hosts import WorkerHosts
 from services.memory.task_memory import TaskMemory
+from services.task_artifacts import TaskArtifacts
 from services.unit_of_work import Services
 from tools.limits import ToolLimits
 from tools.mcp.attempts import McpSettings, McpTools
@@ -171,6 +172,7 @@ def mcp_tools_of(
         room=services.storage.room,
         web=web_access(settings, services),
         memory=TaskMemory(services),
+        artifacts=TaskArtifacts(services),
         network=network,
         snapshots=services.blobs,
     )

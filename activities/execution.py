@@ -26,6 +26,7 @@ from contracts.plans import AdvancePlanResult, PlanActivities
 from domain.errors import ResetRefusedError
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission
+from persistence.plans import plans
 from services.caller import Caller
 from services.plans import advancing, generation
 from services.scheduling.scheduled_runs import start_scheduled
@@ -104,6 +105,9 @@ class Activities(ExecutionActivities, PlanActivities):
                 error_code=given.error_code,
                 report_failed=given.report_failed,
             )
+            cost_usd = end.cost_usd
+            if given.is_plan:
+                cost_usd = await plans.sum_costs(work.session, run.execution_id)
         self._runner.live_watchers.publish_step(
             run.execution_id, end.event_seq, is_settled=not end.has_unread_messages
         )
@@ -112,7 +116,7 @@ class Activities(ExecutionActivities, PlanActivities):
             error_code=end.error_code,
             has_unread_messages=end.has_unread_messages,
             parent_workflow_id=end.parent_workflow_id,
-            cost_usd=end.cost_usd,
+            cost_usd=cost_usd,
         )
 
     @activity.defn(name="advance_plan")

@@ -22,6 +22,7 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.tool_rules import READ_ARTIFACT
 
 CANCEL, MESSAGE = "cancel", "message"
 """Kinds of signals that the loop handles separately; the others are consumed when they are read."""
@@ -144,10 +145,11 @@ def _answer_about_execution(request: OpenRequest) -> Failure | None:
 def _settle_delegations(state: RunState, children: Sequence[ChildResult]) -> Iterator[ToolCall]:
     """Settle the calls of which all subtasks have ended; others wait for the next signal."""
     ended = {child.execution_id: child for child in children if child.status.is_terminal}
+    can_read = state.snapshot.prefix.offers(READ_ARTIFACT)
     for call in state.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK):
         if ended.keys() >= set(call.child_execution_ids):
             results = [ended[child_id] for child_id in call.child_execution_ids]
-            text, is_error = describe_results(call, results)
+            text, is_error = describe_results(call, results, can_read_artifacts=can_read)
             status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
             yield input_requests.settle(call, status, text, is_error=is_error)
 

@@ -7,6 +7,7 @@ from typing import Any
 from domain.engine_tools import DELEGATE_MANY
 from domain.states import ExecutionStatus
 from domain.steps import ChildArtifact, ChildResult, ToolCall
+from domain.tool_rules import READ_ARTIFACT
 
 RESULT_CHARS = 30_000
 """Of the text of one subtask (as the preview of a tool's output)."""
@@ -14,29 +15,37 @@ RESULT_CHARS = 30_000
 RESULTS_CHARS = 100_000
 """Of all texts of one call, about 25,000 tokens (chosen); each subtask gets an equal part."""
 
-ABOUT_ARTIFACTS = (
+UNREADABLE_ARTIFACTS = (
     "People can open these artifacts, you can't. If you need their content, ask a subtask to put "
     "it into its result."
 )
 
+READABLE_ARTIFACTS = f"{READ_ARTIFACT} returns the text of an artifact."
+
 NO_TEXT = "(the subtask ended without text)"
 
 
-def describe_results(call: ToolCall, results: Sequence[ChildResult]) -> tuple[str, bool]:
+def describe_results(
+    call: ToolCall, results: Sequence[ChildResult], *, can_read_artifacts: bool
+) -> tuple[str, bool]:
     """The result of a call whose subtasks have ended, and whether it is an error.
 
     A failed subtask makes `delegate` an error. `delegate_many` lists the outcome of each one.
+    `can_read_artifacts`: the model is offered the tool that reads them.
     """
+    about_artifacts = READABLE_ARTIFACTS if can_read_artifacts else UNREADABLE_ARTIFACTS
     if call.name != DELEGATE_MANY:
         [result] = results
-        text = _describe_outcome(result, RESULT_CHARS) + _describe_artifacts(result.artifacts)
+        text = _describe_outcome(result, RESULT_CHARS) + _describe_artifacts(
+            result.artifacts, about_artifacts
+        )
         return text, result.status is not ExecutionStatus.COMPLETED
     limit = min(RESULT_CHARS, RESULTS_CHARS // len(results))
     listed = [_list_result(number, result, limit) for number, result in enumerate(results, 1)]
     completed = sum(result.status is ExecutionStatus.COMPLETED for result in results)
     summary = f"{completed} of {len(results)} subtasks completed."
     if any(result.artifacts for result in results):
-        summary += f" {ABOUT_ARTIFACTS}"
+        summary += f" {about_artifacts}"
     return json.dumps({"summary": summary, "subtasks": listed}, ensure_ascii=False), False
 
 
@@ -74,6 +83,6 @@ def _shorten(text: str, limit: int, result: ChildResult) -> str:
     return f"{text[:limit]}\n[{left_out}; people can read all of execution {result.execution_id}.]"
 
 
-def _describe_artifacts(artifacts: Sequence[ChildArtifact]) -> str:
+def _describe_artifacts(artifacts: Sequence[ChildArtifact], about: str) -> str:
     listed = [f"\n[artifact {a.name}: id {a.id}, {a.size_bytes} bytes]" for a in artifacts]
-    return "".join([*listed, f"\n[{ABOUT_ARTIFACTS}]"]) if listed else ""
+    return "".join([*listed, f"\n[{about}]"]) if listed else ""

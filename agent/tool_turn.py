@@ -10,12 +10,13 @@ from functools import partial
 from agent import events, input_requests
 from agent.attempt import Attempt
 from agent.decisions import Decider, Decision, refuse
+from agent.kept_files import keep_files
 from agent.ports import RemoteTools, Store, Tools
 from agent.subtasks import limit_problem
 from agent.tool_pinning import scope_of
 from domain.engine_tools import DELEGATIONS
 from domain.errors import WorkspaceNotSavedError
-from domain.events import Event, artifact_saved
+from domain.events import Event
 from domain.mcp_tools import PinnedTool, RemoteCall
 from domain.memory import MemoryAccess
 from domain.network import NetworkList
@@ -31,6 +32,7 @@ from domain.tool_calls import (
     ToolOutcome,
 )
 from domain.tool_decisions import host_rules_of, path_rules_of
+from domain.tool_rules import READ_ARTIFACT
 from domain.workspace_snapshots import WorkspaceSnapshot
 
 MAX_PARALLEL_CALLS = 8
@@ -305,31 +307,22 @@ class ToolTurn:
         await self._attempt.write(Step(tool_calls=[started], events=[events.tool_started(started)]))
 
     async def _record_outcome(self, call: ToolCall, outcome: ToolOutcome) -> None:
-        kept = [
-            await self._store.keep(file, kind="artifact", tool_call_id=call.id)
-            for file in outcome.artifacts
-        ]
-        saved = [artifact_saved(file.id, file.name, file.size_bytes) for file in kept]
-        whole = None
-        if outcome.whole_output is not None:
-            whole = await self._store.keep(
-                outcome.whole_output, kind="tool_output", tool_call_id=call.id
-            )
-            kept.append(whole)
+        kept = await keep_files(self._store, outcome, call.id)
+        can_read = self._state.snapshot.prefix.offers(READ_ARTIFACT)
+        text = outcome.text + (kept.describe() if can_read else "")
+        new_events = list(kept.events)
         async with self._saving:
             workspace, problem = await self._changed_workspace()
             status = ToolCallStatus.FAILED if outcome.is_error else ToolCallStatus.SUCCEEDED
             running = self._state.calls[call.id]
             ended = replace(
-                input_requests.settle(
-                    running, status, outcome.text + problem, is_error=outcome.is_error
-                ),
-                output_artifact_id=whole.id if whole else None,
+                input_requests.settle(running, status, text + problem, is_error=outcome.is_error),
+                output_artifact_id=kept.whole_output_id,
                 connections=running.connections.plus(outcome.connections),
             )
             if outcome.is_changed:
-                saved.append(events.tool_changed(ended))
-            await self._settle([ended], kept, saved, workspace)
+                new_events.append(events.tool_changed(ended))
+            await self._settle([ended], kept.artifacts, new_events, workspace)
         await self._forget_connections([call])
 
     async def _changed_workspace(

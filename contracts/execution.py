@@ -107,12 +107,16 @@ class CallClaudeResult(Contract):
 
 
 class FinishInput(Contract):
-    """The status to end with, unless the execution has an unread message."""
+    """The status to end with, unless the execution has an unread message.
+
+    `is_plan`: the cost in the result is that of the plan with all its steps.
+    """
 
     run: RunRef
     status: ExecutionStatus
     error_code: ErrorCode | None = None
     report_failed: bool = False
+    is_plan: bool = False
 
 
 class FinishResult(Contract):

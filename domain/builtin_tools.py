@@ -8,7 +8,7 @@ from domain.addresses import MAX_URL_LENGTH
 from domain.memory_tools import MEMORY_SPECS, is_file_read
 from domain.network import NetworkList, describe_hosts, describe_network
 from domain.tool_calls import ToolEffect, ToolSpec
-from domain.tool_rules import WEB_TOOLS
+from domain.tool_rules import READ_ARTIFACT, WEB_TOOLS
 from domain.tool_schemas import make_spec, text_field, whole_field
 from domain.web_calls import HTTP_REQUEST, MAX_HEADERS, METHODS, WEB_FETCH, request_effect
 
@@ -21,6 +21,8 @@ MAX_COMMAND_BYTES = 128_000
 MAX_CONTENT_CHARACTERS = 1_000_000
 """Longest content for `write_file`: several times what a model can write in one turn."""
 
+LONGEST_ID = 36
+"""Of an artifact: 32 digits and four hyphens."""
 
 _PATH = "Path in the workspace, relative or starting with /workspace."
 
@@ -123,6 +125,23 @@ _SAVE_ARTIFACT = make_spec(
     ("path",),
 )
 
+_READ_ARTIFACT = make_spec(
+    READ_ARTIFACT,
+    ToolEffect.READ_ONLY,
+    "Read the text of an artifact: a file that this task, one of its subtasks, or another part of "
+    "the same work or conversation saved. For a long text the result is a part, with the offset "
+    "at which to continue.",
+    {
+        "artifact_id": text_field(
+            "The id of the artifact, from the result that mentions it.", longest=LONGEST_ID
+        ),
+        "offset": whole_field(
+            "How many bytes to leave out at the start; 0 by default.", least=0, most=10**12
+        ),
+    },
+    ("artifact_id",),
+)
+
 _URL = "The whole URL, starting with https:// or http://."
 
 _WEB_FETCH = make_spec(
@@ -190,6 +209,7 @@ BUILTIN_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
             _LIST_FILES,
             _SEARCH_FILES,
             _SAVE_ARTIFACT,
+            _READ_ARTIFACT,
             _WEB_FETCH,
             _HTTP_REQUEST,
             *MEMORY_SPECS,

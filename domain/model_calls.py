@@ -56,6 +56,10 @@ class Prefix:
         """What the tools have."""
         return given_resources(network=self.network, memory=self.memory)
 
+    def offers(self, tool: str) -> bool:
+        """Whether the model is offered a tool."""
+        return any(definition["name"] == tool for definition in self.tools)
+
     @property
     def is_pinned(self) -> bool:
         """Whether `tools` is complete."""

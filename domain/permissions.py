@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from domain.engine_tools import ENGINE_TOOLS
-from domain.tool_rules import COMMAND_TOOL, MEMORY_TOOLS, PATH_TOOLS, WEB_TOOLS, Rule, parse
+from domain.tool_rules import (
+    COMMAND_TOOL,
+    MEMORY_TOOLS,
+    PATH_TOOLS,
+    READ_ARTIFACT,
+    WEB_TOOLS,
+    Rule,
+    parse,
+)
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 """`default`: the rules decide. `acceptEdits`: file edits run without approval. `plan`: only
@@ -13,7 +21,7 @@ read-only tools until the plan is approved. `bypassPermissions`: nothing needs a
 only)."""
 
 KNOWN_TOOLS = frozenset(
-    {COMMAND_TOOL} | PATH_TOOLS | WEB_TOOLS | MEMORY_TOOLS | ENGINE_TOOLS.keys()
+    {COMMAND_TOOL, READ_ARTIFACT} | PATH_TOOLS | WEB_TOOLS | MEMORY_TOOLS | ENGINE_TOOLS.keys()
 )
 """All built-in tools. Tools of MCP servers are named `mcp__<server>__<tool>`."""
 

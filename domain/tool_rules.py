@@ -21,6 +21,9 @@ PATH_TOOLS = frozenset(
 WEB_TOOLS = frozenset({"web_fetch", "http_request"})
 """Tools whose argument is a URL. Their patterns are for its host: `domain:*.example.com`."""
 
+READ_ARTIFACT = "read_artifact"
+"""The tool that reads stored files."""
+
 MEMORY_FILES = "memory"
 """Claude's own memory tool (`memory_20250818`), for files that are entries of the memory."""
 

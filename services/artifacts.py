@@ -10,16 +10,19 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.artifacts import ArtifactPart, decode_part
 from domain.blobs import StoredBlob
-from domain.errors import UploadTooLargeError
+from domain.errors import InvalidInputError, UploadTooLargeError
 from domain.media_types import HEAD_BYTES, find_media_type
 from persistence.blobs import registry
 from persistence.sessions import artifacts
 from persistence.tables.sessions import ArtifactRow
+from services.blobs import Blobs
 from services.caller import Caller, missing
 from services.executions.access import may_read, own_execution, require_active
 from services.field_types import Body
 from services.unit_of_work import Services, UnitOfWork
+from services.validation_messages import body_problem
 
 MediaType = Annotated[str, Field(max_length=200, pattern=r"^[!-~]+/[!-~][ -~]*$")]
 
@@ -84,6 +87,24 @@ async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID
     if not await may_read(session, caller, row.user_id, row.execution_id):
         raise caller.not_owned("artifact", artifact_id)
     return row
+
+
+async def read_part(blobs: Blobs, row: ArtifactRow, offset: int, most_bytes: int) -> ArtifactPart:
+    """Read the text of an artifact from an offset.
+
+    Raises:
+        InvalidInputError: the artifact has fewer bytes.
+    """
+    if offset > row.size_bytes:
+        raise InvalidInputError(
+            "The arguments are invalid; see errors.",
+            [body_problem("offset", f"The file has {row.size_bytes} bytes; use a smaller offset.")],
+        )
+    content = await blobs.read_bytes(row.sha256, offset, min(offset + most_bytes, row.size_bytes))
+    text, size = decode_part(content)
+    return ArtifactPart(
+        row.name, row.media_type, row.size_bytes, offset=offset, end=offset + size, text=text
+    )
 
 
 async def create_artifact(work: UnitOfWork, body: ArtifactCreate) -> ArtifactRow:

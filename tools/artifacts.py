@@ -1,23 +1,55 @@
-"""Saves a file of a workspace as an artifact. Blocking: call it in a thread."""
+"""Artifacts for the model: saves a file of a workspace, and reads the text of a stored file."""
 
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from domain.artifacts import ArtifactPart
 from domain.errors import ToolInputError
 from domain.media_types import HEAD_BYTES, find_media_type
-from domain.tool_calls import SavedFile
+from domain.tool_calls import SavedFile, ToolInvocation, ToolOutcome
 from tools.limits import MIB, ToolLimits
 from tools.output import printable
 from tools.paths import Workspace, place_of
 
 
+class ArtifactStore(Protocol):
+    """The artifacts that executions may read."""
+
+    async def read(self, call: ToolInvocation, offset: int, most_bytes: int) -> ArtifactPart:
+        """Return a part of the artifact that the call names.
+
+        Raises:
+            ToolInputError: the execution has no such artifact, or it has fewer bytes.
+        """
+        ...
+
+
+async def read_artifact(
+    store: ArtifactStore, call: ToolInvocation, limits: ToolLimits
+) -> ToolOutcome:
+    """Return the text of an artifact, or a part of it.
+
+    Raises:
+        ToolInputError: it can't be read, with the reason.
+    """
+    part = await store.read(call, call.input.get("offset", 0), limits.preview_bytes)
+    about = f"{part.name} ({part.media_type}, {part.size_bytes:,} bytes)"
+    if part.text is None:
+        raise ToolInputError(f"{about} is not text, so only people can open it.")
+    text = f"{about}\n\n{part.text or '(no text here)'}"
+    if part.offset or part.end < part.size_bytes:
+        more = f" Continue with offset {part.end}." if part.end < part.size_bytes else ""
+        text += f"\n\n(… Bytes {part.offset:,} to {part.end:,} of {part.size_bytes:,}.{more} …)"
+    return ToolOutcome(text)
+
+
 def save_artifact(
     workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolLimits
 ) -> SavedFile:
-    """Make a private copy of a file; the caller owns the copy."""
+    """Make a private copy of a file; the caller owns the copy. Blocking."""
     with place_of(workspace, tool_input["path"]) as place:
         source = place.open_file(limits.artifact_bytes)
         _require_user_room(workspace, source)

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -24,10 +25,10 @@ from domain.tool_calls import (
     ToolOutcome,
     ToolSpec,
 )
-from domain.tool_rules import MEMORY_FILES, MEMORY_TOOLS, WEB_TOOLS
+from domain.tool_rules import MEMORY_FILES, MEMORY_TOOLS, READ_ARTIFACT, WEB_TOOLS
 from domain.web_calls import HTTP_REQUEST, WEB_FETCH
 from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
-from tools.artifacts import save_artifact
+from tools.artifacts import ArtifactStore, read_artifact, save_artifact
 from tools.disk import WorkspaceDisk
 from tools.files import edit_file, read_file, write_file
 from tools.launch import Confinement, Unprotected
@@ -84,14 +85,16 @@ class Toolbox:
         room: UserRoom = _without_limit,
         web: WebAccess | None = None,
         memory: MemoryStore | None = None,
+        artifacts: ArtifactStore | None = None,
         network: SandboxNetwork | None = None,
         snapshots: SnapshotStore | None = None,
     ) -> None:
         """`workspaces` is a directory on one file system, created if missing, for one host.
 
         Tasks may use a directory below one of `working_directories`. `room` returns how many bytes
-        more a user may store. Without `web` or `memory`, there are no tools for them; without a
-        `network`, commands in the sandbox have none. Without `snapshots`, workspaces are not saved.
+        more a user may store. Without `web`, `memory` or `artifacts`, there are no tools that read
+        them; without a `network`, commands in the sandbox have none. Without `snapshots`,
+        workspaces are not saved.
         """
         self._room = room
         self._changed: set[UUID] = set()
@@ -121,9 +124,11 @@ class Toolbox:
         )
         # One call at a time reads, changes and writes files in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-        self._tools = self._runs(web, memory)
+        self._tools = self._runs(web, memory, artifacts)
 
-    def _runs(self, web: WebAccess | None, memory: MemoryStore | None) -> dict[str, _Runs]:
+    def _runs(
+        self, web: WebAccess | None, memory: MemoryStore | None, artifacts: ArtifactStore | None
+    ) -> dict[str, _Runs]:
         """What runs each tool, by name."""
         tools: dict[str, _Runs] = {
             "bash": self.shell.bash,
@@ -140,6 +145,8 @@ class Toolbox:
         if memory is not None:
             tools |= _memory_runs(MemoryTools(memory, self._limits))
             tools[MEMORY_FILES] = MemoryFiles(memory.files, self._limits).run
+        if artifacts is not None:
+            tools[READ_ARTIFACT] = partial(self._read_artifact, artifacts)
         return tools
 
     def spec(self, name: str) -> ToolSpec | None:
@@ -319,6 +326,11 @@ class Toolbox:
         )
         text = f"Saved {file.name} ({file.size_bytes:,} bytes)."
         return ToolOutcome(text, artifacts=(file,))
+
+    async def _read_artifact(
+        self, artifacts: ArtifactStore, _: Workspace, invocation: ToolInvocation, __: OnStarted
+    ) -> ToolOutcome:
+        return await read_artifact(artifacts, invocation, self._limits)
 
     async def _require_room(self, workspace: Workspace, text: str) -> None:
         if await self._disk.room(workspace) < len(text.encode("utf-8", "replace")):

@@ -78,12 +78,12 @@ class Plan(WorkflowRun):
         self._segment += 1
         end = await workflow.execute_local_activity_method(
             ExecutionActivities.finish,
-            FinishInput(run=self._ref(), status=ExecutionStatus.CANCELLED),
+            FinishInput(run=self._ref(), status=ExecutionStatus.CANCELLED, is_plan=True),
             start_to_close_timeout=policies.DATABASE_STEP,
             retry_policy=policies.FOREVER,
             summary="Finish: cancelled",
         )
-        self._show(end.status, "cancelled")
+        self._show(end.status, "cancelled", COST_USD.value_set(float(end.cost_usd)))
         return end.status, end.error_code
 
     def _show(

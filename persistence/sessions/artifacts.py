@@ -7,9 +7,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import artifact_saved
+from persistence.db import sql
 from persistence.db.paging import Page, Window, newest
 from persistence.executions import events
 from persistence.tables.sessions import ArtifactRow
+
+_SQL = sql.load("sessions/artifacts.sql")
 
 TOOL_OUTPUT = "tool_output"
 """The kind of a long output of a tool."""
@@ -18,6 +21,19 @@ TOOL_OUTPUT = "tool_output"
 async def find(session: AsyncSession, artifact_id: UUID) -> ArtifactRow | None:
     """The file's metadata."""
     return await session.get(ArtifactRow, artifact_id)
+
+
+async def find_related(
+    session: AsyncSession, artifact_id: UUID, execution_id: UUID
+) -> ArtifactRow | None:
+    """An artifact of an execution, of another one of its tree or session, or of its fork source.
+
+    None if it belongs to none of these.
+    """
+    ids = {"artifact_id": artifact_id, "execution_id": execution_id}
+    if not await session.scalar(_SQL["is_related"], ids):
+        return None
+    return await find(session, artifact_id)
 
 
 async def create(session: AsyncSession, row: ArtifactRow, *, with_event: bool = True) -> None:

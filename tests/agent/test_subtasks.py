@@ -224,6 +224,11 @@ async def test_artifacts_of_subtasks_are_listed(runner: Runner) -> None:
     assert listed == {"id": str(kept.id), "name": "a.txt", "type": "text/plain", "bytes": 1}
     assert single.startswith("saved\n[artifact a.txt: id ")
     assert all("ask a subtask to put it into its result" in text for text in (many, single))
+    run = await runner.run_to_completion(
+        {"tool_use": delegate(*saving)}, {"text": "done"}, allowed_tools=[*tools, "read_artifact"]
+    )
+    [result] = await run.results()
+    assert result["content"].endswith("[read_artifact returns the text of an artifact.]")
 
 
 async def test_a_long_result_is_shortened(runner: Runner) -> None:

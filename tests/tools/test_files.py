@@ -19,7 +19,7 @@ from domain.builtin_tools import BUILTIN_TOOLS
 from domain.permissions import Permissions
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolOutcome
 from domain.tool_decisions import path_rules_of
-from domain.tool_rules import MEMORY_TOOLS, WEB_TOOLS
+from domain.tool_rules import MEMORY_TOOLS, READ_ARTIFACT, WEB_TOOLS
 from tests.tools.conftest import MakeCalls, SessionCalls
 from tools import listing
 from tools.limits import MIB, ToolLimits
@@ -121,7 +121,7 @@ async def test_read_only_tools_leave_no_record(call: SessionCalls) -> None:
     (call.workspace / "f").write_text("a")
     inputs = {"search_files": {"pattern": "a"}, "list_files": {}, "read_file": {"path": "f"}}
     read_only = {n for n, spec in BUILTIN_TOOLS.items() if spec.effect is ToolEffect.READ_ONLY}
-    assert inputs.keys() == read_only - WEB_TOOLS - MEMORY_TOOLS
+    assert inputs.keys() == read_only - WEB_TOOLS - MEMORY_TOOLS - {READ_ARTIFACT}
     for name, tool_input in inputs.items():
         await call.text(name, **tool_input)
     assert call.started == []

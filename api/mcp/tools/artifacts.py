@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -11,9 +12,8 @@ from pydantic import Field
 from api.mcp.context import ToolContext
 from api.mcp.registry import MOST_CHARACTERS, AgentTool, ToolArguments, ToolResult
 from api.mcp.views import ArtifactView, view_artifact
-from domain.errors import InvalidInputError
-from services.artifacts import find_artifact
-from services.validation_messages import body_problem
+from domain.artifacts import ArtifactPart
+from services.artifacts import find_artifact, read_part
 
 PART_BYTES = 40_000
 """Of a text in one result (chosen: half of what a result may have)."""
@@ -47,48 +47,26 @@ class ArtifactContent(ArtifactView, ToolResult):
     url: Annotated[str, Field(description="The file over HTTP, with the same credentials.")]
 
 
-class _FilePart:
-    """Bytes of a file, which end between two characters of a text."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.text: str | None = None
-        for cut in range(4):  # a UTF-8 character has at most four bytes
-            data = self.data[: len(self.data) - cut]
-            try:
-                self.text = data.decode()
-            except UnicodeDecodeError:
-                continue
-            self.data = data
-            break
-        if self.text is not None and "\0" in self.text:
-            self.text = None
-        while (
-            self.text is not None
-            and len(json.dumps(self.text, ensure_ascii=False)) > PART_CHARACTERS
-        ):
-            self.text = self.text[: len(self.text) // 2]
-            self.data = self.text.encode()
+def _shorten(part: ArtifactPart) -> ArtifactPart:
+    """The part, or a shorter one whose text fits into a result as JSON."""
+    while part.text and len(json.dumps(part.text, ensure_ascii=False)) > PART_CHARACTERS:
+        text = part.text[: len(part.text) // 2]
+        part = replace(part, text=text, end=part.offset + len(text.encode()))
+    return part
 
 
 async def _get_artifact(context: ToolContext, arguments: GetArtifactArguments) -> ArtifactContent:
     async with context.reading() as session:
         row = await find_artifact(session, context.caller, arguments.artifact_id)
-    if arguments.offset > row.size_bytes:
-        message = f"The file has {row.size_bytes} bytes; use a smaller offset."
-        raise InvalidInputError(
-            "The arguments are invalid; see errors.", [body_problem("offset", message)]
-        )
     blobs = context.gateway.services.blobs
-    end = arguments.offset + PART_BYTES
-    part = _FilePart(await blobs.read_bytes(row.sha256, arguments.offset, end))
+    part = _shorten(await read_part(blobs, row, arguments.offset, PART_BYTES))
     is_picture = row.media_type in PICTURES and row.size_bytes <= LARGEST_PICTURE_BYTES
     if is_picture:
         content = await blobs.read_bytes(row.sha256)
         data = base64.b64encode(content).decode("ascii")
         context.extra_content.append(ImageContent(data=data, mime_type=row.media_type))
-    end = arguments.offset + len(part.data)
-    next_offset = end if part.text is not None and end < row.size_bytes else None
+    is_cut = part.text is not None and part.end < row.size_bytes
+    next_offset = part.end if is_cut else None
     return ArtifactContent(
         **dict(view_artifact(row)),
         text=part.text,
