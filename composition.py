@@ -59,13 +59,10 @@ def compose_services(
         settings.max_concurrent_executions_per_user,
         settings.max_usd_per_user_per_day,
         settings.max_stored_bytes_per_user,
+        settings.max_memory_entries_per_user,
     )
     quotas = QuotaGuard(defaults, remembered_seconds=remembered_seconds)
-    storage = StorageGuard(
-        database,
-        defaults.max_stored_bytes,
-        max_memory_entries=settings.max_memory_entries_per_user,
-    )
+    storage = StorageGuard(database, defaults)
     workflows = Dispatcher(client)
     return Services(
         database=database,

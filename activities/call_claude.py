@@ -1,7 +1,7 @@
 """The activity `call_claude`: runs one attempt of the loop, with heartbeats and interrupts."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -222,7 +222,7 @@ class ExecutionRunner:
         session_id, epoch = loop.state.snapshot.session_id, loop.state.workspace.epoch
         size = await self.tools.measure(session_id, epoch)
         if size is not None:
-            await storage.record_workspace(self.database, session_id, size)
+            await storage.record_workspace(self.database, session_id, size, epoch=epoch)
 
 
 class WorkspaceTools(Tools, Protocol):
@@ -231,8 +231,11 @@ class WorkspaceTools(Tools, Protocol):
     async def measure(self, session_id: UUID, epoch: int = 0) -> int | None:
         """The size of a session's workspace, if calls may have changed it since the last time."""
 
-    async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
-        """Delete the directories of a session, or those of earlier epochs only."""
+    async def remove(self, epochs: Mapping[UUID, int | None]) -> None:
+        """Delete the directories of sessions: all of them, or those of earlier epochs only."""
+
+    async def delete_abandoned_restores(self) -> None:
+        """Delete what restores that were killed have left behind."""
 
     async def list_sessions(self) -> Sequence[UUID]:
         """Return the sessions that have directories on this host."""

@@ -108,4 +108,5 @@ def _workspace_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Pe
         PeriodicTask("earlier_snapshots", 30, prune),
         # It lists the directories of workspaces on this host.
         PeriodicTask("obsolete_workspaces", 60, delete_obsolete),
+        PeriodicTask("abandoned_restores", 3600, tools.delete_abandoned_restores),
     ]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from agent import events, inbox
-from agent.interrupts import InterruptWatcher
+from agent.interrupts import InterruptWatcher, run_to_end
 from agent.ports import Record, UpdatePublisher
 from agent.state import RunState
 from domain.budgets import Shortage
@@ -155,13 +155,8 @@ class Attempt:
         )
 
     async def _shielded(self, step: Step, write: Write) -> Shortage | None:
-        writing = asyncio.ensure_future(self._write(step, write))
-        try:
-            return await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait([writing])
-            writing.exception()  # marks it as retrieved; after an error the next write refuses
-            raise
+        # After an error the next write refuses.
+        return await run_to_end(self._write(step, write))
 
     async def _write(self, step: Step, write: Write) -> Shortage | None:
         async with self._writing:
@@ -178,7 +173,7 @@ class Attempt:
             self.state.status, self.state.reason = step.status.status, step.status.reason
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:
             self.state.cost_usd += step.call_outcome.cost_usd
-        if step.workspace is not None:
+        if step.workspace is not None and step.workspace.is_saved:
             self.state.workspace = replace(self.state.workspace, snapshot=step.workspace.sha256)
         self.interrupts.has_unread |= receipt.unread > len(self.state.unsent_messages)
         is_settled = step.status is not None and step.status.status in SETTLED_STATUSES

@@ -1,11 +1,29 @@
 """What interrupts a running loop from outside: unread signals, and the worker's shutdown."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 RECHECK_SECONDS = 0.5
 """Delay after a check that failed (chosen: a database that restarts is back in about a second)."""
+
+
+async def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that a cancellation must not interrupt; the cancellation follows it.
+
+    An error of cancelled work is discarded.
+    """
+    running = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # marks it as retrieved
+        raise
 
 
 class WorkInterruptedError(Exception):

@@ -10,6 +10,7 @@ from functools import partial
 from agent import events, input_requests
 from agent.attempt import Attempt
 from agent.decisions import Decider, Decision, refuse
+from agent.interrupts import run_to_end
 from agent.kept_files import keep_files
 from agent.ports import RemoteTools, Store, Tools
 from agent.subtasks import limit_problem
@@ -33,12 +34,12 @@ from domain.tool_calls import (
 )
 from domain.tool_decisions import host_rules_of, path_rules_of
 from domain.tool_rules import READ_ARTIFACT
-from domain.workspace_snapshots import WorkspaceSnapshot
+from domain.workspace_snapshots import NOT_SAVED, WorkspaceSnapshot
 
 MAX_PARALLEL_CALLS = 8
 """Calls of one turn that run at once (chosen: four times the cores of a small host)."""
 
-NOT_SAVED = (
+ABOUT_NOT_SAVED = (
     "\n(The changed files can't be saved outside of this host, so they are lost if it fails: {}.)"
 )
 
@@ -230,7 +231,8 @@ class ToolTurn:
                     outcome = await self._run_tool(self._state.calls[call.id], on_started)
             self._state.tool = None
             if outcome is not None:
-                await self._record_outcome(call, outcome)
+                # The call has ended, so an interruption waits for its files and its record.
+                await run_to_end(self._record_outcome(call, outcome))
 
     async def _record_wait(self, call: ToolCall, wait: RemoteWait) -> bool:
         """Record how an MCP server's call continues; return whether it continues now."""
@@ -330,13 +332,13 @@ class ToolTurn:
     ) -> tuple[WorkspaceSnapshot | None, str]:
         """Store the files of the workspace if tools may have changed them.
 
-        Returns the snapshot to record, or a note for the model if there is none.
+        Returns the snapshot to record, and a note for the model if the files can't be stored.
         """
         session_id, version = self._state.snapshot.session_id, self._state.workspace
         try:
             saved = await self._tools.save_workspace(session_id, version, is_changed=is_changed)
         except WorkspaceNotSavedError as error:
-            return None, NOT_SAVED.format(error.detail)
+            return replace(NOT_SAVED, turn=self._state.turn), ABOUT_NOT_SAVED.format(error.detail)
         return saved and replace(saved, turn=self._state.turn), ""
 
     async def _save_workspace(self, *, is_changed: bool = False) -> None:

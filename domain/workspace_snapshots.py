@@ -60,6 +60,15 @@ class WorkspaceSnapshot:
     size_bytes: int
     turn: int = 0
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether files are stored. Otherwise it records that those of its turn are not."""
+        return bool(self.sha256)
+
+
+NOT_SAVED = WorkspaceSnapshot("", (), 0, 0)
+"""The files could not be stored."""
+
 
 class SavedEntry(NamedTuple):
     """An entry of a workspace.

@@ -27,7 +27,8 @@ class Quotas:
     max_concurrent_executions: int | None = None
     max_usd_per_day: Decimal | None = None
     max_stored_bytes: int | None = None
-    """`services.storage` checks it."""
+    max_memory_entries: int | None = None
+    """`services.storage` checks it and the stored bytes."""
 
     @property
     def limit_something(self) -> bool:
@@ -94,11 +95,12 @@ class QuotaGuard:
 def effective_quotas(user: UserRow, defaults: Quotas) -> Quotas:
     """The user's own quotas, or the operator's where the user has none."""
     concurrent, usd = user.max_concurrent_executions, user.max_usd_per_day
-    stored = user.max_stored_bytes
+    stored, entries = user.max_stored_bytes, user.max_memory_entries
     return Quotas(
         defaults.max_concurrent_executions if concurrent is None else concurrent,
         defaults.max_usd_per_day if usd is None else usd,
         defaults.max_stored_bytes if stored is None else stored,
+        defaults.max_memory_entries if entries is None else entries,
     )
 
 

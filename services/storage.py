@@ -1,9 +1,8 @@
 """How much each user stores, and the limit for it."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +12,7 @@ from persistence.db.database import Database
 from persistence.ledger import storage
 from persistence.ledger.storage import StoredBytes
 from persistence.sessions import workspaces
+from services.quotas import Quotas
 
 REMEMBERED_SECONDS = 10.0
 """A sum is used this long. A process adds what it stores itself, so a user can exceed the limit
@@ -37,16 +37,9 @@ MIB = 1024 * 1024
 class StorageGuard:
     """Compares what users store with their limits, for one process."""
 
-    def __init__(
-        self,
-        database: Database,
-        default_limit: int | None,
-        *,
-        max_memory_entries: int | None = None,
-    ) -> None:
-        """`default_limit` is for users to whom no admin gave their own; None is no limit."""
-        self.default_limit = default_limit
-        self.max_memory_entries = max_memory_entries
+    def __init__(self, database: Database, defaults: Quotas) -> None:
+        """`defaults` are for users to whom no admin gave quotas of their own."""
+        self._defaults = defaults
         self._database = database
         self._known: dict[UUID, tuple[StoredBytes, float]] = {}
 
@@ -69,7 +62,7 @@ class StorageGuard:
             QuotaExceededError: with what to do.
         """
         stored = await self.stored(session, user_id)
-        limit = self.limit(stored)
+        limit = self._limit_bytes(stored)
         if limit is not None and stored.stored_bytes + adding >= limit:
             raise QuotaExceededError(
                 f"You store {stored.stored_bytes / MIB:,.1f} MiB and may store "
@@ -78,7 +71,7 @@ class StorageGuard:
                 "admin for more.",
                 RETRY_SECONDS,
             )
-        most = self.max_memory_entries
+        most = self._most_entries(stored)
         if most is not None and memory_entries and stored.memory_entries >= most:
             raise QuotaExceededError(
                 f"You have {stored.memory_entries:,} memory entries and may have {most:,}. Purge "
@@ -100,34 +93,47 @@ class StorageGuard:
         """How many bytes more the user may store; None if there is no limit."""
         async with self._database.reading() as session:
             stored = await self.stored(session, user_id)
-        limit = self.limit(stored)
+        limit = self._limit_bytes(stored)
         return None if limit is None else limit - stored.stored_bytes
 
-    def limit(self, stored: StoredBytes) -> int | None:
+    def _limit_bytes(self, stored: StoredBytes) -> int | None:
         """The user's own limit, or the operator's."""
-        return self.default_limit if stored.own_limit is None else stored.own_limit
+        own = stored.own_limit_bytes
+        return self._defaults.max_stored_bytes if own is None else own
+
+    def _most_entries(self, stored: StoredBytes) -> int | None:
+        """The user's own limit of memory entries, or the operator's."""
+        own = stored.own_max_entries
+        return self._defaults.max_memory_entries if own is None else own
 
     def forget(self, user_id: UUID) -> None:
         """Sum again what this user stores."""
         self._known.pop(user_id, None)
 
 
-async def record_workspace(database: Database, session_id: UUID, size_bytes: int) -> None:
-    """Record the size of a session's workspace."""
+async def record_workspace(
+    database: Database, session_id: UUID, size_bytes: int, *, epoch: int
+) -> None:
+    """Record the size of a session's workspace, unless it has moved to another host since."""
     async with database.transaction() as session:
-        await storage.set_workspace_bytes(session, session_id, size_bytes)
+        await storage.set_workspace_bytes(session, session_id, size_bytes, epoch=epoch)
 
 
-async def delete_workspaces(database: Database, host_id: UUID, remove: "RemoveWorkspace") -> int:
-    """Delete the workspaces of deleted sessions on this host; `remove` deletes one.
+Remove = Callable[[Mapping[UUID, int | None]], Awaitable[None]]
+"""Deletes directories of sessions on this host: those of earlier epochs, or all of them (None)."""
+
+
+async def delete_workspaces(database: Database, host_id: UUID, remove: Remove) -> int:
+    """Delete the workspaces of deleted sessions on this host.
 
     A session counts until its files are gone.
     """
     async with database.reading() as session:
         found = await storage.list_deleted_workspaces(session, host_id, limit=BATCH)
-    for session_id in found:
-        await remove(session_id)
-        await record_workspace(database, session_id, 0)
+    if found:
+        await remove(dict.fromkeys(found))
+        async with database.transaction() as session:
+            await storage.set_deleted(session, found)
     return len(found)
 
 
@@ -140,22 +146,14 @@ async def delete_earlier_snapshots(database: Database, kept_bytes: int) -> None:
             await workspaces.delete_older_half(session, session_id)
 
 
-class RemoveWorkspace(Protocol):
-    """Deletes directories of a session on this host."""
-
-    async def __call__(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
-        """Delete all of them, or those of earlier epochs only."""
-
-
 async def delete_obsolete_workspaces(
-    database: Database,
-    list_sessions: Callable[[], Awaitable[Sequence[UUID]]],
-    remove: RemoveWorkspace,
+    database: Database, list_sessions: Callable[[], Awaitable[Sequence[UUID]]], remove: Remove
 ) -> None:
     """Delete the directories of deleted sessions, and of workspaces that have moved since."""
     found = await list_sessions()
+    epochs: dict[UUID, int | None] = {}
     for start in range(0, len(found), OBSOLETE_BATCH):
         async with database.reading() as session:
-            epochs = await workspaces.find_epochs(session, found[start : start + OBSOLETE_BATCH])
-        for session_id, epoch in epochs.items():
-            await remove(session_id, before_epoch=epoch)
+            epochs |= await workspaces.find_epochs(session, found[start : start + OBSOLETE_BATCH])
+    if epochs:
+        await remove(epochs)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -267,9 +267,13 @@ class Toolbox:
         path = self.workspaces.find(session_id, epoch)
         return None if path is None else await self._disk.measure(path)
 
-    async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
-        """Delete the directories of a session, or those of earlier epochs only."""
-        await self.workspaces.remove(session_id, before_epoch=before_epoch)
+    async def remove(self, epochs: Mapping[UUID, int | None]) -> None:
+        """Delete the directories of sessions: all of them, or those of earlier epochs only."""
+        await self.workspaces.remove(epochs)
+
+    async def delete_abandoned_restores(self) -> None:
+        """Delete what restores that were killed have left behind."""
+        await self.workspaces.delete_abandoned_restores()
 
     async def list_sessions(self) -> Sequence[UUID]:
         """Return the sessions that have directories on this host."""

@@ -8,7 +8,8 @@ import asyncio
 import os
 import re
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -23,11 +24,14 @@ from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion, dire
 from tools.deletion import delete_directory
 from tools.paths import Workspace
 from tools.snapshots.restoring import SnapshotStore
-from tools.snapshots.saving import Snapshots
+from tools.snapshots.saving import RESTORING, Snapshots
 
 _CLOSED = 0o700
 _DIRECTORY_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.(\d+))?")
 """As `domain.workspace_snapshots.directory_name` makes it."""
+
+_RESTORE_SECONDS = 24 * 3600
+"""Age of a directory in which nothing is restored any more (chosen: another worker may use it)."""
 
 RESTORED = (
     "(The files of this workspace were restored from the last completed call before this one. "
@@ -104,12 +108,20 @@ class Workspaces:
             os.chown(path, self._owner, self._owner)
         return path
 
-    async def remove(self, session_id: UUID, *, before_epoch: int | None = None) -> None:
-        """Delete the directories of a session, or those of earlier epochs only."""
-        for path, found_id, epoch in await asyncio.to_thread(self._directories):
-            is_obsolete = before_epoch is None or epoch < before_epoch
-            if found_id == session_id and is_obsolete:
+    async def remove(self, epochs: Mapping[UUID, int | None]) -> None:
+        """Delete the directories of sessions: all of them, or those of earlier epochs only."""
+        for path, session_id, epoch in await asyncio.to_thread(self._directories):
+            if session_id not in epochs:
+                continue
+            current = epochs[session_id]
+            if current is None or epoch < current:
                 await delete_directory(path)
+
+    async def delete_abandoned_restores(self) -> None:
+        """Delete what restores that were killed have left behind."""
+        oldest = time.time() - _RESTORE_SECONDS
+        for path in await asyncio.to_thread(_list_older, self.private, oldest):
+            await delete_directory(path)
 
     def _directories(self) -> Sequence[tuple[Path, UUID, int]]:
         """The directories of sessions on this host, with their sessions and epochs."""
@@ -189,3 +201,14 @@ class Workspaces:
             f"its mode is {stat.S_IMODE(status.st_mode):04o}, and commands run as user {user}. "
             f"The operator can change that: chown -R {user} {path}, or a less strict mode."
         )
+
+
+def _list_older(private: Path, oldest: float) -> Sequence[Path]:
+    """The directories of restores that have not changed since a time."""
+    return [
+        Path(entry.path)
+        for entry in os.scandir(private)
+        if entry.name.startswith(RESTORING)
+        and entry.is_dir(follow_symlinks=False)
+        and entry.stat(follow_symlinks=False).st_mtime < oldest
+    ]

@@ -68,12 +68,18 @@ def tar_gz(root: int) -> Generator[bytes, None, None]:
 def _tar(root: int) -> Iterator[bytes]:
     left_out: list[str] = []
     yield from _entries(root, "", 0, left_out)
-    if left_out:
-        note = "".join(f"{path}\n" for path in left_out[:_MOST_LEFT_OUT])
-        content = note.encode(errors="replace")
-        yield from _header(LEFT_OUT, tarfile.REGTYPE, 0o644, size=len(content))
-        yield content + padding(len(content))
+    yield list_left_out(left_out)
     yield end_of_tar()
+
+
+def list_left_out(left_out: Sequence[str]) -> bytes:
+    """The file `LEFT_OUT` with these paths; nothing if there are none."""
+    if not left_out:
+        return b""
+    note = "".join(f"{path}\n" for path in sorted(left_out[:_MOST_LEFT_OUT]))
+    content = note.encode(errors="replace")
+    header = b"".join(_header(LEFT_OUT, tarfile.REGTYPE, 0o644, size=len(content)))
+    return header + content + padding(len(content))
 
 
 def make_gzip() -> "zlib._Compress":

@@ -10,10 +10,11 @@ from api.files.archives import ArchiveResponse
 from api.files.schemas import ArchiveQuery, DirectoryQuery, FileQuery, FileRead
 from api.files.workspaces import (
     WorkspaceFiles,
+    find_workspace,
     list_directory,
+    open_workspace,
     send_archive,
     send_file,
-    workspace_of,
 )
 from api.http.paging import Listing
 from api.http.rendering import render_items
@@ -61,4 +62,5 @@ async def get_archive(
 async def _workspace(call: Call, execution_id: UUID) -> WorkspaceFiles:
     async with call.gateway.database.reading() as session:
         row = await readable_execution(session, call.caller, execution_id)
-        return await workspace_of(session, call.gateway, row)
+        place = await find_workspace(session, call.gateway, row)
+    return await open_workspace(call.gateway, place)

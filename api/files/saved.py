@@ -6,13 +6,11 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from fastapi import Response
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 
-from api.files.archives import end_of_tar, make_gzip, padding, saved_header
+from api.files.archives import end_of_tar, list_left_out, make_gzip, padding, saved_header
 from api.files.schemas import FileKind, FileRead
 from api.http.files import as_download, saved_file_response
 from domain.blobs import CHUNK_BYTES
@@ -21,8 +19,8 @@ from domain.text import clean
 from domain.workspace_paths import relative_path
 from domain.workspace_snapshots import SavedEntry, WorkspaceIndex
 from persistence.db.paging import COUNTED
-from persistence.sessions import workspaces
 from persistence.sessions.timeline import TimelinePage, TimelineRange
+from persistence.tables.workspaces import WorkspaceSnapshotRow
 from services.blobs import Blobs
 
 _MAX_LINKS = 40
@@ -158,11 +156,15 @@ class SavedWorkspace:
         yield press.flush()
 
     async def _tar(self, prefix: str) -> AsyncGenerator[bytes]:
+        left_out = [
+            path.removeprefix(prefix) for path in self.index.left_out if path.startswith(prefix)
+        ]
         for path, entry in self.index.entries.items():
             if not path.startswith(prefix):
                 continue
             header = saved_header(path[len(prefix) :], entry, self.saved_at.timestamp())
             if header is None:
+                left_out.append(path.removeprefix(prefix))
                 continue
             yield header
             if entry.kind == "f":
@@ -172,20 +174,16 @@ class SavedWorkspace:
                     async for chunk in self.blobs.read(entry.blob, entry.offset, end):
                         yield chunk
                 yield padding(size)
+        yield list_left_out(left_out)
         yield end_of_tar()
 
 
-async def find_saved(
-    session: AsyncSession, blobs: Blobs, session_id: UUID
-) -> SavedWorkspace | None:
-    """The newest snapshot of a session; None if it has none.
+async def read_saved(blobs: Blobs, row: WorkspaceSnapshotRow) -> SavedWorkspace:
+    """Read a snapshot from the store of files, without a database connection.
 
     Raises:
         BlobMissingError: it is not in the store.
     """
-    row = await workspaces.find_current(session, session_id)
-    if row is None:
-        return None
     content = await blobs.read_bytes(row.sha256)
     index = await asyncio.to_thread(WorkspaceIndex.decode, content, row.sha256)
     return SavedWorkspace(blobs, index, row.created_at)

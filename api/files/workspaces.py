@@ -14,7 +14,7 @@ from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.files.archives import ArchiveResponse
-from api.files.saved import SavedWorkspace, find_saved
+from api.files.saved import SavedWorkspace, read_saved
 from api.files.schemas import FileKind, FileRead
 from api.gateway import Gateway
 from api.http.files import OpenFileResponse
@@ -31,9 +31,10 @@ from domain.workspace_paths import place_below, relative_path
 from domain.workspace_snapshots import directory_name
 from persistence.db.paging import COUNTED
 from persistence.executions.snapshot import definition_of
-from persistence.sessions import sessions
+from persistence.sessions import sessions, workspaces
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.workspaces import WorkspaceSnapshotRow
 from runtime.host import known_host_id
 
 LARGEST_DIRECTORY = 100_000
@@ -45,13 +46,27 @@ TOP = "."
 WorkspaceFiles = Path | SavedWorkspace | None
 """A directory on this host, the snapshot of one on another host, or no files yet."""
 
+WorkspacePlace = Path | WorkspaceSnapshotRow | None
+"""Where these files are."""
 
-async def workspace_of(
+
+async def open_workspace(gateway: Gateway, place: WorkspacePlace) -> WorkspaceFiles:
+    """The files at a place; reads a snapshot from the store, so hold no database connection.
+
+    Raises:
+        BlobMissingError: the snapshot is not in the store.
+    """
+    if isinstance(place, WorkspaceSnapshotRow):
+        return await read_saved(gateway.services.blobs, place)
+    return place
+
+
+async def find_workspace(
     session: AsyncSession, gateway: Gateway, row: ExecutionRow
-) -> WorkspaceFiles:
+) -> WorkspacePlace:
     """The workspace directory of an execution, or None if it has no files yet.
 
-    If it is on another host, its newest snapshot is read.
+    If it is on another host, its newest snapshot.
 
     Raises:
         FilesElsewhereError: the files are on another host without a snapshot, or in a directory
@@ -67,7 +82,7 @@ async def workspace_of(
         return None
     home = gateway.settings.home
     if conversation.workspace_host_id != known_host_id(home):
-        saved = await find_saved(session, gateway.services.blobs, conversation.id)
+        saved = await workspaces.find_current(session, conversation.id)
         if saved is None and conversation.workspace_bytes > 0:
             raise FilesElsewhereError(
                 "The workspace of this execution is on another machine and was not saved yet."

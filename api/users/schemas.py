@@ -26,6 +26,7 @@ class QuotasRead(BaseModel):
     max_concurrent_executions: int | None
     max_usd_per_day: UsdOut | None
     max_stored_bytes: int | None
+    max_memory_entries: int | None
 
 
 class QuotaUsageRead(BaseModel):
@@ -106,6 +107,7 @@ class UserRead(Read):
     max_concurrent_executions: int | None
     max_usd_per_day: UsdOut | None
     max_stored_bytes: int | None
+    max_memory_entries: int | None
     created_at: datetime
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.executions.schemas import ExecutionQuery, readable_views
 from api.files.schemas import DirectoryQuery, FileQuery
-from api.files.workspaces import list_directory, send_file, workspace_of
+from api.files.workspaces import find_workspace, list_directory, open_workspace, send_file
 from api.http import paging
 from api.http.paging import LAST_SEQ
 from api.reports.rendering import render_file
@@ -98,8 +98,21 @@ async def show_timeline(visit: Visiting, execution_id: UUID, after: After = None
 async def show_files(request: Request, visit: Visiting, execution_id: UUID) -> Response:
     """A directory of the workspace, and the saved files."""
     query = read_query(request, DirectoryQuery)
-    read = partial(_read_files, visit, query)
-    return await _render(visit, execution_id, "execution_files.html.j2", read)
+    gateway, elsewhere, place = visit.call.gateway, "", None
+    async with gateway.database.reading() as session:
+        head = await views.read_head(visit, session, execution_id)
+        saved = await views.read_artifacts(session, head["row"])
+        try:
+            place = await find_workspace(session, gateway, head["row"])
+        except FilesElsewhereError as error:
+            elsewhere = error.detail
+    listed: Mapping[str, Any] = {"entries": [], "later": None}
+    if not elsewhere:
+        files = await open_workspace(gateway, place)
+        page = await list_directory(files, query.path, query.span())
+        listed = {"entries": page.rows, "later": paging.next_cursor(page)}
+    shown = {**head, **saved, **listed, "directory": query.path, "elsewhere": elsewhere}
+    return pages.render("execution_files.html.j2", **{**visit.layout, **shown})
 
 
 @router.get("/{execution_id}/files/content")
@@ -108,8 +121,8 @@ async def download_file(request: Request, visit: Visiting, execution_id: UUID) -
     query = read_query(request, FileQuery)
     async with visit.call.gateway.database.reading() as session:
         row = await readable_execution(session, visit.call.caller, execution_id)
-        root = await workspace_of(session, visit.call.gateway, row)
-    return await send_file(root, query.path)
+        place = await find_workspace(session, visit.call.gateway, row)
+    return await send_file(await open_workspace(visit.call.gateway, place), query.path)
 
 
 @router.get("/{execution_id}/report")
@@ -189,16 +202,3 @@ async def _render(
         head = await views.read_head(visit, session, execution_id)
         found = await read(session, head["row"])
     return pages.render(template, status, **{**visit.layout, **head, **found, **values})
-
-
-async def _read_files(
-    visit: Visit, query: DirectoryQuery, session: AsyncSession, row: ExecutionRow
-) -> Mapping[str, Any]:
-    saved = await views.read_artifacts(session, row)
-    shown = {**saved, "directory": query.path, "entries": [], "later": None, "elsewhere": ""}
-    try:
-        root = await workspace_of(session, visit.call.gateway, row)
-    except FilesElsewhereError as error:
-        return {**shown, "elsewhere": error.detail}
-    page = await list_directory(root, query.path, query.span())
-    return {**shown, "entries": page.rows, "later": paging.next_cursor(page)}

@@ -171,6 +171,7 @@ GROUP.add_action(
         "max_stored_bytes": option(
             "Bytes of definitions, artifacts and workspaces, or `default`.", "--stored-bytes"
         ),
+        "max_memory_entries": option("Entries of the memory, or `default`.", "--memory-entries"),
     },
     make_body=_make_quotas,
 )

@@ -56,7 +56,8 @@ def me(context: typer.Context, *, as_json: AsJson = False) -> None:
         return
     shown, quotas, used = found["credentials"], found["quotas"], found["usage"]
     highest, usd = quotas["max_concurrent_executions"], quotas["max_usd_per_day"]
-    limit = quotas["max_stored_bytes"]
+    limit, entries = quotas["max_stored_bytes"], f"{used['memory_entries']:,}"
+    most_entries = quotas["max_memory_entries"]
     stored = show.format_bytes(used["stored_bytes"])
     running, today = used["concurrent_executions"], show.format_money(used["usd_today"])
     show.print_fields(
@@ -68,6 +69,7 @@ def me(context: typer.Context, *, as_json: AsJson = False) -> None:
             "unfinished executions": running if highest is None else f"{running} of {highest}",
             "spent today": today if usd is None else f"{today} of {show.format_money(usd)}",
             "stored": stored if limit is None else f"{stored} of {show.format_bytes(limit)}",
+            "memory entries": entries if most_entries is None else f"{entries} of {most_entries:,}",
             "id": found["id"],
         }
     )

@@ -14,7 +14,7 @@ WITH unplaced AS (
         ELSE s.workspace_host_id = :from_host_id
             AND coalesce(e.definition, v.definition) ->> 'working_directory_path' IS NULL
             AND (s.workspace_bytes = 0 OR EXISTS (
-                SELECT FROM workspace_snapshots w WHERE w.session_id = s.id
+                SELECT FROM workspace_snapshots w WHERE w.session_id = s.id AND w.sha256 <> ''
             ))
         END
     FOR NO KEY UPDATE OF s
@@ -48,7 +48,7 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
     s.workspace_epoch + coalesce((SELECT CAST(is_taken_over AS int) FROM unplaced), 0)
         AS workspace_epoch,
     (
-        SELECT w.sha256 FROM workspace_snapshots w WHERE w.session_id = s.id
+        SELECT w.sha256 FROM workspace_snapshots w WHERE w.session_id = s.id AND w.sha256 <> ''
         ORDER BY w.id DESC LIMIT 1
     ) AS workspace_snapshot,
     (before.epoch, before.segment) = (0, 0) AS is_first,

@@ -28,8 +28,9 @@ SELECT
         WHERE user_id = :user_id AND workspace_bytes > 0)
     + (SELECT coalesce(sum(size_bytes), 0) FROM workspace_blobs WHERE user_id = :user_id)
         AS workspace_bytes,
-    (SELECT max_stored_bytes FROM users WHERE id = :user_id) AS own_limit
-FROM (
+    own.max_stored_bytes AS own_limit_bytes,
+    own.max_memory_entries AS own_max_entries
+FROM (SELECT max_stored_bytes, max_memory_entries FROM users WHERE id = :user_id) AS own, (
     SELECT coalesce(sum(stored_bytes), 0) AS stored_bytes,
         -- an entry that this transaction creates has no version yet
         count(*) FILTER (WHERE stored_bytes > 0) AS entries
@@ -43,8 +44,8 @@ class StoredBytes:
     """What a user stores. Definitions have the size that the database needs: compressed.
 
     `memory_entries` counts deleted entries, too: they keep their versions. `workspace_bytes`
-    includes the snapshots of the workspaces. `own_limit` is the user's limit, if an admin gave them
-    one.
+    includes the snapshots of the workspaces. `own_limit_bytes` and `own_max_entries` are the user's
+    limits, if an admin gave them any.
     """
 
     definition_bytes: int
@@ -52,7 +53,8 @@ class StoredBytes:
     workspace_bytes: int
     memory_bytes: int
     memory_entries: int
-    own_limit: int | None = None
+    own_limit_bytes: int | None = None
+    own_max_entries: int | None = None
 
     @property
     def stored_bytes(self) -> int:
@@ -76,14 +78,25 @@ async def load_stored(session: AsyncSession, user_id: UUID) -> StoredBytes:
     """
     found = (await session.execute(_STORED, {"user_id": user_id})).one()
     sizes = {field: int(getattr(found, field)) for field in _SIZES}
-    return StoredBytes(**sizes, own_limit=found.own_limit)
+    return StoredBytes(
+        **sizes, own_limit_bytes=found.own_limit_bytes, own_max_entries=found.own_max_entries
+    )
 
 
-async def set_workspace_bytes(session: AsyncSession, session_id: UUID, size_bytes: int) -> None:
-    """Store the size of a session's workspace."""
-    changed = SessionRow.workspace_bytes != size_bytes
-    statement = update(SessionRow).where(SessionRow.id == session_id, changed)
+async def set_workspace_bytes(
+    session: AsyncSession, session_id: UUID, size_bytes: int, *, epoch: int
+) -> None:
+    """Store the size of a session's workspace, unless it has moved since this epoch."""
+    row = SessionRow
+    is_current = (row.workspace_epoch == epoch) & (row.workspace_bytes != size_bytes)
+    statement = update(row).where(row.id == session_id, is_current)
     await session.execute(statement.values(workspace_bytes=size_bytes))
+
+
+async def set_deleted(session: AsyncSession, session_ids: Sequence[UUID]) -> None:
+    """Store that the workspaces of these sessions are deleted."""
+    statement = update(SessionRow).where(SessionRow.id.in_(session_ids))
+    await session.execute(statement.values(workspace_bytes=0))
 
 
 async def list_deleted_workspaces(

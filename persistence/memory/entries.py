@@ -1,18 +1,17 @@
 """Memory entries and their versions. An entry that has expired counts as deleted."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import reduce
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
-    Select,
     Text,
     and_,
+    bindparam,
+    case,
     cast,
     delete,
     false,
@@ -25,7 +24,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import REGCONFIG, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.sql import visitors
 
 from domain.ids import new_id
 from domain.memory import MemoryAction, MemoryType, searchable_text
@@ -38,7 +36,8 @@ from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
 
 _SQL = sql.load("memory/entries.sql")
 
-S = TypeVar("S", bound=Select[Any])
+Bind = Callable[[Any], ColumnElement[Any]]
+"""Makes the SQL of a value."""
 
 MOST_RANKED = 1_000
 """Matches of a search that are ranked (chosen: 1,000 take about 3 ms). The rest of a search for a
@@ -65,25 +64,24 @@ class EntryFilter:
     memory_type: MemoryType | None = None
     within: Collection[str] | None = None
 
-    @property
-    def conditions(self) -> ColumnElement[bool]:
-        """The conditions in SQL."""
-        conditions = [MemoryEntryRow.user_id == self.user_id, IS_CURRENT]
+    def conditions(self, bind: Bind = literal) -> ColumnElement[bool]:
+        """The conditions in SQL; `bind` is how they contain values."""
+        conditions = [MemoryEntryRow.user_id == bind(self.user_id), IS_CURRENT]
         if self.namespace_prefix is not None:
-            conditions.append(_covers(self.namespace_prefix))
+            conditions.append(_covers(self.namespace_prefix, bind))
         if self.within is not None:
-            conditions.append(or_(false(), *map(_covers, self.within)))
+            conditions.append(or_(false(), *(_covers(prefix, bind) for prefix in self.within)))
         if self.memory_type is not None:
-            conditions.append(MemoryEntryRow.memory_type == self.memory_type)
+            conditions.append(MemoryEntryRow.memory_type == bind(self.memory_type))
         return and_(*conditions)
 
 
-def _covers(prefix: str) -> ColumnElement[bool]:
+def _covers(prefix: str, bind: Bind) -> ColumnElement[bool]:
     """Namespaces that are this one or below it, as a range of the index (the collation is C)."""
     below = prefix.rstrip(":")
     namespace = MemoryEntryRow.namespace
-    is_below = and_(namespace >= f"{below}:", namespace < f"{below};")
-    return is_below if prefix.endswith(":") else or_(namespace == below, is_below)
+    is_below = and_(namespace >= bind(f"{below}:"), namespace < bind(f"{below};"))
+    return is_below if prefix.endswith(":") else or_(namespace == bind(below), is_below)
 
 
 async def find(
@@ -102,18 +100,26 @@ async def find_any(
     return await session.scalar(select(MemoryEntryRow).where(_is_at(user_id, namespace, key)))
 
 
-def _is_at(user_id: UUID, namespace: str, key: str) -> ColumnElement[bool]:
+def _is_at(user_id: Any, namespace: Any, key: Any) -> ColumnElement[bool]:
     row = MemoryEntryRow
     return and_(row.user_id == user_id, row.namespace == namespace, row.key == key)
+
+
+_LOCK = (
+    select(MemoryEntryRow, IS_CURRENT)
+    .where(_is_at(bindparam("user_id"), bindparam("namespace"), bindparam("key")))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+"""It is built once: that takes as long as the rest of a write."""
 
 
 async def lock(
     session: AsyncSession, user_id: UUID, namespace: str, key: str
 ) -> tuple[MemoryEntryRow, bool] | None:
     """The locked entry, and whether it is current; None if no version was ever written."""
-    statement = select(MemoryEntryRow, IS_CURRENT).where(_is_at(user_id, namespace, key))
-    locked = statement.with_for_update().execution_options(populate_existing=True)
-    found = (await session.execute(locked)).one_or_none()
+    at = {"user_id": user_id, "namespace": namespace, "key": key}
+    found = (await session.execute(_LOCK, at)).one_or_none()
     return None if found is None else (found[0], found[1])
 
 
@@ -211,42 +217,38 @@ async def search(
     query = _parse(words, language)
     found = (
         select(MemoryEntryRow.id, func.ts_rank(MemoryEntryRow.search, query).label("rank"))
-        .where(wanted.conditions, MemoryEntryRow.search.op("@@")(query))
-        .limit(MOST_RANKED)
+        .where(wanted.conditions(_in_text), MemoryEntryRow.search.op("@@")(query))
+        .limit(_in_text(MOST_RANKED))
         .subquery()
     )
     best = [found.c.rank.desc(), found.c.id.desc()]
-    ranked = select(found).order_by(*best).limit(limit).subquery()
+    ranked = select(found).order_by(*best).limit(_in_text(limit)).subquery()
     statement = select(MemoryEntryRow).join(ranked, MemoryEntryRow.id == ranked.c.id)
     ordered = statement.order_by(ranked.c.rank.desc(), ranked.c.id.desc())
-    return (await session.scalars(_with_values(ordered))).all()
+    return (await session.scalars(ordered)).all()
+
+
+def _in_text(value: Any) -> ColumnElement[Any]:
+    """A value in the text of the statement, so that Postgres plans the statement for it.
+
+    With parameters it would use one plan for all words and users after five calls, which reads the
+    whole table to find a rare word.
+    """
+    return bindparam(None, value, literal_execute=True)
 
 
 def _parse(words: str, language: str) -> ColumnElement[Any]:
-    """The words as they are written, or by their stems."""
-    by_dictionary = [
-        func.websearch_to_tsquery(cast(literal(dictionary), REGCONFIG), words)
-        for dictionary in dict.fromkeys((SIMPLE, language))
-    ]
-    return reduce(lambda either, other: either.op("||")(other), by_dictionary)
-
-
-def _with_values(statement: S) -> S:
-    """The statement with its values as literals, so that Postgres plans it for them.
-
-    After five calls it would use one plan for all words and users, which reads the whole table to
-    find a rare word.
-    """
-
-    def render(bind: BindParameter[Any]) -> None:
-        bind.literal_execute = True
-
-    return visitors.cloned_traverse(statement, {}, {"bindparam": render})
+    """The words as they are written, or by their stems; once if both are equal."""
+    exact, stemmed = (
+        func.websearch_to_tsquery(cast(_in_text(dictionary), REGCONFIG), _in_text(words))
+        for dictionary in (SIMPLE, language)
+    )
+    return case((exact == stemmed, exact), else_=exact.op("||")(stemmed))
 
 
 async def page(session: AsyncSession, wanted: EntryFilter, window: Window) -> Page[MemoryEntryRow]:
     """Entries without a search, newest first."""
-    return await newest(session, MemoryEntryRow, MemoryEntryRow.id, [wanted.conditions], window)
+    return await newest(session, MemoryEntryRow, MemoryEntryRow.id, [wanted.conditions()], window)
 
 
 async def find_version(

@@ -90,7 +90,7 @@ class WorkspaceOwner:
 
 
 async def record(session: AsyncSession, owner: WorkspaceOwner, snapshot: WorkspaceSnapshot) -> None:
-    """Record a snapshot whose files are stored.
+    """Record a snapshot whose files are stored, or that those of a turn could not be stored.
 
     Raises:
         IntegrityError: a stored file was deleted, because it was stored more than a day ago.
@@ -131,9 +131,9 @@ async def find_after_turn(
 
 
 async def find_current(session: AsyncSession, session_id: UUID) -> WorkspaceSnapshotRow | None:
-    """The newest snapshot of a session."""
+    """The newest snapshot of a session. Rows of files that could not be stored are skipped."""
     table = WorkspaceSnapshotRow
-    statement = select(table).where(table.session_id == session_id)
+    statement = select(table).where(table.session_id == session_id, table.sha256 != "")
     return (await session.scalars(statement.order_by(table.id.desc()).limit(1))).one_or_none()
 
 

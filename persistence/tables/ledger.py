@@ -31,6 +31,7 @@ class UserRow(Row):
     max_concurrent_executions: Mapped[int | None]
     max_usd_per_day: Mapped[Decimal | None]
     max_stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    max_memory_entries: Mapped[int | None]
     claimed_groups: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """The groups of the latest token; empty if no claim is configured."""
     created_at: Mapped[CreatedAt]

@@ -27,6 +27,8 @@ class MemoryEntryRow(OwnedRow):
             "ix_memory_entries_search",
             "search",
             postgresql_using="gin",
+            # Each search would read the whole list of pending entries.
+            postgresql_with={"fastupdate": "off"},
             postgresql_where=_IS_CURRENT,
         ),
         Index(

@@ -14,7 +14,8 @@ class WorkspaceSnapshotRow(Row):
     """The files of a session's workspace after a turn of an execution.
 
     The newest one, by `id`, is the current one. `sha256` (hex) is that of its index; `blobs` are
-    all stored files that it needs, with the index. Both are empty if it was deleted to free space.
+    all stored files that it needs, with the index. Both are empty if the files could not be stored,
+    or were deleted to free space.
     """
 
     __tablename__ = "workspace_snapshots"

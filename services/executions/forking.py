@@ -21,6 +21,11 @@ from services.executions.starting import start_execution
 from services.unit_of_work import UnitOfWork
 from services.validation_messages import refuse_field
 
+_NO_FILES = (
+    "The files after this turn are not stored: they were deleted to free space, or could not be "
+    "saved. Use another turn."
+)
+
 _refusal = partial(refuse_field, "The execution can't be forked like this; see errors.")
 
 
@@ -45,7 +50,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
     if files is not None:
         is_stored = files.blobs and await workspaces.copy(work.session, files, session.id)
         if not is_stored:
-            raise _refusal("at_turn", "The files after this turn are deleted; use a later turn.")
+            raise _refusal("at_turn", _NO_FILES)
     start = Start(
         work=await _work_of_fork(work.session, source, body),
         user_id=source.user_id,

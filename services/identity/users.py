@@ -24,6 +24,7 @@ MAX_CONCURRENT_EXECUTIONS = 100_000
 """The largest quota (chosen: more executions than one installation runs)."""
 
 MAX_STORED_BYTES = 2**53 - 1
+MAX_MEMORY_ENTRIES = 2**31 - 1
 """The largest quota: JSON numbers are exact up to here."""
 
 Role = Literal["user", "admin"]
@@ -45,6 +46,7 @@ class UserUpdate(Body):
     )
     max_usd_per_day: DailyUsd | None = None
     max_stored_bytes: Annotated[int | None, Field(ge=0, le=MAX_STORED_BYTES)] = None
+    max_memory_entries: Annotated[int | None, Field(ge=0, le=MAX_MEMORY_ENTRIES)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +115,6 @@ def _audited_fields(row: UserRow, update: UserUpdate) -> dict[str, Any]:
         "max_concurrent_executions": row.max_concurrent_executions,
         "max_usd_per_day": None if usd is None else float(usd),
         "max_stored_bytes": row.max_stored_bytes,
+        "max_memory_entries": row.max_memory_entries,
     }
     return {field: fields[field] for field in sorted(update.model_fields_set)}

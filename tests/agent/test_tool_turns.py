@@ -1,6 +1,9 @@
 """Tool calls of one turn run at once; their results are one message, in order."""
 
+import asyncio
+
 from domain.errors import ErrorCode
+from domain.states import ExecutionStatus
 from tests.agent.in_memory.driver import Runner, use
 
 LAST_RESULT = {"text": "{last_tool_result}"}
@@ -54,6 +57,30 @@ async def test_an_artifact_is_kept(runner: Runner) -> None:
     assert runner.store.content[artifact.sha256] == b"hello"
     [data] = [event.data for event in await run.events() if event.type == "artifact.saved"]
     assert data == {"artifact_id": str(artifact.id), "name": artifact.name, "size_bytes": 5}
+
+
+async def test_a_cancel_while_files_are_saved_keeps_the_outcome(runner: Runner) -> None:
+    runner.tools.may_save.clear()
+    run = await runner.start(
+        {"tool_use": use("bash", command="echo a > f")}, LAST_RESULT, allowed_tools=["bash"]
+    )
+    await runner.tools.is_saving.wait()
+    await run.cancel()
+    for _ in range(20):  # the cancellation reaches the call
+        await asyncio.sleep(0)
+    runner.tools.may_save.set()
+    assert (await run.wait_for_end()).status == ExecutionStatus.CANCELLED
+    [call] = await run.tool_calls()
+    assert (call.status, call.output) == ("succeeded", "[exit code 0]")
+
+
+async def test_the_model_is_informed_if_files_can_not_be_saved(runner: Runner) -> None:
+    runner.tools.save_problem = "the store is full"
+    run = await runner.run_to_completion(
+        {"tool_use": use("bash", command="echo a > f")}, LAST_RESULT, allowed_tools=["bash"]
+    )
+    assert "they are lost if it fails: the store is full.)" in await run.text()
+    assert (await run.row()).session.workspace.snapshot is None
 
 
 async def test_many_turns_with_many_calls(runner: Runner) -> None:

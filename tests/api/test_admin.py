@@ -72,11 +72,20 @@ async def test_a_quota_of_a_user_s_own_holds_at_once(world: World, admin: Client
         task = await make_task(client)
         await execute(client, task)
         me = (await client.get("/api/v1/me")).json()
-        none = {"max_concurrent_executions": None, "max_usd_per_day": None}
-        assert me["quotas"] == {**none, "max_stored_bytes": 20 * 1024**3}
+        assert me["quotas"] == {
+            "max_concurrent_executions": None,
+            "max_usd_per_day": None,
+            "max_stored_bytes": 20 * 1024**3,
+            "max_memory_entries": 1_000_000,
+        }
         assert (me["usage"]["concurrent_executions"], me["usage"]["usd_today"]) == (1, 0.0)
         path = f"{USERS}/{me['id']}"
-        quotas = {"max_concurrent_executions": 1, "max_usd_per_day": 2.5, "max_stored_bytes": 5}
+        quotas = {
+            "max_concurrent_executions": 1,
+            "max_usd_per_day": 2.5,
+            "max_stored_bytes": 5,
+            "max_memory_entries": 6,
+        }
         assert (await admin.patch(path, json=quotas)).status_code == 200
         assert (await client.get("/api/v1/me")).json()["quotas"] == quotas
         refused = await client.post(task["_links"]["execute"])

@@ -307,10 +307,8 @@ async def all_answers(client: Client, workspace: SessionFiles) -> list[tuple[Any
             answers.append((path, response.status_code, content))
     archive = await client.get(f"{workspace.files}/archive")
     with tarfile.open(fileobj=io.BytesIO(archive.content)) as tar:
-        members: list[tuple[Any, ...]] = [
-            (m.name, m.type, m.mode, m.linkname) for m in tar if m.name != LEFT_OUT
-        ]
-        for name in ("out/a.txt", "large", "sparse"):
+        members: list[tuple[Any, ...]] = [(m.name, m.type, m.mode, m.linkname) for m in tar]
+        for name in ("out/a.txt", "large", "sparse", LEFT_OUT):
             file = tar.extractfile(name)
             assert file is not None
             members.append((name, file.read()))

@@ -72,6 +72,15 @@ async def test_memory_entries_are_counted_until_they_are_purged(
     await user.delete("/api/v1/memory/user:me/a", params={"purge": True})
     assert (await profile(limited, user))["usage"]["memory_entries"] == 1
     assert (await put("c")).status_code == 201
+    assert (await put("d")).status_code == 429
+    me = await profile(limited, user)
+    assert me["quotas"]["max_memory_entries"] == 2
+    async with limited.client(f"admin {new_id()}", role="admin") as admin:
+        path = f"/api/v1/admin/users/{me['id']}"
+        assert (await admin.patch(path, json={"max_memory_entries": 3})).status_code == 200
+    assert (await profile(limited, user))["quotas"]["max_memory_entries"] == 3
+    assert (await put("d")).status_code == 201
+    assert (await put("e")).status_code == 429
 
 
 async def test_definitions_and_artifacts_count_until_the_limit(

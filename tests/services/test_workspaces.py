@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from domain.blobs import StoredBlob
 from domain.errors import FencedOutError, WorkspaceElsewhereError
 from domain.ids import new_id
 from domain.steps import Step
-from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
+from domain.workspace_snapshots import NOT_SAVED, WorkspaceSnapshot, WorkspaceVersion
 from persistence.blobs import registry
 from persistence.db.database import Database
 from persistence.executions import queries
@@ -157,6 +157,45 @@ async def test_earlier_snapshots_are_deleted_but_never_the_newest(database: Data
     assert await stored(database, session_id) == ([], 0)
 
 
+async def test_files_that_could_not_be_stored_are_recorded(database: Database) -> None:
+    execution = await opened(database, allowed_tools=["bash"])
+    record = record_on(execution, HOST, 1)
+    session_id = (await record.begin()).session_id
+    saved = await snapshot(database, "a", turn=1)
+    await record.write(Step(workspace=saved))
+    await record.write(Step(workspace=replace(NOT_SAVED, turn=2)))
+    async with database.reading() as session:
+        row = await execution.row()
+        for turn, sha256 in ((1, saved.sha256), (2, "")):
+            found = await workspaces.find_after_turn(session, row, turn)
+            assert found is not None
+            assert found.sha256 == sha256
+    moved = await record_on(execution, OTHER, 2, from_host_id=HOST).begin()
+    assert moved.workspace == WorkspaceVersion(1, saved.sha256)
+    # The first host returns; it does not change the size of what has moved.
+    await storage.record_workspace(database, session_id, KB, epoch=1)
+    await storage.record_workspace(database, session_id, 2 * KB, epoch=0)
+    async with database.reading() as session:
+        assert (await session.get_one(SessionRow, session_id)).workspace_bytes == KB
+
+
+async def test_only_directories_that_have_moved_are_obsolete(database: Database) -> None:
+    execution = await opened(database, allowed_tools=["bash"])
+    session_id = (await record_on(execution, OTHER, 1).begin()).session_id
+    async with database.transaction() as session:
+        await session.execute(update(SessionRow).values(workspace_epoch=2))
+    removed: list[Mapping[UUID, int | None]] = []
+
+    async def list_sessions() -> Sequence[UUID]:
+        return [session_id, new_id()]
+
+    async def remove(epochs: Mapping[UUID, int | None]) -> None:
+        removed.append(epochs)
+
+    await storage.delete_obsolete_workspaces(database, list_sessions, remove)
+    assert removed == [{session_id: 2}]
+
+
 async def test_a_host_that_is_silent_does_not_answer(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,11 +232,10 @@ async def test_files_of_hosts_that_are_gone_do_not_count_for_deleted_sessions(
 ) -> None:
     execution = await opened(database, allowed_tools=["bash"])
     session_id = (await record_on(execution, OTHER, 1).begin()).session_id
-    removed: list[UUID] = []
+    removed: list[Mapping[UUID, int | None]] = []
 
-    async def remove(session_id: UUID, *, before_epoch: int | None = None) -> None:
-        assert before_epoch is None
-        removed.append(session_id)
+    async def remove(epochs: Mapping[UUID, int | None]) -> None:
+        removed.append(epochs)
 
     async with database.transaction() as session:
         changed = {"workspace_bytes": KB, "deleted_at": text("now()")}
@@ -207,4 +245,4 @@ async def test_files_of_hosts_that_are_gone_do_not_count_for_deleted_sessions(
     async with database.transaction() as session:
         await session.execute(text("UPDATE worker_hosts SET seen_at = now() - interval '2 h'"))
     assert await storage.delete_workspaces(database, HOST, remove) == 1
-    assert removed == [session_id]
+    assert removed == [{session_id: None}]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from domain.blobs import NewBlob
 from domain.errors import BlobMissingError, WorkspaceNotSavedError
+from domain.ids import new_id
 from domain.sparse_files import is_sparse
 from domain.workspace_snapshots import (
     SavedEntry,
@@ -353,6 +354,17 @@ def open_path(tmp_path: Path) -> Path:
     return tmp_path
 
 
+async def test_abandoned_restores_are_deleted(open_path: Path) -> None:
+    toolbox = Toolbox(open_path / "w", host_id=HOST)
+    private = toolbox.workspaces.private
+    for name in ("restore-old", "restore-new", "probe"):
+        (private / name / "d").mkdir(parents=True)
+        if name != "restore-new":
+            os.utime(private / name, (0, 0))
+    await toolbox.delete_abandoned_restores()
+    assert sorted(path.name for path in private.iterdir()) == ["probe", "restore-new"]
+
+
 async def test_tools_continue_on_another_host(open_path: Path) -> None:
     tmp_path = open_path
     store = Stored(tmp_path / "store")
@@ -379,7 +391,7 @@ async def test_tools_continue_on_another_host(open_path: Path) -> None:
     first.version = WorkspaceVersion(2, saved.sha256)
     assert "two" in await first.text("bash", command="cat link; ls d")
     assert await first.toolbox.list_sessions() == [first.session_id]
-    await first.toolbox.remove(first.session_id, before_epoch=2)
+    await first.toolbox.remove({first.session_id: 2, new_id(): None})
     assert [p.name for p in (tmp_path / "first").iterdir() if p.name[0] != "."] == [
         f"{first.session_id}.2"
     ]

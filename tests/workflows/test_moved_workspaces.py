@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
@@ -24,7 +25,7 @@ from domain.workspace_snapshots import directory_name
 from persistence.tables.sessions import SessionRow
 from persistence.tables.workspaces import WorkspaceSnapshotRow
 from runtime.host import known_host_id
-from tests.engine.driver import Run, use
+from tests.engine.driver import UNTIL_RELEASED, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, worker_process
 from tests.waiting import eventually
 
@@ -151,6 +152,56 @@ async def test_another_host_continues_with_the_files(
                 WorkspaceSnapshotRow.session_id == session.id
             )
             assert len((await reading.scalars(query)).all()) == 3
+
+
+async def recorded(run: Run) -> tuple[object, ...]:
+    """What the database says about an execution and its workspace."""
+    calls = [(call.id, call.status, call.output) for call in await run.tool_calls()]
+    session = await find_session(run)
+    async with run.engine.database.reading() as reading:
+        query = select(WorkspaceSnapshotRow.sha256).where(
+            WorkspaceSnapshotRow.session_id == session.id
+        )
+        snapshots = (await reading.scalars(query.order_by(WorkspaceSnapshotRow.id))).all()
+    host = session.workspace_host_id, session.workspace_epoch, session.workspace_bytes
+    return calls, snapshots, host, await run.blocks(), await run.event_types()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_a_frozen_host_that_returns_writes_nothing(
+    hosts: Hosts, scripted_model: ScriptedModelServer
+) -> None:
+    """Its call ends while it is frozen, and the execution moves and ends before it returns."""
+    for _ in range(2):
+        await hosts.add()
+    async with open_driver(hosts.place, scripted_model) as engine:
+        run = await engine.start(
+            {"tool_use": use("bash", command="echo saved > f")},
+            {"tool_use": use("bash", command=f"echo lost > f; {UNTIL_RELEASED}; echo late > f")},
+            {"tool_use": use("bash", command="cat f")},
+            {"text": "{last_tool_result}"},
+            allowed_tools=BASH,
+        )
+        await run.wait_until(lambda row: row.total_messages == 3)
+        await run.wait_for_tool_call()
+        process, home = hosts.running[await find_host(run)]
+        copy = home / "workspaces" / directory_name((await find_session(run)).id, 0)
+        await eventually(lambda: asyncio.to_thread((copy / "f").exists))
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await run.wait_for_end()
+            before = await recorded(run)
+            (copy / "released").touch()
+            await eventually(
+                lambda: asyncio.to_thread(lambda: (copy / "f").read_text() == "late\n")
+            )
+        finally:
+            process.send_signal(signal.SIGCONT)
+        assert (await run.text()).endswith("saved\n\n[exit code 0]")
+        assert (await find_session(run)).workspace_epoch == 1
+        await eventually(lambda: asyncio.to_thread(lambda: not copy.exists()))
+        assert await recorded(run) == before
 
 
 @pytest.mark.long

@@ -27,6 +27,9 @@ _DELAYS = (0.5, 1, 2, 4, 8, 15, 15)
 """Seconds before the store of files is used again after an error: an object storage that restarts
 is back within a minute (chosen). The outcome of the call waits meanwhile, and is not lost."""
 
+RESTORING = "restore-"
+"""Begins the names of directories in which snapshots are restored before they are complete."""
+
 Result = TypeVar("Result")
 
 
@@ -112,7 +115,7 @@ class Snapshots:
             SnapshotUnreadableError: the stored bytes are others than recorded.
             BlobMissingError: stored bytes are missing.
         """
-        aside = self._private / f"restore-{target.name}"
+        aside = self._private / f"{RESTORING}{target.name}"
 
         async def restore() -> WorkspaceIndex:
             await delete_directory(aside)

@@ -131,7 +131,7 @@ class InMemoryRecord:
                 budget = min(budget, left)
             self._executions.add(_child(execution, child, budget))
         execution.artifacts += step.artifacts
-        if step.workspace is not None:
+        if step.workspace is not None and step.workspace.is_saved:
             session = execution.session
             session.workspace = replace(session.workspace, snapshot=step.workspace.sha256)
         execution.signals = [s for s in execution.signals if s.id not in step.consumed]

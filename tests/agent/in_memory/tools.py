@@ -15,7 +15,7 @@ from uuid import UUID
 
 from domain.builtin_tools import BUILTIN_TOOLS, effect_of
 from domain.connections import NO_CONNECTIONS, ConnectionLog
-from domain.errors import ToolInputError
+from domain.errors import ToolInputError, WorkspaceNotSavedError
 from domain.ids import new_id
 from domain.steps import NewArtifact
 from domain.tool_calls import (
@@ -48,6 +48,10 @@ class InMemoryTools:
         self.files: defaultdict[UUID, Files] = defaultdict(dict)
         self.saved: dict[str, Files] = {}
         """The files of each snapshot."""
+        self.may_save = asyncio.Event()
+        self.may_save.set()
+        self.is_saving = asyncio.Event()
+        self.save_problem: str | None = None
         self.is_sandboxed = True
         self.left = NO_CONNECTIONS
         """What the calls that are interrupted connected to."""
@@ -85,6 +89,10 @@ class InMemoryTools:
         self, session_id: UUID, version: WorkspaceVersion, *, is_changed: bool = False
     ) -> WorkspaceSnapshot | None:
         del is_changed
+        self.is_saving.set()
+        await self.may_save.wait()
+        if self.save_problem is not None:
+            raise WorkspaceNotSavedError(self.save_problem)
         files = self.files[session_id]
         content = json.dumps(files, sort_keys=True).encode()
         sha256 = hashlib.sha256(content).hexdigest()
