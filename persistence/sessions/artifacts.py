@@ -28,7 +28,7 @@ async def find_related(
 ) -> ArtifactRow | None:
     """An artifact of an execution, of another one of its tree or session, or of its fork source.
 
-    None if it belongs to none of these.
+    None if no such execution has it.
     """
     ids = {"artifact_id": artifact_id, "execution_id": execution_id}
     if not await session.scalar(_SQL["is_related"], ids):

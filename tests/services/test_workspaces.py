@@ -172,7 +172,7 @@ async def test_files_that_could_not_be_stored_are_recorded(database: Database) -
             assert found.sha256 == sha256
     moved = await record_on(execution, OTHER, 2, from_host_id=HOST).begin()
     assert moved.workspace == WorkspaceVersion(1, saved.sha256)
-    # The first host returns; it does not change the size of what has moved.
+    # The first host returns; it does not change the size of the workspace that moved.
     await storage.record_workspace(database, session_id, KB, epoch=1)
     await storage.record_workspace(database, session_id, 2 * KB, epoch=0)
     async with database.reading() as session:
