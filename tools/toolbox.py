@@ -104,9 +104,7 @@ class Toolbox:
         self._limits = limits or ToolLimits()
         self._host_id = host_id
         self._is_sandboxed = sandbox != "none"
-        self._confinement: Confinement = (
-            Bubblewrap(self._limits) if self._is_sandboxed else Unprotected(self._limits)
-        )
+        self._confinement = _confine(self._limits, is_sandboxed=self._is_sandboxed)
         self.workspaces = Workspaces(
             workspaces,
             owner=self._confinement.owner,
@@ -346,6 +344,10 @@ class Toolbox:
 
     def _lock(self, session_id: UUID) -> asyncio.Lock:
         return self._writing.setdefault(session_id, asyncio.Lock())
+
+
+def _confine(limits: ToolLimits, *, is_sandboxed: bool) -> Confinement:
+    return Bubblewrap(limits) if is_sandboxed else Unprotected(limits)
 
 
 def _memory_runs(tools: MemoryTools) -> dict[str, _Runs]:

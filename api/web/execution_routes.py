@@ -98,21 +98,7 @@ async def show_timeline(visit: Visiting, execution_id: UUID, after: After = None
 async def show_files(request: Request, visit: Visiting, execution_id: UUID) -> Response:
     """A directory of the workspace, and the saved files."""
     query = read_query(request, DirectoryQuery)
-    gateway, elsewhere, place = visit.call.gateway, "", None
-    async with gateway.database.reading() as session:
-        head = await views.read_head(visit, session, execution_id)
-        saved = await views.read_artifacts(session, head["row"])
-        try:
-            place = await find_workspace(session, gateway, head["row"])
-        except FilesElsewhereError as error:
-            elsewhere = error.detail
-    listed: Mapping[str, Any] = {"entries": [], "later": None}
-    if not elsewhere:
-        files = await open_workspace(gateway, place)
-        page = await list_directory(files, query.path, query.span())
-        listed = {"entries": page.rows, "later": paging.next_cursor(page)}
-    shown = {**head, **saved, **listed, "directory": query.path, "elsewhere": elsewhere}
-    return pages.render("execution_files.html.j2", **{**visit.layout, **shown})
+    return await _render_files(visit, execution_id, query)
 
 
 @router.get("/{execution_id}/files/content")
@@ -202,3 +188,22 @@ async def _render(
         head = await views.read_head(visit, session, execution_id)
         found = await read(session, head["row"])
     return pages.render(template, status, **{**visit.layout, **head, **found, **values})
+
+
+async def _render_files(visit: Visit, execution_id: UUID, query: DirectoryQuery) -> Response:
+    """The page of a directory. It is listed without a database connection."""
+    gateway, elsewhere, place = visit.call.gateway, "", None
+    async with gateway.database.reading() as session:
+        head = await views.read_head(visit, session, execution_id)
+        saved = await views.read_artifacts(session, head["row"])
+        try:
+            place = await find_workspace(session, gateway, head["row"])
+        except FilesElsewhereError as error:
+            elsewhere = error.detail
+    listed: Mapping[str, Any] = {"entries": [], "later": None}
+    if not elsewhere:
+        files = await open_workspace(gateway, place)
+        page = await list_directory(files, query.path, query.span())
+        listed = {"entries": page.rows, "later": paging.next_cursor(page)}
+    shown = {**head, **saved, **listed, "directory": query.path, "elsewhere": elsewhere}
+    return pages.render("execution_files.html.j2", **{**visit.layout, **shown})
