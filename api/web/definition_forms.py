@@ -45,15 +45,26 @@ def _make_control(
         described["description"] = field.hint
     is_required = field.name in required or schema.get("type") == "boolean"
     made = make_control(field.name, described, is_required=is_required)
-    is_text = field.is_short and made.kind is ControlKind.LONG_TEXT
-    return replace(made, kind=ControlKind.TEXT) if is_text else made
+    return _with_short_texts(made) if field.is_short or made.children else made
+
+
+def _with_short_texts(control: Control) -> Control:
+    """The control with lines instead of blocks of text; the members of objects are short."""
+    kind = ControlKind.TEXT if control.kind is ControlKind.LONG_TEXT else control.kind
+    children = [_with_short_texts(child) for child in control.children]
+    return replace(control, kind=kind, children=children)
 
 
 def _with_labels(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of an object whose members have labels such as `Time zone`."""
+    """The schema of an object whose members have labels such as `Time zone`.
+
+    They show no defaults: an object that may be left out is empty until a person fills it in.
+    """
     members = schema.get("properties", {})
     labelled = {
-        name: {**of, "title": name.replace("_", " ").capitalize()} for name, of in members.items()
+        name: {k: v for k, v in of.items() if k != "default"}
+        | {"title": name.replace("_", " ").capitalize()}
+        for name, of in members.items()
     }
     return {**schema, "description": "", "properties": labelled}
 

@@ -9,7 +9,7 @@ from api.main import create_app
 from domain.ids import new_id
 from tests.api.conftest import serve_app, settings_of
 from tests.api.test_pages import ELSEWHERE, fill, list_pages, make_values
-from tests.api.world import APPROVAL, World, make_task
+from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 from tests.browser.test_request_page import DESK, PHONE, check, new_request, opened
 
 pytestmark = pytest.mark.long
@@ -76,6 +76,44 @@ async def test_a_list_is_used_with_the_keyboard(browser: Browser, world: World) 
         await page.get_by_role("button", name="Close").click()
         await page.keyboard.press("a")
         await expect(page.get_by_role("heading", name="Approved", exact=True)).to_be_visible()
+
+
+async def test_checked_requests_are_decided_together(browser: Browser, world: World) -> None:
+    async with world.client("alice") as client:
+        task = await make_task(client)
+        for number in (1, 2, 3):
+            execution = await execute(client, task)
+            await in_session(world, execution, "waiting_for_user")
+            call = {"title": f"Push {number}?", "tool_input": f'{{"command": "push {number}"}}'}
+            await ask(world, execution, **APPROVAL | call)
+    async with opened(browser, world, "/inbox", width=PHONE) as page:
+        for number in (1, 2):
+            await page.get_by_role("checkbox", name=f"Choose Push {number}?").check()
+        async with page.expect_response("**/inbox"):
+            await page.evaluate("htmx.trigger(document.body, 'news')")
+        await expect(page.get_by_role("checkbox", name="Choose Push 1?")).to_be_checked()
+        await page.get_by_role("button", name="Decide the checked ones together").click()
+        await expect(page.get_by_text("push 1", exact=True)).to_be_visible()
+        await expect(page.get_by_text("push 3", exact=True)).to_have_count(0)
+        await check(page, "together")
+        await page.keyboard.press("a")
+        await expect(page.get_by_role("heading", name="2 requests answered")).to_be_visible()
+        await check(page, "together-done")
+
+
+async def test_a_hidden_page_reads_nothing(browser: Browser, world: World) -> None:
+    async with opened(browser, world, "/executions") as page:
+        await page.clock.install()
+        await page.reload(wait_until="networkidle")
+        hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
+        await page.evaluate(hide % "true")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.clock.run_for(120_000)
+        await page.evaluate(hide % "false")
+        async with page.expect_response("**/inbox/count"):
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        assert len(asked) == 2
 
 
 async def test_a_cron_expression_is_explained_while_it_is_typed(

@@ -4,7 +4,8 @@
 (() => {
   const KEYS_OFF = "perdure-keys-off";
   const RECONNECT_MS = 3000;
-  const POLL_MS = 20000;
+  const POLL_MS = 5000;
+  const POLLS_PER_NEWS = 4;
 
   // The server writes times in this zone.
   const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
@@ -87,12 +88,20 @@
     document.title = count ? `(${count}) ${title}` : title;
   });
 
-  // A hidden page asks for no news; it asks as soon as it is shown again.
+  // Parts of pages read again after `news`, or at each `poll`. A hidden page reads nothing; it
+  // reads as soon as it is shown again.
+  let polls = 0;
   function poll() {
-    if (!document.hidden) htmx.trigger(document.body, "news");
+    if (document.hidden) return;
+    polls += 1;
+    htmx.trigger(document.body, "poll");
+    if (polls % POLLS_PER_NEWS === 0) htmx.trigger(document.body, "news");
   }
   setInterval(poll, POLL_MS);
-  document.addEventListener("visibilitychange", poll);
+  document.addEventListener("visibilitychange", () => {
+    polls = -1;
+    poll();
+  });
 
   // --- live updates -----------------------------------------------------------------------------
   // A part that is replaced keeps its unfolded details.
