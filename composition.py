@@ -63,7 +63,7 @@ def compose_services(
     )
     quotas = QuotaGuard(defaults, remembered_seconds=remembered_seconds)
     storage = StorageGuard(database, defaults)
-    workflows = Dispatcher(client)
+    workflows = Dispatcher(client, settings.public_url)
     return Services(
         database=database,
         workflows=workflows,

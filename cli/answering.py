@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +97,25 @@ def print_request(request: Mapping[str, Any], console: "Terminal | None" = None)
         console.print(f"  {number}. {option}")
     for comment in request.get("comments", ()):
         console.print(f"{comment['author']}: {comment['body']}")
+    for name, value in _describe_circumstances(request):
+        console.print_line((f"{name}  ", "dim"), value)
     if request["status"] == "open":
         console.print(f"In a browser: {program()} inbox open {request['id']}")
+
+
+def _describe_circumstances(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Who is asked, until when, and what changed since."""
+    for field in ("assignee", "claimed_by"):
+        if request.get(field):
+            yield field.replace("_", " "), request[field]
+    if request.get("due_at"):
+        yield "due", show.format_moment(request["due_at"])
+    changes = request.get("changes") or {}
+    changed = ["the task"] if changes.get("task_version") else []
+    changed += [f"{changes['messages']} messages"] if changes.get("messages") else []
+    changed += changes.get("files") or []
+    if changed:
+        yield "changed since it was asked", ", ".join(changed)
 
 
 def ask(request: Mapping[str, Any]) -> Json:

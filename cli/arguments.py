@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,14 +24,7 @@ SHORTEST_PREFIX = 8
 LONGEST_QUERY = 200
 """Characters that the gateway searches for."""
 
-Output = Annotated[
-    Literal["table", "json", "yaml", "wide", "id"],
-    typer.Option(
-        "--output", "-o", help="wide: whole ids, and times in UTC, as without a terminal."
-    ),
-]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 OTHERS = {
     "user_id": (
         Annotated[
@@ -47,23 +40,11 @@ OTHERS = {
 }
 """Options of lists by which admins read what other users have."""
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100)]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Print every event as it happens.")]
 Full = Annotated[bool, typer.Option("--full", help="Print inputs and outputs of tools whole.")]
-Detach = Annotated[
-    bool, typer.Option("--detach", "-d", help="Print the id and don't wait for the end.")
-]
 AllowMissing = Annotated[
     bool,
     typer.Option(
         "--allow-missing", help="Leave placeholders without a value in the prompt as they are."
-    ),
-]
-Stay = Annotated[
-    bool | None,
-    typer.Option(
-        "--stay/--leave",
-        help="When a person is needed: continue to wait, or end with exit code 4. "
-        "(default: wait on a terminal, where you are asked)",
     ),
 ]
 Variable = Annotated[

@@ -1,83 +1,33 @@
 """Cancels and retries many executions: selects them, asks, and repeats the request until done."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import typer
 
 from cli import show
-from cli.arguments import ArgumentError, drop_none, find_resource
+from cli.arguments import drop_none
 from cli.client import Client, Json
 from cli.confirming import confirm
 from cli.exits import Exit
+from cli.selection import Selection
 from domain.states import TERMINAL, ExecutionStatus
-
-MOST_AT_ONCE = 1_000
-"""Executions that one request can change."""
 
 RETRY = "retry_executions"
 
 UNFINISHED = [str(status) for status in ExecutionStatus if status not in TERMINAL]
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The executions with these ids, or those that match a filter."""
-
-    ids: Sequence[str] = ()
-    matching: Json | None = None
-    statuses: Sequence[str] | None = None
-
-    @property
-    def only(self) -> str | None:
-        """The id, if it is one execution."""
-        return self.ids[0] if len(self.ids) == 1 else None
-
-    def body(self, *, without_status: Sequence[str]) -> Json:
-        """The body of a request; `without_status` is selected where no status is given."""
-        if self.matching is None:
-            return {"ids": list(self.ids)}
-        return {"filter": {**self.matching, "status": list(self.statuses or without_status)}}
-
-
-def choose(
-    client: Client,
-    ids: Sequence[str] | None,
-    *,
-    every: bool,
-    task: str | None,
-    tag: str | None,
-    status: str | None,
-    times: tuple[str | None, str | None],
-) -> Chosen:
-    """The executions that a command's arguments select.
-
-    Raises:
-        ArgumentError: neither ids nor a filter is given, or both.
-    """
-    task_id = None if task is None else find_resource(client, task)["id"]
-    matching = drop_none(task_id=task_id, tag=tag, created_from=times[0], created_to=times[1])
-    is_filtered = every or status is not None or bool(matching)
-    if bool(ids) == is_filtered:
-        raise ArgumentError(
-            "Give ids, or select executions with --all, --task, --tag, --status, --from or --to."
-        )
-    if ids:
-        return Chosen(ids=list(dict.fromkeys(ids)))
-    return Chosen(matching=matching, statuses=status.split(",") if status else None)
-
-
-def cancel(client: Client, chosen: Chosen, *, reason: str | None, is_confirmed: bool) -> Json:
+def cancel(client: Client, chosen: Selection, *, reason: str | None, is_confirmed: bool) -> Json:
     """Cancel what was chosen, after a confirmation."""
-    body = {**chosen.body(without_status=UNFINISHED), **drop_none(reason=reason)}
+    body = {**chosen.make_body(client, without_status=UNFINISHED), **drop_none(reason=reason)}
     return _change(client, "cancel_executions", "Cancel", body, is_confirmed=is_confirmed)
 
 
-def retry(client: Client, chosen: Chosen, *, is_confirmed: bool) -> Json:
+def retry(client: Client, chosen: Selection, *, is_confirmed: bool) -> Json:
     """Retry what was chosen, after a confirmation."""
-    body = chosen.body(without_status=[ExecutionStatus.FAILED])
+    body = chosen.make_body(client, without_status=[ExecutionStatus.FAILED])
     return _change(client, RETRY, "Retry", body, is_confirmed=is_confirmed)
 
 
@@ -115,15 +65,18 @@ def _leave_out(client: Client, body: Json, first_new: str) -> Json:
     return {**body, "filter": {**body["filter"], "created_to": created_to}}
 
 
-def finish(outcome: Json, done: str, *, as_json: bool) -> None:
+def finish(outcome: Json, done: str, output: str) -> None:
     """Print an outcome, and exit with 2 if an execution was skipped."""
-    if as_json:
-        show.print_json(outcome)
-    else:
-        for execution_id in outcome["execution_ids"]:
-            show.out.print(execution_id)
-        for skipped in outcome["skipped"]:
-            show.err.print_line((f"{skipped['id']}  ", "dim"), skipped["reason"])
-        show.err.print(f"{outcome['changed']} {done}")
+    if output == "id":
+        output = "table"  # which has the ids, one on a line
+    show.print_answer(outcome, output, partial(_print_outcome, done=done))
     if outcome["skipped"]:
         raise typer.Exit(Exit.USAGE)
+
+
+def _print_outcome(outcome: Json, *, done: str) -> None:
+    for execution_id in outcome["execution_ids"]:
+        show.out.print(execution_id)
+    for skipped in outcome["skipped"]:
+        show.err.print_line((f"{skipped['id']}  ", "dim"), skipped["reason"])
+    show.err.print(f"{outcome['changed']} {done}")

@@ -1,15 +1,11 @@
-"""The client of the gateway: its address, its operations, and an execution's event stream.
-
-Operations are called by their ids in the OpenAPI document. `operations.json`, written by
-`scripts/write_operations.py`, holds their methods, paths and parameters.
-"""
+"""The client of the gateway: its operations by their ids, and an execution's event stream."""
 
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -17,6 +13,7 @@ import httpx2
 
 from cli.connection import Endpoint, UnreachableError
 from cli.exits import CommandError, Exit
+from cli.operations import load_operations
 
 # Executing a task may wait for the database; people give up later than this (chosen).
 REQUEST_SECONDS, CONNECT_SECONDS = 30.0, 5.0
@@ -53,6 +50,12 @@ class RefusedError(CommandError):
         super().__init__("\n".join(lines))
 
 
+class NoGatewayError(CommandError):
+    """Something else than a gateway answers at the address."""
+
+    exit = Exit.UNREACHABLE
+
+
 LIVE_ONLY = frozenset({"delta", "progress"})
 """Types of events that are not recorded, and may be lost."""
 
@@ -64,21 +67,6 @@ class StreamedEvent:
     type: str
     data: Json
     seq: int | None = None
-
-
-class Operation(NamedTuple):
-    """A line of `operations.json`."""
-
-    method: str
-    path: str
-    query: Sequence[str]
-    has_body: bool
-
-
-def load_operations() -> Mapping[str, Operation]:
-    """All operations by their ids."""
-    text = Path(__file__).with_name("operations.json").read_text(encoding="utf-8")
-    return {name: Operation(**fields) for name, fields in json.loads(text).items()}
 
 
 class Client:
@@ -117,7 +105,7 @@ class Client:
             RefusedError: the gateway refuses it.
             UnreachableError: the gateway does not answer.
         """
-        return _read_json(self._send(operation, given, body))
+        return self._read_json(self._send(operation, given, body))
 
     def iterate(
         self, operation: str, *, with_retries: bool = False, **given: Any
@@ -154,7 +142,7 @@ class Client:
         was_sent = False
         while True:
             try:
-                return _read_json(self._send(operation, given, body, key))
+                return self._read_json(self._send(operation, given, body, key))
             except UnreachableError as error:
                 was_sent |= error.was_sent
                 if not was_sent or time.monotonic() > deadline:
@@ -218,6 +206,8 @@ class Client:
             if not response.is_success:
                 response.read()
                 raise _read_refusal(response)
+            if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+                raise self._no_gateway(response)
             for sent in httpx2.EventSource(response):
                 body = json.loads(sent.data)
                 if sent.event in LIVE_ONLY:
@@ -264,16 +254,25 @@ class Client:
             raise TypeError(f"{operation} has no parameter {', '.join(unknown)}")
         return method, url, query
 
+    def _read_json(self, response: httpx2.Response) -> Any:
+        try:
+            return response.json() if response.content else None
+        except ValueError as error:
+            raise self._no_gateway(response) from error
+
+    def _no_gateway(self, response: httpx2.Response) -> NoGatewayError:
+        kind = response.headers.get("Content-Type", "an unknown type")
+        return NoGatewayError(
+            f"{self.endpoint.api_url} answered with {kind}, as no gateway does: another server or "
+            "a proxy is there. Set PERDURE_API_URL to the address of a gateway."
+        )
+
     def _unreachable(self, error: Exception) -> UnreachableError:
         return UnreachableError(
             f"{self.endpoint.api_url} does not answer ({error}). Is it running? Start one with "
             "`perdure up`, or set PERDURE_API_URL.",
             was_sent=not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout),
         )
-
-
-def _read_json(response: httpx2.Response) -> Any:
-    return response.json() if response.content else None
 
 
 def _encode(value: object) -> str:

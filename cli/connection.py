@@ -98,15 +98,18 @@ class Given:
         """The gateway to call.
 
         Options come before variables, these before a profile in use, and a profile before the stack
-        that runs on this home. A token is never sent to the address of another source.
+        that runs on this home. A token is never sent to the address of another source, except
+        PERDURE_TOKEN to the stack on this home.
 
         Raises:
             UnreachableError: no gateway is known, or no token for it.
+            ProfileError: there is no such profile, or PERDURE_TOKEN is set, but not its gateway.
         """
         variables = {} if self.profile else os.environ
         # An empty variable is none: else the token of a profile would be sent to any address.
         url = self.api_url or variables.get("PERDURE_API_URL") or None
-        token = self.token or variables.get("PERDURE_TOKEN") or None
+        variable = variables.get("PERDURE_TOKEN") or None
+        token = self.token or variable
         if url and token:
             return Endpoint(url.rstrip("/"), token)
         source, name = self._find_source()
@@ -120,6 +123,11 @@ class Given:
         if token is None and (source is None or known != url):
             other = f" ({name} has a token for {known})" if source else ""
             raise UnreachableError(f"Set PERDURE_TOKEN to a token for {url}{other}.")
+        if token and token == variable and name.startswith(PROFILE):
+            raise ProfileError(
+                f"PERDURE_TOKEN may be for another gateway than {url}, and {name} has a token: "
+                "unset PERDURE_TOKEN, or set PERDURE_API_URL to its gateway."
+            )
         return Endpoint(url, token or source.token)  # type: ignore[union-attr]  # checked above
 
     def _find_source(self) -> tuple[Endpoint | None, str]:
@@ -128,12 +136,13 @@ class Given:
         profiles = Profiles.read()
         chosen = chosen or profiles.current
         if chosen and chosen != LOCAL:
-            return profiles.get(chosen), f"the profile {chosen}"
+            return profiles.get(chosen), f"{PROFILE} {chosen}"
         facts = home().read_ready()
         found = None if facts is None else Endpoint(facts["api_url"], facts["token"])
         return found, str(home().path)
 
 
+PROFILE = "the profile"
 LOCAL = "local"
 """The name of the stack that runs on this home, which needs no profile."""
 

@@ -21,7 +21,7 @@ from cli.connection import Endpoint, Given
 from cli.definitions import Definition, parse_definition
 from cli.demo_outcome import print_outcome
 from cli.exits import CommandError, Exit
-from cli.live_updates import EXITS, Timeline, await_end
+from cli.live_updates import EXITS, TreeTimeline, await_end
 from cli.program import program
 from cli.stack import launch
 from cli.stack.home import Home
@@ -95,15 +95,15 @@ def _run_task(
     with Client(endpoint) as client:
         task = applying.apply(client, _define_task(plan, is_scripted=is_scripted))
         execution_id = client.call("execute_task", task_id=task["id"])["id"]
-        timeline = Timeline(client, execution_id)
+        timeline = TreeTimeline(client, execution_id)
 
-        def print_event(event: StreamedEvent) -> None:
-            timeline.print_event(event)
-            if crasher is not None:
+        def print_event(event: StreamedEvent, source: str) -> None:
+            timeline.print_event(event, source)
+            if crasher is not None and source == execution_id:
                 crasher.see(event)
 
-        def answer() -> bool:
-            for request in list_open_requests(client, execution_id):
+        def answer(waiting_id: str) -> bool:
+            for request in list_open_requests(client, waiting_id):
                 body = _make_answer(request, plan["answer"])
                 show.out.print_line((f"  you answer: {plan['answer']}", "magenta"))
                 client.call("answer_input_request", body, request_id=request["id"])

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from cli import show
 from cli.answering import list_open_requests
 from cli.client import Client, Json
-from cli.live_updates import WAITING, summarize
+from cli.live_updates import summarize
 from cli.program import program
+from cli.timeline import WAITING
 from cli.tool_calls import print_call_end, print_call_start
 
 ADVICE: Mapping[str, str] = {

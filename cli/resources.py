@@ -4,7 +4,7 @@ Options become query parameters of a list and fields of an action's body, by the
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,10 +12,8 @@ import typer
 
 from cli import show
 from cli.arguments import (
-    AsJson,
     Full,
     Limit,
-    Output,
     Reference,
     Yes,
     find_resource,
@@ -23,6 +21,9 @@ from cli.arguments import (
 )
 from cli.confirming import confirm
 from cli.lazy import make_app
+from cli.operations import load_operations
+from cli.option_groups import OUTPUT, Options, choose_output, declare
+from cli.times import CREATED
 from domain.ids import is_id
 
 if TYPE_CHECKING:
@@ -30,19 +31,12 @@ if TYPE_CHECKING:
     from cli.show import Computed
 
 Json = dict[str, Any]
-Options = Mapping[str, Any]
-"""By name: a type annotated for Typer where it is required, else that and its default."""
 View = Callable[..., None]
 Connect = Callable[[typer.Context], "AbstractContextManager[Client]"]
 
 NOTHING = Reference()
 FINAL = frozenset({"delete", "revoke"})
 """Actions that can't be undone."""
-PRINTERS: Mapping[str, View] = {
-    "json": show.print_json,
-    "yaml": show.print_yaml,
-    "id": show.print_ids,
-}
 
 
 def option(help_text: str, *flags: str, kind: Any = str | None, **more: Any) -> tuple[Any, Any]:
@@ -93,7 +87,8 @@ class CommandGroup:
 
         As JSON, `one` prints the page, `all` the items of all pages, `counted` these with their
         number. `limit` is the default of `--limit`. `view` prints items in place of a table;
-        with `has_full` it takes whether `--full` was given.
+        with `has_full` it takes whether `--full` was given. Where the operation selects by the time
+        of creation, `--from` and `--to` do.
         """
         more: Json = {}
 
@@ -117,6 +112,8 @@ class CommandGroup:
                 view(items, **more)
 
         offered = {**of.arguments, **(options or {})}
+        if CREATED.keys() <= {*load_operations()[operation].query}:
+            offered.update(CREATED)
         if limit is not None:
             offered["page_size"] = (Limit, limit)
         if has_full:
@@ -207,29 +204,17 @@ class CommandGroup:
         def command(
             context: typer.Context, *, as_json: bool = False, output: str = "table", **given: Any
         ) -> None:
+            output = choose_output(output, as_json=as_json)
             with self._connect(context) as client:
                 answer = run(client, given)
-                if describe and output == "table" and not as_json:
+                if describe and output == "table":
                     describe(client, answer)
                     return
-            print_answer = PRINTERS.get("json" if as_json else output, view)
-            is_wide = "is_wide" in inspect.signature(print_answer).parameters and output == "wide"
-            print_answer(answer, **({"is_wide": True} if is_wide else {}))
+            show.print_answer(answer, output, view)
 
-        offered = {"context": typer.Context, **options}
-        if has_json:
-            offered["output"] = (Output, "table")
-            offered["as_json"] = (AsJson, False)
-        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [_declare(word, option) for word, option in offered.items()]
-        )
+        offered = {"context": typer.Context, **options, **(OUTPUT if has_json else {})}
+        command.__signature__ = inspect.Signature(declare(offered))  # type: ignore[attr-defined]
         return self.app.command(name, help=help_text)(command)
-
-
-def _declare(name: str, option: Any) -> inspect.Parameter:
-    annotation, default = option if isinstance(option, tuple) else (option, inspect.Parameter.empty)
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, annotation=annotation, default=default)
 
 
 def _print_sentence(sentence: str) -> View:

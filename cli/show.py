@@ -4,10 +4,12 @@
 imports this module, stays small without it.
 """
 
+import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from domain.ids import is_id
@@ -50,6 +52,19 @@ def __getattr__(name: str) -> Any:
 
         return getattr(terminal, name)
     raise AttributeError(name)
+
+
+def print_answer(answer: Any, output: str, view: Callable[..., None]) -> None:
+    """Print in a format of `-o`; `view` prints the table, and with `is_wide` the wide one."""
+    printers: dict[str, Callable[..., None]] = {
+        "json": print_json,
+        "yaml": print_yaml,
+        "id": print_ids,
+    }
+    print_it = printers.get(output, view)
+    if output == "wide" and "is_wide" in inspect.signature(print_it).parameters:
+        print_it = partial(print_it, is_wide=True)
+    print_it(answer)
 
 
 def print_json(value: object) -> None:

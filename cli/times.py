@@ -1,7 +1,8 @@
 """Times on the command line: `2026-01-31`, `yesterday`, `2h` for two hours ago."""
 
 import re
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ class TimeError(CommandError):
 
 _AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAYS = {"today": 0, "yesterday": 1}
 
 
@@ -42,6 +44,19 @@ def parse_time(text: str) -> str:
     return (time if time.tzinfo else time.astimezone()).isoformat()
 
 
+def parse_day(given: str | None) -> str | None:
+    """The day in UTC of a time (`parse_time`); a day stays that day.
+
+    Raises:
+        TimeError: it is no time.
+    """
+    if given is None or _DAY.fullmatch(given):
+        return given
+    if given in _DAYS:
+        return str(datetime.now(UTC).date() - timedelta(days=_DAYS[given]))
+    return str(datetime.fromisoformat(parse_time(given)).astimezone(UTC).date())
+
+
 def time_option(help_text: str, *flags: str) -> Any:
     """An option that takes a time (`parse_time`)."""
 
@@ -60,3 +75,5 @@ From = time_option(
     "--since",
 )
 To = time_option("Created before then.", "--to")
+CREATED: Mapping[str, Any] = {"created_from": (From, None), "created_to": (To, None)}
+"""Options of lists, by the parameters of their operations."""

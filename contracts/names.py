@@ -34,6 +34,7 @@ PROGRESS = "progress"
 
 USER_ID = "PerdureUserId"
 TASK_ID = "PerdureTaskId"
+TITLE = "PerdureTitle"
 STATUS = "PerdureStatus"
 TRIGGER = "PerdureTrigger"
 AGENT = "PerdureAgent"
@@ -47,6 +48,7 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
     {
         USER_ID: "Keyword",
         TASK_ID: "Keyword",
+        TITLE: "Keyword",
         STATUS: "Keyword",
         TRIGGER: "Keyword",
         AGENT: "Keyword",

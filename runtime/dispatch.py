@@ -36,13 +36,17 @@ TAGS_BYTES = 2048
 HIGHEST = 10
 """The highest priority of an execution. Temporal's keys run from 1 (first) to 5."""
 
+TITLE_LENGTH = 150
+"""Characters of a title that Temporal gets (docs/adr/0002)."""
+
 
 class Dispatcher:
     """Implements `services.ports.WorkflowServer`."""
 
-    def __init__(self, client: Client) -> None:
-        """`client` may be lazy."""
+    def __init__(self, client: Client, public_url: str | None = None) -> None:
+        """`client` may be lazy; `public_url` is the address of the pages of executions."""
         self._client = client
+        self._public_url = public_url
 
     async def start(self, request: StartRequest) -> bool:
         """Start the workflow of an execution. Return False if Temporal was not reached.
@@ -119,7 +123,7 @@ class Dispatcher:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     search_attributes=search_attributes(facts),
                     static_summary=summary(facts),
-                    static_details=details(facts),
+                    static_details=details(facts, self._public_url),
                     priority=priority(facts),
                     rpc_timeout=RPC_TIMEOUT,
                 )
@@ -135,6 +139,7 @@ def search_attributes(facts: WorkflowFacts) -> TypedSearchAttributes:
     keyword = SearchAttributeKey.for_keyword
     pairs: list[SearchAttributePair[str] | SearchAttributePair[Sequence[str]]] = [
         SearchAttributePair(keyword(names.USER_ID), str(facts.user_id)),
+        SearchAttributePair(keyword(names.TITLE), facts.title[:TITLE_LENGTH]),
         SearchAttributePair(keyword(names.STATUS), "pending"),
         SearchAttributePair(keyword(names.TRIGGER), facts.trigger_type),
         SearchAttributePair(SearchAttributeKey.for_keyword_list(names.TAGS), _fitting(facts.tags)),
@@ -166,16 +171,18 @@ def priority(facts: WorkflowFacts) -> Priority:
     )
 
 
-def details(facts: WorkflowFacts) -> str:
+def details(facts: WorkflowFacts, public_url: str | None = None) -> str:
     """Return what Temporal's UI shows of the workflow: who it is for, and how to read it."""
     lines = [f"for the user {facts.user_id}"]
     if facts.task_id is not None:
         lines.append(f"task: `perdure tasks get {facts.task_id}`")
     if isinstance(facts, StartRequest):
         lines.append(f"execution: `perdure executions get {facts.execution_id}`")
+        if public_url is not None:
+            lines.append(f"page: {public_url.rstrip('/')}/executions/{facts.execution_id}")
     return "  \n".join(lines)
 
 
 def summary(facts: WorkflowFacts) -> str:
     """Return the title of the workflow in Temporal's UI."""
-    return f"{facts.title[:150]} ({facts.trigger_type})"
+    return f"{facts.title[:TITLE_LENGTH]} ({facts.trigger_type})"

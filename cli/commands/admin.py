@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli import show
-from cli.arguments import ArgumentError, AsJson, Reference, open_client
+from cli.arguments import ArgumentError, Reference, open_client
 from cli.exits import CommandError, Exit
+from cli.option_groups import AsJson
 from cli.resources import NOTHING, CommandGroup, Json, argument, option
 from domain.ids import is_id
 

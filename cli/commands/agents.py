@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import show
-from cli.arguments import TOOL_GROUP, ArgumentError, AsJson, Reference, open_client, refer_by_name
+from cli.arguments import TOOL_GROUP, ArgumentError, Reference, open_client, refer_by_name
 from cli.exits import Exit
+from cli.option_groups import AsJson
 from cli.resources import CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:

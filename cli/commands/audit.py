@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from cli import show
-from cli.arguments import AsJson, open_client
+from cli.arguments import open_client
 from cli.exits import CommandError, Exit
+from cli.option_groups import AsJson
 from cli.resources import CommandGroup, option
 
 GROUP = CommandGroup("audit", "Who changed what.")

@@ -10,35 +10,23 @@ from cli import show
 from cli.arguments import (
     OTHERS,
     ArgumentError,
-    AsJson,
     Budget,
-    Detach,
     ExecutionId,
-    ExecutionIds,
     Full,
     Reference,
-    Stay,
     Variable,
-    Watch,
     Yes,
     drop_none,
     open_client,
     parse_variables,
 )
-from cli.commands.run import follow_started
+from cli.following import Following, follow_started, with_detaching
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, argument, option
-from cli.times import From, To
+from cli.selection import Selection, with_selection
 
 if TYPE_CHECKING:
     from cli.client import Client
-
-TaskOption = Annotated[
-    str | None, typer.Option("--task", metavar="TASK", help="Executions of this task.")
-]
-TagOption = Annotated[str | None, typer.Option("--tag", help="Executions with this tag.")]
-StatusOption = Annotated[
-    str | None, typer.Option("--status", help="As `running`, or `failed,cancelled`.")
-]
 
 
 def _describe_execution(client: "Client", execution: Json) -> None:
@@ -62,8 +50,6 @@ GROUP.add_list(
         "session_id": option("Executions in this session."),
         "agent_id": option("Executions of this agent."),
         "tag": option("Executions with this tag."),
-        "created_from": (From, None),
-        "created_to": (To, None),
         **OTHERS,
     },
     limit=20,
@@ -76,88 +62,58 @@ GROUP.add_show(
 
 
 @GROUP.app.command()
+@with_output
+@with_selection
 def cancel(
     context: typer.Context,
-    execution_id: ExecutionIds = None,
-    *,
-    every: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
-    task: TaskOption = None,
-    tag: TagOption = None,
-    status: StatusOption = None,
-    since: From = None,
-    until: To = None,
+    chosen: Selection,
     reason: Annotated[str | None, typer.Option(help="Kept with the executions.")] = None,
+    *,
     yes: Yes = False,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
-    """Cancel executions and their subtasks: those with these ids, or all that match."""
+    """Cancel executions and their subtasks: those with these ids, or all that match.
+
+    With --all, and without --status, all that have not ended are selected.
+    """
     from cli import bulk
 
     with open_client(context) as client:
-        chosen = bulk.choose(
-            client,
-            execution_id,
-            every=every,
-            task=task,
-            tag=tag,
-            status=status,
-            times=(since, until),
-        )
         outcome = bulk.cancel(client, chosen, reason=reason, is_confirmed=yes)
-    bulk.finish(outcome, "cancelled", as_json=as_json)
+    bulk.finish(outcome, "cancelled", output)
 
 
 @GROUP.app.command()
+@with_detaching
+@with_selection
 def retry(
     context: typer.Context,
-    execution_id: ExecutionIds = None,
+    chosen: Selection,
+    how: Following,
     variable: Variable = None,
     max_budget_usd: Budget = None,
     *,
-    every: Annotated[
-        bool, typer.Option("--all", help="All that failed and have not been retried.")
-    ] = False,
-    task: TaskOption = None,
-    tag: TagOption = None,
-    status: StatusOption = None,
-    since: From = None,
-    until: To = None,
     yes: Yes = False,
-    watch: Watch = False,
-    full: Full = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
-    detach: Detach = False,
 ) -> None:
     """Run executions that have ended again from their beginning.
 
     With one id, waits for its end; variables that are given replace all of the original ones. Exit
     codes are those of `run`. With several ids, or --all, --task, --tag, --status, --from or --to,
-    prints the ids of the new executions; without --status only failed ones are selected.
+    prints the ids of the new executions; without --status, those that failed and have not been
+    retried are selected.
     """
-    from cli import bulk
-
     with open_client(context) as client:
-        chosen = bulk.choose(
-            client,
-            execution_id,
-            every=every,
-            task=task,
-            tag=tag,
-            status=status,
-            times=(since, until),
-        )
         if chosen.only is None:
+            from cli import bulk
+
             if variable or max_budget_usd is not None:
                 raise ArgumentError("--variable and --max-budget-usd need one execution's id.")
-            bulk.finish(bulk.retry(client, chosen, is_confirmed=yes), "retried", as_json=as_json)
+            bulk.finish(bulk.retry(client, chosen, is_confirmed=yes), "retried", how.output)
             return
         variables = parse_variables(variable) if variable else None
         body = drop_none(variables=variables, max_budget_usd=max_budget_usd)
         execution = client.start("retry_execution", body, execution_id=chosen.only)
-        follow_started(
-            client, execution, detach=detach, watch=watch, as_json=as_json, stay=stay, full=full
-        )
+        follow_started(client, execution, how)
 
 
 def print_tree(tree: Json) -> None:
@@ -251,21 +207,19 @@ RECORDS: dict[str, Any] = {"of": EXECUTION, "pages": "counted"}
 
 
 @GROUP.app.command("messages")
+@with_output
 def show_messages(
-    context: typer.Context,
-    execution_id: ExecutionId,
-    *,
-    full: Full = False,
-    as_json: AsJson = False,
+    context: typer.Context, execution_id: ExecutionId, *, full: Full = False, output: str
 ) -> None:
     """Show the transcript, with what the tool calls connected to."""
     with open_client(context) as client:
         messages = list(client.iterate("list_messages", execution_id=execution_id))
-        if as_json:
-            show.print_json({"items": messages, "total": len(messages)})
-            return
         calls = list(client.iterate("list_tool_calls", execution_id=execution_id))
-    print_transcript(messages, calls=calls, full=full)
+    show.print_answer(
+        {"items": messages, "total": len(messages)},
+        output,
+        lambda answer: print_transcript(answer["items"], calls=calls, full=full),
+    )
 
 
 GROUP.add_list(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import show
-from cli.arguments import AsJson, open_client
+from cli.arguments import open_client
 from cli.exits import Exit
+from cli.option_groups import AsJson
 
 if TYPE_CHECKING:
     from cli.applying import ApplyResult, Planned

@@ -1,5 +1,6 @@
 """`perdure inbox`: the requests that wait for people."""
 
+import sys
 from typing import Annotated, Literal
 
 import typer
@@ -24,9 +25,22 @@ GROUP = CommandGroup(
 
 @GROUP.app.callback(invoke_without_command=True, no_args_is_help=False)
 def inbox(context: typer.Context) -> None:
-    """Requests that wait for people; without a command, list them."""
-    if context.invoked_subcommand is None:
+    """Requests that wait for people; without a command, show them.
+
+    On a terminal they fill the screen, and keys answer them: press ? there. Elsewhere they are a
+    list, as `perdure inbox list` prints it.
+    """
+    from cli.confirming import is_interactive
+
+    if context.invoked_subcommand is not None:
+        return
+    if not (is_interactive() and sys.stdout.isatty()):
         list_requests(context)
+        return
+    from cli.inbox_screen import show_inbox
+
+    with open_client(context) as client:
+        show_inbox(client)
 
 
 list_requests = GROUP.add_list(

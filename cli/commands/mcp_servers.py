@@ -12,13 +12,13 @@ from cli import show
 from cli.arguments import (
     MCP_SERVER,
     ArgumentError,
-    AsJson,
     Reference,
     find_resource,
     open_client,
     refer_by_name,
 )
 from cli.exits import Exit
+from cli.option_groups import AsJson
 from cli.resources import CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import typer
 from cli import show
 from cli.arguments import (
     ArgumentError,
-    AsJson,
     Reference,
     id_argument,
     open_client,
     parse_json,
 )
+from cli.option_groups import AsJson, with_output
 from cli.resources import NOTHING, CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def _brief(value: Any) -> str:
 
 
 @GROUP.app.command("get")
+@with_output
 def get_entry(
     context: typer.Context,
     namespace: Namespace,
@@ -62,17 +63,21 @@ def get_entry(
     *,
     version: Annotated[int | None, typer.Option(min=1, help="As it was in this version.")] = None,
     owner: Owner = None,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Print the value of an entry: text as it is, other values as JSON."""
     with open_client(context) as client:
         entry = client.call(
             "get_memory", namespace=namespace, key=key, version=version, owner=owner
         )
-    if as_json or not isinstance(entry["value"], str):
-        show.print_json(entry if as_json else entry["value"])
-    else:
+    show.print_answer(entry, output, _print_value)
+
+
+def _print_value(entry: Json) -> None:
+    if isinstance(entry["value"], str):
         show.out.print(entry["value"])
+    else:
+        show.print_json(entry["value"])
 
 
 @GROUP.app.command("put")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import show
-from cli.arguments import AsJson, Reference, id_argument, open_client
+from cli.arguments import Reference, id_argument, open_client
 from cli.exits import Exit
+from cli.option_groups import AsJson
 from cli.resources import CommandGroup, Json, option
 
 if TYPE_CHECKING:

@@ -2,13 +2,14 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import typer
 
 from cli import show
-from cli.arguments import AsJson
 from cli.exits import CommandError
+from cli.option_groups import AsJson, with_output
 
 HIGHEST_PORT = 65535
 
@@ -137,15 +138,16 @@ def token(
     typer.echo(mint(secret, user=user, role=role, lives=timedelta(hours=ttl)))
 
 
-def config(*, as_json: AsJson = False) -> None:
+@with_output
+def config(*, output: str) -> None:
     """Show every setting, secrets masked."""
     from cli.configuration import describe_settings, load_settings
 
-    settings = describe_settings(load_settings())
-    if as_json:
-        show.print_json(settings)
-    else:
-        show.print_rows(("variable", "value"), list(settings.items()), nothing="")
+    show.print_answer(describe_settings(load_settings()), output, _print_settings)
+
+
+def _print_settings(settings: Mapping[str, object]) -> None:
+    show.print_rows(("variable", "value"), list(settings.items()), nothing="")
 
 
 def doctor(*, as_json: AsJson = False) -> None:

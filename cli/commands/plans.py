@@ -1,23 +1,23 @@
 """`perdure plans`: steps that depend on each other, and run as one."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import show
-from cli.arguments import (
-    AsJson,
-    Full,
-    Reference,
-    Stay,
-    drop_none,
-    id_argument,
-    open_client,
-)
+from cli.arguments import Reference, drop_none, id_argument, open_client
 from cli.commands.reports import Format, Output, choose_format, write_content
-from cli.commands.run import follow_started, wait_for_end
 from cli.exits import CommandError
+from cli.following import (
+    Following,
+    follow_started,
+    wait_for_end,
+    with_optional_watching,
+    with_watching,
+)
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, option
 
 if TYPE_CHECKING:
@@ -114,28 +114,17 @@ GROUP.add_action(
     options={"reason": option("Kept with the executions.")},
 )
 
-Detached = Annotated[
-    bool,
-    typer.Option("--watch/--detach", "-w/-d", help="Print every event until the plan has ended."),
-]
-
 
 @GROUP.app.command()
-def start(
-    context: typer.Context,
-    plan_id: PlanId,
-    *,
-    watch: Detached = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
-) -> None:
+@with_optional_watching
+def start(context: typer.Context, plan_id: PlanId, how: Following) -> None:
     """Start a plan. With `--watch` the exit codes are those of `run`."""
     with open_client(context) as client:
-        plan = client.start("start_plan", {}, plan_id=plan_id)
-        _follow(client, plan, watch=watch, as_json=as_json, stay=stay)
+        _follow(client, client.start("start_plan", {}, plan_id=plan_id), how)
 
 
 @GROUP.app.command()
+@with_output
 def generate(
     context: typer.Context,
     goal: Annotated[str, typer.Argument(metavar="GOAL", help="What the plan is for.")],
@@ -153,7 +142,7 @@ def generate(
         bool, typer.Option("--approval/--no-approval", help="A person approves the plan first.")
     ] = True,
     start: Annotated[bool, typer.Option("--start", help="Start the plan at once.")] = False,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Let Claude write a plan for a goal; prints its id. The exit codes are those of `run`."""
     body = drop_none(
@@ -169,21 +158,18 @@ def generate(
         plan = _generate(client, body)
         if start:
             plan = client.start("start_plan", {}, plan_id=plan["id"])
-        if as_json:
-            show.print_json(plan)
-            return
-        print_plan(plan)
+        show.print_answer(plan, output, print_plan)
         if not start:
             show.err.print_line(("start it:  ", "dim"), f"perdure plans start {plan['id']}")
 
 
 def _generate(client: "Client", body: Json) -> Json:
     """The plan that Claude writes; exits with the code of the execution if there is none."""
-    from cli.live_updates import Following, await_end, follow
+    from cli.live_updates import await_end, follow
 
     execution = client.start("generate_plan", body)
     show.err.print_line(("execution  ", "dim"), execution["id"])
-    ended = await_end(client, execution["id"], lambda _: None, on_waiting=lambda: False)
+    ended = await_end(client, execution["id"], lambda *_: None, on_waiting=lambda _: False)
     plan_id = (ended.get("result_data") or {}).get("plan_id")
     if plan_id is None:
         raise typer.Exit(follow(client, execution["id"], Following()))
@@ -192,17 +178,15 @@ def _generate(client: "Client", body: Json) -> Json:
 
 
 @GROUP.app.command()
+@with_optional_watching
 def retry(
     context: typer.Context,
     plan_id: PlanId,
+    how: Following,
     step: Annotated[
         str | None,
         typer.Argument(metavar="[STEP]", help="The key of a step. (default: all that failed)"),
     ] = None,
-    *,
-    watch: Detached = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
 ) -> None:
     """Run the steps again that were not completed, or one of them. Completed steps stay."""
     with open_client(context) as client:
@@ -210,25 +194,18 @@ def retry(
             plan = client.start("retry_plan", {}, plan_id=plan_id)
         else:
             plan = client.start("retry_plan_step", {}, plan_id=plan_id, key=step)
-        _follow(client, plan, watch=watch, as_json=as_json, stay=stay)
+        _follow(client, plan, how)
 
 
 @GROUP.app.command()
-def watch(
-    context: typer.Context,
-    plan_id: PlanId,
-    *,
-    full: Full = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
-) -> None:
-    """Print the events of the newest run of a plan, from its beginning to its end."""
+@with_watching
+def watch(context: typer.Context, plan_id: PlanId, how: Following) -> None:
+    """Print the events of the newest run of a plan and its steps, from beginning to end."""
     with open_client(context) as client:
         plan = client.call("get_plan", plan_id=plan_id)
         if plan["execution_id"] is None:
             raise CommandError(f"The plan is a draft. `perdure plans start {plan_id}` starts it.")
-        how: dict[str, Any] = {"as_json": as_json, "stay": stay, "full": full}
-        wait_for_end(client, {"id": plan["execution_id"]}, watch=True, plan_id=plan_id, **how)
+        wait_for_end(client, plan["execution_id"], replace(how, plan_id=plan_id))
 
 
 @GROUP.app.command()
@@ -253,10 +230,8 @@ def graph(context: typer.Context, plan_id: PlanId, output: Output = None) -> Non
     write_content(content, output)
 
 
-def _follow(client: "Client", plan: Json, *, watch: bool, as_json: bool, stay: bool | None) -> None:
-    run: dict[str, Any] = {"id": plan["execution_id"]}
-    if as_json and not watch:
-        show.print_json(plan)
+def _follow(client: "Client", plan: Json, how: Following) -> None:
+    if how.detach and how.output != "table":
+        show.print_answer(plan, how.output, print_plan)
     else:
-        how: dict[str, Any] = {"watch": True, "as_json": as_json, "stay": stay}
-        follow_started(client, run, detach=not watch, plan_id=plan["id"], **how)
+        follow_started(client, {"id": plan["execution_id"]}, replace(how, plan_id=plan["id"]))

@@ -1,13 +1,13 @@
 """`perdure profile`: the gateways that a user has named, and the one that is in use."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli import show
-from cli.arguments import AsJson
 from cli.connection import LOCAL, Endpoint, ProfileError, Profiles
 from cli.lazy import make_app
+from cli.option_groups import with_output
 
 app = make_app(name="profile", help="Gateways that you use: add, use, list, delete.")
 ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.")]
@@ -60,16 +60,18 @@ def use(
 
 
 @app.command("list")
-def list_profiles(*, as_json: AsJson = False) -> None:
+@with_output
+def list_profiles(*, output: str) -> None:
     """List the profiles, without their tokens."""
     profiles = Profiles.read()
     items = [
         {"name": name, "api_url": endpoint.api_url, "in_use": name == profiles.current}
         for name, endpoint in profiles.endpoints.items()
     ]
-    if as_json:
-        show.print_json(items)
-        return
+    show.print_answer(items, output, _print_profiles)
+
+
+def _print_profiles(items: list[dict[str, Any]]) -> None:
     show.print_rows(
         ("", "name", "gateway"),
         [("*" if item["in_use"] else "", item["name"], item["api_url"]) for item in items],

@@ -1,32 +1,31 @@
 """`perdure run`, `perdure watch` and `perdure say`: executions that the command waits for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
-from cli import show
 from cli.arguments import (
     AllowMissing,
-    AsJson,
     Budget,
-    Detach,
     ExecutionId,
-    Full,
-    Stay,
     Variable,
-    Watch,
     drop_none,
     find_resource,
     hint_at_missing_variables,
     open_client,
     parse_variables,
 )
+from cli.following import (
+    Following,
+    follow_started,
+    wait_for_end,
+    with_detaching,
+    with_watching,
+)
 
-if TYPE_CHECKING:
-    from cli.client import Client, Json
 
-
+@with_detaching
 def run(
     context: typer.Context,
     task_or_file: Annotated[
@@ -39,11 +38,7 @@ def run(
     max_budget_usd: Budget = None,
     *,
     allow_missing: AllowMissing = False,
-    watch: Watch = False,
-    full: Full = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
-    detach: Detach = False,
+    how: Following,
 ) -> None:
     """Execute a task and wait for its end; Ctrl-C stops waiting, and the task keeps running.
 
@@ -62,9 +57,7 @@ def run(
             task = find_resource(client, task_or_file)
         with hint_at_missing_variables():
             execution = client.start("execute_task", body, task_id=task["id"])
-        follow_started(
-            client, execution, detach=detach, watch=watch, as_json=as_json, stay=stay, full=full
-        )
+        follow_started(client, execution, how)
 
 
 def is_file(name_or_file: str) -> bool:
@@ -75,45 +68,19 @@ def is_file(name_or_file: str) -> bool:
         return False
 
 
-def follow_started(client: "Client", execution: "Json", *, detach: bool, **how: Any) -> None:
-    """Print the id of a new execution; then wait for its end, unless detached (`wait_for_end`)."""
-    show.print_warnings(execution)
-    if not detach:
-        show.err.print_line(("execution  ", "dim"), execution["id"])
-        wait_for_end(client, execution, **how)
-    from cli.live_updates import print_next_commands
-
-    if how["as_json"]:
-        show.print_json(execution)
-        return
-    show.out.print(execution["id"])
-    print_next_commands(execution["id"], how.get("plan_id"))
-
-
-def watch(
-    context: typer.Context,
-    execution_id: ExecutionId,
-    *,
-    full: Full = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
-) -> None:
-    """Print an execution's events from its beginning to its end."""
-    execution = {"id": execution_id}
+@with_watching
+def watch(context: typer.Context, execution_id: ExecutionId, how: Following) -> None:
+    """Print the events of an execution and its subtasks, from its beginning to its end."""
     with open_client(context) as client:
-        wait_for_end(client, execution, watch=True, as_json=as_json, stay=stay, full=full)
+        wait_for_end(client, execution_id, how)
 
 
+@with_detaching
 def say(
     context: typer.Context,
     execution_id: ExecutionId,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The message.")],
-    *,
-    watch: Watch = False,
-    full: Full = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
-    detach: Detach = False,
+    how: Following,
 ) -> None:
     """Send a message to an execution and wait for its end.
 
@@ -122,28 +89,4 @@ def say(
     """
     with open_client(context) as client:
         execution = client.start("send_message", {"content": text}, execution_id=execution_id)
-        follow_started(
-            client, execution, detach=detach, watch=watch, as_json=as_json, stay=stay, full=full
-        )
-
-
-def wait_for_end(
-    client: "Client",
-    execution: "Json",
-    *,
-    watch: bool,
-    as_json: bool,
-    stay: bool | None,
-    full: bool = False,
-    plan_id: str | None = None,
-) -> NoReturn:
-    """Wait until an execution ends or needs a person, and exit with the code of that.
-
-    `plan_id`: it is the run of this plan.
-    """
-    from cli.confirming import is_interactive
-    from cli.live_updates import Following, follow
-
-    stays = is_interactive() if stay is None else stay
-    how = Following(watch=watch, as_json=as_json, stay=stays, full=full, plan_id=plan_id)
-    raise typer.Exit(follow(client, execution["id"], how))
+        follow_started(client, execution, how)

@@ -6,15 +6,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from cli import show
-from cli.arguments import (
-    TASK_REFERENCE,
-    AsJson,
-    TaskName,
-    Watch,
-    find_resource,
-    open_client,
-)
-from cli.commands.run import wait_for_end
+from cli.arguments import TASK_REFERENCE, TaskName, find_resource, open_client
+from cli.following import Following, follow_started, with_optional_watching
 from cli.resources import CommandGroup, Json, argument, option
 from cli.times import parse_time
 
@@ -113,18 +106,15 @@ GROUP.add_action("resume", "resume_schedule", "Resume a paused schedule.", _prin
 
 
 @GROUP.app.command()
-def trigger(
-    context: typer.Context, task: TaskName, *, watch: Watch = False, as_json: AsJson = False
-) -> None:
-    """Run a scheduled task now, as if it were due, even if its schedule is paused."""
+@with_optional_watching
+def trigger(context: typer.Context, task: TaskName, how: Following) -> None:
+    """Run a scheduled task now, as if it were due, even if its schedule is paused.
+
+    With `--watch` the exit codes are those of `run`.
+    """
     with open_client(context) as client:
         execution = client.start("trigger_schedule", task_id=find_resource(client, task)["id"])
-        if watch:
-            wait_for_end(client, execution, watch=True, as_json=as_json, stay=None)
-    if as_json:
-        show.print_json(execution)
-    else:
-        show.out.print(f"Started; `perdure watch {execution['id']}` follows it.")
+        follow_started(client, execution, how)
 
 
 def _make_backfill(given: Json, _: Json) -> Json:

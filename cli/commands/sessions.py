@@ -8,15 +8,13 @@ from cli import show
 from cli.arguments import (
     OTHERS,
     ArgumentError,
-    AsJson,
     Reference,
-    Stay,
-    Watch,
     id_argument,
     open_client,
 )
 from cli.commands.executions import print_transcript
-from cli.commands.run import wait_for_end
+from cli.following import Following, follow_started, with_detaching
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, option
 
 SessionId = Annotated[
@@ -47,22 +45,25 @@ GROUP.add_list(
 
 
 @GROUP.app.command("get")
+@with_output
 def get_session(
     context: typer.Context,
     session_id: SessionId,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many latest messages.")] = 20,
     *,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Show a conversation and its latest messages, oldest first."""
     with open_client(context) as client:
         found = client.call("get_session", session_id=session_id)
         page = client.call("list_session_messages", session_id=session_id, limit=limit)
-    if as_json:
-        show.print_json({**found, "messages": page["items"]})
-        return
-    show.print_fields(found)
-    print_transcript(page["items"])
+    show.print_answer({**found, "messages": page["items"]}, output, _print_session)
+
+
+def _print_session(session: Json) -> None:
+    messages = session.pop("messages")
+    show.print_fields(session)
+    print_transcript(messages)
 
 
 NO_AGENT = option("Claude answers without an agent.", "--no-agent", kind=bool, default=False)
@@ -122,19 +123,17 @@ GROUP.add_action(
 
 
 @GROUP.app.command()
+@with_detaching
 def say(
     context: typer.Context,
     session_id: SessionId,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The message.")],
-    *,
-    watch: Watch = False,
-    as_json: AsJson = False,
-    stay: Stay = None,
+    how: Following,
 ) -> None:
     """Send a message to a conversation and wait for the answer. Exit codes are those of `run`."""
     with open_client(context) as client:
         execution = client.start("send_session_message", {"content": text}, session_id=session_id)
-        wait_for_end(client, execution, watch=watch, as_json=as_json, stay=stay)
+        follow_started(client, execution, how)
 
 
 GROUP.add_action(

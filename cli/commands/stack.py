@@ -3,14 +3,14 @@
 import os
 import signal
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli import show
-from cli.arguments import AsJson
 from cli.connection import UnreachableError, home
 from cli.exits import CommandError, Exit
+from cli.option_groups import with_output
 
 STOP_SECONDS = 90.0
 """The longest stop: a worker completes its current steps, then the servers stop."""
@@ -45,7 +45,8 @@ def down() -> None:
     show.out.print("Stopped. Executions continue at the next `perdure up`.")
 
 
-def status(*, as_json: AsJson = False) -> None:
+@with_output
+def status(*, output: str) -> None:
     """Show the addresses and processes of this home's stack; exit with 3 if none runs."""
     import httpx2
 
@@ -60,9 +61,12 @@ def status(*, as_json: AsJson = False) -> None:
     except httpx2.TransportError as error:
         raise UnreachableError(f"The gateway does not answer: {error}") from error
     facts.pop("token")
-    if as_json:
-        show.print_json({**facts, "health": health})
-        return
+    show.print_answer({**facts, "health": health}, output, _print_status)
+    if None in facts["pids"].values():
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_status(facts: dict[str, Any]) -> None:
     model = "the scripted model" if "scripted_model" in facts["pids"] else "Claude"
     show.print_fields(
         {
@@ -72,11 +76,9 @@ def status(*, as_json: AsJson = False) -> None:
             "Temporal": facts["temporal_ui_url"] or facts["temporal_address"],
             "model": model,
             **{name: f"process {pid}" if pid else "down" for name, pid in facts["pids"].items()},
-            "health": ", ".join(f"{name} {value}" for name, value in health.items()),
+            "health": ", ".join(f"{name} {value}" for name, value in facts["health"].items()),
         }
     )
-    if None in facts["pids"].values():
-        raise typer.Exit(Exit.FAILED)
 
 
 def logs(

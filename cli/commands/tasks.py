@@ -12,7 +12,6 @@ from cli.arguments import (
     TEMPLATE,
     AllowMissing,
     ArgumentError,
-    AsJson,
     Budget,
     Reference,
     TaskName,
@@ -23,6 +22,7 @@ from cli.arguments import (
     parse_variables,
     refer_by_name,
 )
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, argument, option
 from domain.states import TERMINAL, ExecutionStatus
 
@@ -154,6 +154,7 @@ TASKS.add_list(
 
 
 @TASKS.app.command("dry-run")
+@with_output
 def rehearse(
     context: typer.Context,
     task: TaskName,
@@ -161,7 +162,7 @@ def rehearse(
     max_budget_usd: Budget = None,
     *,
     allow_missing: AllowMissing = False,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Show what an execution would do and what earlier ones cost, without starting one."""
     body: Json = {
@@ -172,9 +173,10 @@ def rehearse(
         body["max_budget_usd"] = max_budget_usd
     with open_client(context) as client, hint_at_missing_variables():
         found = client.call("dry_run", body, task_id=find_resource(client, task)["id"])
-    if as_json:
-        show.print_json(found)
-        return
+    show.print_answer(found, output, _print_forecast)
+
+
+def _print_forecast(found: Json) -> None:
     forecast = found.pop("forecast")
     found["tools"] = {tool["tool"]: tool["rule"] for tool in found["tools"]}
     show.print_fields(found)

@@ -1,11 +1,14 @@
 """`perdure usage` and `perdure me`: what executions consumed, and what is left."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
 
 from cli import show
-from cli.arguments import AsJson, open_client
+from cli.arguments import find_resource, open_client
+from cli.option_groups import with_output
+from cli.times import parse_day
 
 Grouping = Literal["day", "task", "model", "user"]
 
@@ -15,26 +18,42 @@ MINUTE = 60
 TEN_MINUTES = 600
 
 
+@with_output
 def usage(
     context: typer.Context,
     by: Annotated[Grouping, typer.Option(help="What to sum up by.")] = "day",
     since: Annotated[
-        str | None, typer.Option("--from", metavar="DAY", help="The first day. (default: 30 days)")
+        str | None,
+        typer.Option(
+            "--from",
+            "--since",
+            metavar="DAY",
+            callback=parse_day,
+            help="The first day: 2026-01-31, yesterday, or 7d for that long ago. (default: 30d)",
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="DAY", help="The last day. (default: today)")
+        str | None,
+        typer.Option(
+            "--to", metavar="DAY", callback=parse_day, help="The last day. (default: today)"
+        ),
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="ID", help="Only this task.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="TASK", help="Only this task.")
+    ] = None,
     *,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Show executions, tokens, cost and people's time, by day, task, model or user (UTC)."""
-    query: dict[str, Any] = {"group_by": by, "from": since, "to": until, "task_id": task}
+    query: dict[str, Any] = {"group_by": by, "from": since, "to": until}
     with open_client(context) as client:
+        if task is not None:
+            query["task_id"] = find_resource(client, task)["id"]
         found = client.call("get_usage", **query)
-    if as_json:
-        show.print_json(found)
-        return
+    show.print_answer(found, output, partial(_print_usage, by=by))
+
+
+def _print_usage(found: dict[str, Any], *, by: str) -> None:
     rows = [_make_row(group[NAMES[by]] or "-", group) for group in found["items"]]
     if rows:
         rows.append(_make_row("all", found["totals"]))
@@ -47,13 +66,15 @@ def usage(
         show.out.print("There are more; these cost most.")
 
 
-def me(context: typer.Context, *, as_json: AsJson = False) -> None:
+@with_output
+def me(context: typer.Context, *, output: str) -> None:
     """Show your user, your role, and how much of your quotas is used."""
     with open_client(context) as client:
         found = client.call("get_me")
-    if as_json:
-        show.print_json(found)
-        return
+    show.print_answer(found, output, _print_me)
+
+
+def _print_me(found: dict[str, Any]) -> None:
     shown, quotas, used = found["credentials"], found["quotas"], found["usage"]
     highest, usd = quotas["max_concurrent_executions"], quotas["max_usd_per_day"]
     limit, entries = quotas["max_stored_bytes"], f"{used['memory_entries']:,}"

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from cli import bulk
 from cli.client import Client
+from cli.selection import Selection
 
 Json = dict[str, Any]
 
@@ -32,7 +33,7 @@ def outcome(*ids: str, has_more: bool) -> Json:
 
 def test_retries_that_fail_at_once_are_not_retried_again() -> None:
     gateway = Gateway([outcome("new-1", "new-2", has_more=True), outcome("new-3", has_more=False)])
-    chosen = bulk.Chosen(matching={"created_to": "2026-01-02T12:00:00+01:00"})
+    chosen = Selection(created_to="2026-01-02T12:00:00+01:00")
     done = bulk.retry(cast("Client", gateway), chosen, is_confirmed=True)
     assert done["changed"] == 3
     first, second = gateway.filters

@@ -1,6 +1,7 @@
 """The timeline of an execution, whatever part of the streamed text arrives."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from cli import show
 from cli.client import Client, StreamedEvent
 from cli.connection import Endpoint
-from cli.live_updates import Timeline
 from cli.terminal import Terminal
+from cli.timeline import Timeline
 from tests.cli.conftest import StackCommand
 from tests.cli.runner import parse_json
 from tests.stack import Up
@@ -77,13 +78,12 @@ def test_the_text_is_printed_from_its_beginning(
 ) -> None:
     execution_id, seq = ended
     timeline = Timeline(client, execution_id)
-    with timeline:
-        timeline.print_event(StreamedEvent("turn.started", {"turn": 1}, 3))
-        for part in deltas:
-            timeline.print_event(part)
-        message = {"seq": seq, "role": "assistant"}
-        timeline.print_event(StreamedEvent("message.appended", message, 4))
-        timeline.print_event(delta(len(WHOLE), "late"))
+    timeline.print_event(StreamedEvent("turn.started", {"turn": 1}, 3))
+    for part in deltas:
+        timeline.print_event(part)
+    timeline.print_event(StreamedEvent("message.appended", {"seq": seq, "role": "assistant"}, 4))
+    timeline.print_event(delta(len(WHOLE), "late"))
+    timeline.stop()
     assert printed.getvalue() == f"turn 1\n{WHOLE}\n"
 
 
@@ -91,11 +91,11 @@ def test_what_is_kept_is_printed_if_something_else_was_streamed(
     client: Client, ended: tuple[str, int], printed: io.StringIO
 ) -> None:
     execution_id, seq = ended
-    with Timeline(client, execution_id) as timeline:
-        timeline.print_event(StreamedEvent("turn.started", {"turn": 1}, 3))
-        timeline.print_event(delta(0, "something else"))
-        message = {"seq": seq, "role": "assistant"}
-        timeline.print_event(StreamedEvent("message.appended", message, 4))
+    timeline = Timeline(client, execution_id)
+    timeline.print_event(StreamedEvent("turn.started", {"turn": 1}, 3))
+    timeline.print_event(delta(0, "something else"))
+    timeline.print_event(StreamedEvent("message.appended", {"seq": seq, "role": "assistant"}, 4))
+    timeline.stop()
     assert printed.getvalue() == f"turn 1\nsomething else\n{WHOLE}\n"
 
 
@@ -110,9 +110,61 @@ def test_progress_is_printed_when_it_reads_differently(
         {"message": "Packed"},
         {},
     ]
-    with Timeline(client, ended[0]) as timeline:
-        for part in parts:
-            timeline.print_event(StreamedEvent("progress", {**call, **part}))
+    timeline = Timeline(client, ended[0])
+    for part in parts:
+        timeline.print_event(StreamedEvent("progress", {**call, **part}))
     assert printed.getvalue().splitlines() == [
         f"  … mcp__shop__order: {text}" for text in ("25% Packing", "7", "Packed")
     ]
+
+
+DELEGATES = """
+name: delegates
+allowed_tools: [delegate, ask_user]
+prompt_template: |
+  ```script
+  - text: I delegate.
+    tool_use:
+      name: delegate
+      input:
+        title: Choose a colour
+        prompt: |
+          Choose.
+
+          ~~~script
+          - text: I have to ask.
+            tool_use: {name: ask_user, input: {question: "Which colour?", options: [red, blue]}}
+          - text: It is settled.
+          ~~~
+  - text: "The subtask says: {last_tool_result}"
+  ```
+"""
+
+
+def test_a_tree_is_shown_with_its_subtasks_and_their_questions(
+    at_stack: StackCommand, tmp_path: Path
+) -> None:
+    file = tmp_path / "task.yaml"
+    file.write_text(DELEGATES)
+    waiting = at_stack("run", str(file), "--leave", "--watch")
+    assert waiting.returncode == 4, waiting.output
+    assert "? Which colour?" in waiting.stdout
+    execution_id = waiting.stderr.split("execution  ")[1].split()[0]
+    assert at_stack("inbox", "answer", "last", "blue").returncode == 0
+    lines = at_stack("watch", execution_id).stdout.splitlines()
+    order = [
+        "  ⤷ subtask: Choose a colour",
+        "── subtask: Choose a colour",
+        "It is settled.",
+        "  ⤶ subtask completed",
+        "The subtask says: It is settled.",
+    ]
+    assert sorted(order, key=lines.index) == order
+    *events, execution = [
+        json.loads(line)
+        for line in at_stack("watch", execution_id, "-o", "json").stdout.splitlines()
+    ]
+    assert [event["seq"] for event in events if event["seq"]] == [
+        *range(1, 1 + sum(event["seq"] is not None for event in events))
+    ]
+    assert execution["status"] == "completed"

@@ -137,6 +137,9 @@ def test_profiles_name_gateways(tmp_path: Path) -> None:
     for token in ({}, {"PERDURE_TOKEN": ""}):
         other = invoke("--api-url", "http://127.0.0.1:10", "tasks", "list", **environment, **token)
         assert "the profile far has a token for http://127.0.0.1:9" in other.stderr
+    stray = refused(invoke("tasks", "list", **environment, PERDURE_TOKEN="of another gateway"))
+    assert f"PERDURE_TOKEN may be for another gateway than {closed}" in stray
+    assert closed in invoke("--token", "t", "tasks", "list", **environment).stderr
     assert "No Perdure runs" in invoke("--profile", "local", "tasks", "list", **environment).stderr
     assert "no profile 'fra'" in refused(invoke("--profile", "fra", "tasks", "list", **environment))
     ok(invoke("profile", "use", "local", **environment))

@@ -30,6 +30,7 @@ async def test_a_stored_execution_is_started(engine: Engine) -> None:
     description = await run.handle.describe()
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     assert attributes["PerdureTags"] == ["tests"]
+    assert attributes["PerdureTitle"] == row.title
     assert row.started_at is not None
     assert (row.started_at - row.created_at).total_seconds() >= 1
 
