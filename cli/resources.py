@@ -87,8 +87,7 @@ class CommandGroup:
 
         As JSON, `one` prints the page, `all` the items of all pages, `counted` these with their
         number. `limit` is the default of `--limit`. `view` prints items in place of a table;
-        with `has_full` it takes whether `--full` was given. Where the operation selects by the time
-        of creation, `--from` and `--to` do.
+        with `has_full` it takes whether `--full` was given.
         """
         more: Json = {}
 
@@ -111,9 +110,7 @@ class CommandGroup:
             else:
                 view(items, **more)
 
-        offered = {**of.arguments, **(options or {})}
-        if CREATED.keys() <= {*load_operations()[operation].query}:
-            offered.update(CREATED)
+        offered = {**of.arguments, **(options or {}), **_offer_times(operation)}
         if limit is not None:
             offered["page_size"] = (Limit, limit)
         if has_full:
@@ -215,6 +212,11 @@ class CommandGroup:
         offered = {"context": typer.Context, **options, **(OUTPUT if has_json else {})}
         command.__signature__ = inspect.Signature(declare(offered))  # type: ignore[attr-defined]
         return self.app.command(name, help=help_text)(command)
+
+
+def _offer_times(operation: str) -> Options:
+    """The options for a time of creation, where the operation selects by it."""
+    return CREATED if CREATED.keys() <= {*load_operations()[operation].query} else {}
 
 
 def _print_sentence(sentence: str) -> View:

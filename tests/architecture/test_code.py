@@ -37,6 +37,7 @@ LARGE_FUNCTIONS: dict[str, str] = {}
 
 READS_THE_ENVIRONMENT = {
     "persistence/db/migrations/env.py": "the `alembic` command has no composition root of ours",
+    "cli/inbox_screen.py": "VISUAL and EDITOR name a person's editor",
     "cli/connection.py": "`runtime.settings` would take longer than most commands run",
     "cli/lazy.py": "the shell's completion script sets a variable of the library's",
     "cli/stack/parts.py": "parts inherit it",

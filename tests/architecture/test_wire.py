@@ -69,6 +69,7 @@ def test_wire_names_are_pinned() -> None:
     assert set(names.SEARCH_ATTRIBUTES) == {
         "PerdureUserId",
         "PerdureTaskId",
+        "PerdureTitle",
         "PerdureStatus",
         "PerdureTrigger",
         "PerdureAgent",

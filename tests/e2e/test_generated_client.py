@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ import pytest
 from tests.node import NODE, installed_packages, node_tool
 from tests.stack import COMMAND_SECONDS, Up
 
-# No formatter of its own: what it writes is only imported.
+ROOT = Path(__file__).parents[2]
+LOCAL = "http://127.0.0.1:8000"
 HELLO = Path(__file__).with_name("hello.ts")
+# No formatter of its own: what it writes is only imported.
 CONFIG = "package_name_override: perdure_client\npost_hooks: []\n"
 
 
@@ -80,6 +83,23 @@ def test_a_generated_client_runs_the_readmes_example(stack: Up, generated: Modul
         assert [found.id for found in listed.items] == [execution.id]
         messages = call("executions.list_messages", client=client, execution_id=execution.id)
         assert [message.role for message in messages.items] == ["user", "assistant"]
+
+
+def test_the_guides_example_runs_as_it_is_written(stack: Up, generated: ModuleType) -> None:
+    facts = stack.facts()
+    guide = (ROOT / "docs" / "guides" / "clients.md").read_text(encoding="utf-8")
+    code = guide.split("```python\n")[1].split("```")[0]
+    assert LOCAL in code
+    ran = subprocess.run(
+        [sys.executable, "-c", code.replace(LOCAL, facts["api_url"])],
+        cwd=Path(str(generated.__file__)).parents[1],
+        env={**os.environ, "PERDURE_TOKEN": facts["token"]},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    assert "text" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_typescript_for_the_document_compiles_and_runs(stack: Up, tmp_path: Path) -> None:
