@@ -303,6 +303,9 @@ class Settings(BaseSettings):
     max_concurrent_executions: int = Field(
         default=200, ge=1, description="Executions that one worker runs at a time."
     )
+    worker_processes: int = Field(
+        default=1, ge=1, le=64, description="Worker processes on this host."
+    )
     drain_seconds: float = Field(
         default=30.0,
         ge=0,

@@ -56,14 +56,23 @@ def up(
     raise typer.Exit(run(settings, ports, scripted_model=scripted_model))
 
 
-def worker() -> None:
+def worker(
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Worker processes. (default: PERDURE_WORKER_PROCESSES, 1)", min=1, max=64
+        ),
+    ] = None,
+) -> None:
     """Run a worker by itself, which executes tasks until SIGTERM."""
     from cli.configuration import load_settings
+    from cli.stack.parts import workers
 
-    if load_settings().database_url is None:
+    settings = load_settings()
+    if settings.database_url is None:
         raise CommandError("Set PERDURE_DATABASE_URL, or run `perdure up`, which has its own.")
     # Replace this process: signals reach the worker directly, and this command's memory is freed.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "worker"])  # noqa: S606
+    os.execv(sys.executable, workers(processes or settings.worker_processes))  # noqa: S606
 
 
 def api() -> None:

@@ -226,6 +226,7 @@ class Stack:
                 self._home.log("worker"),
                 self._home.run_file("worker.ready"),
                 self._settings.drain_seconds,
+                processes=self._settings.worker_processes,
                 is_scripted=self._scripted_port is not None,
             )
         )

@@ -29,15 +29,23 @@ def own_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
+def workers(processes: int, *options: str) -> list[str]:
+    """The command line of this number of worker processes."""
+    if processes == 1:
+        return own_module("worker", *options)
+    return own_module("cli.stack.worker_processes", str(processes), *options)
+
+
 def worker(
     environment: Mapping[str, str],
     log: Path,
     ready: Path,
     drain_seconds: float,
     *,
+    processes: int,
     is_scripted: bool,
 ) -> Part:
-    """`python -m worker`; it announces itself in the file `ready`."""
+    """One worker process, or the process that starts several; it writes the file `ready`."""
     ready.parent.mkdir(exist_ok=True)
 
     async def is_ready(pid: int) -> bool:
@@ -45,7 +53,7 @@ def worker(
 
     return Part(
         name="worker",
-        command=own_module("worker", *(["--scripted-model"] if is_scripted else [])),
+        command=workers(processes, *(["--scripted-model"] if is_scripted else [])),
         environment={**environment, "PERDURE_READY_FILE": str(ready)},
         is_ready=is_ready,
         log=log,
@@ -91,7 +99,6 @@ def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part
 def inherit_environment() -> dict[str, str]:
     """This process's environment for our parts: the provider's variables, proxies, PERDURE_*.
 
-    They may store bytecode: Temporal's sandbox imports the workflow module for every execution,
-    and compiling it each time costs more than the rest of the import.
+    They may store bytecode: compiling our modules takes longer than the rest of a start.
     """
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}

@@ -4,10 +4,12 @@ import signal
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from cli.stack.addresses import free_port
 from cli.stack.temporal import Temporal
+from cli.stack.worker_processes import BY_SIGNAL
 from runtime.readiness import is_announced
 from tests.stack import READY_SECONDS, start
 from tests.waiting import until
@@ -26,6 +28,30 @@ def test_a_worker_announces_itself_and_stops_on_sigterm(
     until(lambda: is_announced(ready, worker.pid), within=READY_SECONDS, what="the worker")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(READY_SECONDS) == 0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_worker_processes_stop_together(
+    tmp_path: Path, database_url: str, temporal_server: Temporal, *, killed: bool
+) -> None:
+    ready = tmp_path / "ready"
+    given = {
+        "PERDURE_DATABASE_URL": database_url,
+        "PERDURE_TEMPORAL_ADDRESS": temporal_server.address,
+        "PERDURE_READY_FILE": str(ready),
+    }
+    parent = start(tmp_path / "home", "worker", "--processes", "2", more=given)
+    until(lambda: is_announced(ready, parent.pid), within=READY_SECONDS, what="the workers")
+    workers = psutil.Process(parent.pid).children()
+    assert len(workers) == 2
+
+    if killed:
+        workers[0].kill()
+    else:
+        parent.terminate()
+
+    assert parent.wait(READY_SECONDS) == (BY_SIGNAL + signal.SIGKILL if killed else 0)
+    assert not [worker for worker in workers if worker.is_running()]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "rebound.example", "closed.invalid"])
