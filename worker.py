@@ -83,6 +83,7 @@ def executions_worker(client: Client, activities: Activities, settings: Settings
         ],
         max_concurrent_activities=settings.max_concurrent_executions,
         max_cached_workflows=policies.CACHED_WORKFLOWS,
+        max_concurrent_workflow_tasks=policies.WORKFLOW_TASKS_AT_ONCE,
         max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
         sticky_queue_schedule_to_start_timeout=policies.STICKY,

@@ -16,6 +16,11 @@ evicted, and replays from about a dozen events in a few milliseconds. With 700 w
 worker grows by 50 MB; with 1,000 cached ones it grew by 161 MB, and resuming them took no less CPU
 (measured 2026-11-21)."""
 
+WORKFLOW_TASKS_AT_ONCE = 10
+"""Workflow tasks that a worker has accepted and not completed. Temporal repeats a task after 10 s.
+With the SDK's 100, a busy worker that replayed evicted workflows completed hardly any task in time:
+each resumed execution needed several (measured 2026-11-29)."""
+
 CALL_CLAUDE_START_TO_CLOSE = timedelta(minutes=45)
 """A segment, and then a last step: a model call of 10 minutes and a tool of the same length."""
 
