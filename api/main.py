@@ -92,6 +92,8 @@ UPLOADS_AT_ONCE = 4
 FEATURES = (
     # Routes are matched in this order: the most used ones come first.
     executions,
+    input_requests,
+    users,
     tasks,
     schedules,
     hooks,
@@ -108,7 +110,6 @@ FEATURES = (
     timeline,
     reports,
     secrets,
-    input_requests,
     remembered_decisions,
     groups,
     notifications,
@@ -117,7 +118,6 @@ FEATURES = (
     memory,
     audit,
     usage,
-    users,
     sign_in_codes,
     admin,
 )
