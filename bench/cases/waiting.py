@@ -26,6 +26,7 @@ QUIET_CPU = 0.05
 
 IDLE_SECONDS = 10.0
 MB = 1_000_000
+ROLES = ("client", "api", "worker", "temporal", "postgres", "supervisor", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,13 @@ class Waited:
     bytes_each: float
     idle_cpu: float
     resume_seconds: float
-    resume_cpu: float
+    resume_cpu: dict[str, float]
+    """CPU seconds by role."""
+
+    def cpu_ms_each(self, count: int) -> float:
+        """CPU of all processes but the model's to resume one of `count`."""
+        seconds = sum(used for role, used in self.resume_cpu.items() if role != "model")
+        return seconds / count * 1000
 
 
 async def measure(scale: Scale) -> Section:
@@ -58,7 +65,7 @@ async def measure(scale: Scale) -> Section:
             shown(one.bytes_each * 1000 / MB),
             shown(one.idle_cpu * 100),
             shown(one.resume_seconds),
-            shown(one.resume_cpu / count * 1000),
+            shown(one.cpu_ms_each(count)),
         )
         for one in found
     ]
@@ -68,14 +75,15 @@ async def measure(scale: Scale) -> Section:
         f"{count:,} executions waiting for a person",
         "Memory is the worker's growth (PSS). Resuming is from the first answer to the last end; "
         "its CPU is that of all processes but the model's.",
-        [Table("While waiting, and after", columns, rows)],
+        [Table("While waiting, and after", columns, rows), _by_process(found, count)],
         [
             Bar("worker memory per 1,000 waiting", own.bytes_each * 1000 / MB, 20, unit="MB"),
             Bar(
                 "time to resume all over the hand-written workflow's",
                 own.resume_seconds / other.resume_seconds,
-                1.0,
+                1.2,
             ),
+            Bar("CPU to resume one", own.cpu_ms_each(count), 60, unit="ms"),
         ],
     )
 
@@ -100,8 +108,19 @@ async def _wait_and_resume(
     began = time.perf_counter()
     await resume(system, asked)
     seconds = time.perf_counter() - began
-    cpu = sum(used for role, used in meter.read().items() if role != "model")
-    return Waited(system.name, grown / count, idle_cpu, seconds, cpu)
+    return Waited(system.name, grown / count, idle_cpu, seconds, meter.read())
+
+
+def _by_process(found: Sequence[Waited], count: int) -> Table:
+    cells = [
+        [
+            shown(one.resume_cpu[role] / count * 1000) if role in one.resume_cpu else "-"
+            for role in ROLES
+        ]
+        for one in found
+    ]
+    rows = [(one.name, *row) for one, row in zip(found, cells, strict=True)]
+    return Table("CPU by process, ms for each that resumes", ("system", *ROLES), rows)
 
 
 async def _at_rest(worker: int) -> None:
