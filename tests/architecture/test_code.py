@@ -41,6 +41,7 @@ READS_THE_ENVIRONMENT = {
     "cli/connection.py": "`runtime.settings` would take longer than most commands run",
     "cli/lazy.py": "the shell's completion script sets a variable of the library's",
     "cli/stack/parts.py": "parts inherit it",
+    "cli/stack/worker_processes.py": "workers inherit it",
     "cli/stack/postgres.py": "servers get an almost empty one",
     "cli/stack/temporal.py": "servers get an almost empty one",
     "cli/doctor.py": "says whether the SDK's own variables are set",
