@@ -13,10 +13,10 @@ DOCS := $(BIN)/python scripts/docs_site.py && $(BIN)/zensical build --strict
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test verify check docs bench lock migrate
+.PHONY: help setup setup-dev demo up test verify check docs bench bench-compare lock migrate
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## create .venv from the lock files
 	@scripts/setup.sh
@@ -57,6 +57,9 @@ docs: setup-dev ## build the documentation in site/
 
 bench: setup-dev ## compare performance with other systems on this machine
 	$(BIN)/python -m bench
+
+bench-compare: setup-dev ## compare performance with another revision: REV=main
+	@scripts/bench_compare.sh "$(REV)"
 
 migrate: setup ## migrate the database at PERDURE_DATABASE_URL to the latest schema
 	$(BIN)/perdure migrate
