@@ -49,9 +49,11 @@ class BrowserSession:
     api_key_id: UUID | None
     expires_at: float
     nonce: str
+    is_from_provider: bool = False
+    """Whether the person has signed in at the identity provider."""
 
     @classmethod
-    def of(cls, principal: "Principal") -> Self:
+    def of(cls, principal: "Principal", *, is_from_provider: bool = False) -> Self:
         """A new session for a user who has shown valid credentials."""
         seconds = min(SESSION_LIFETIME.total_seconds(), principal.seconds_left)
         return cls(
@@ -60,6 +62,7 @@ class BrowserSession:
             api_key_id=principal.api_key_id,
             expires_at=time.time() + seconds,
             nonce=secrets.token_urlsafe(_NONCE_BYTES),
+            is_from_provider=is_from_provider,
         )
 
 

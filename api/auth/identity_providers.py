@@ -150,6 +150,21 @@ class IdentityProvider:
             )
         return str(address)
 
+    async def make_sign_out_address(self, return_to: str) -> str | None:
+        """The address at which the browser signs out of the provider; None if it offers none.
+
+        The provider sends the browser to `return_to` if the client has registered this address
+        (OpenID Connect RP-Initiated Logout 1.0, section 2).
+
+        Raises:
+            ServiceUnavailableError: the provider does not answer.
+        """
+        endpoint = (await self._read_metadata()).get("end_session_endpoint")
+        if not isinstance(endpoint, str):
+            return None
+        given = {"client_id": self._client_id, "post_logout_redirect_uri": return_to}
+        return str(httpx2.URL(endpoint).copy_merge_params(given))
+
     async def finish(self, attempt: SignInAttempt, response: str) -> Claims:
         """Exchange the code in the address `response` for an ID token, and verify it.
 

@@ -9,6 +9,7 @@ import jwt
 
 from api.auth.key_sets import ALGORITHMS, KeySet
 from domain.errors import UnauthenticatedError
+from domain.people import GROUP, group_of
 from runtime.settings import Settings
 
 OURS = "HS256"
@@ -37,7 +38,7 @@ class Claims:
     expires_at: float
     scopes: frozenset[str]
     groups: tuple[str, ...] | None = None
-    """The names of the user's groups; None if the operator has configured no claim for them."""
+    """The names of the user's groups; None if the token has no claim for them."""
 
 
 class Tokens:
@@ -113,6 +114,10 @@ class Tokens:
         subject = payload["sub"]
         if not 0 < len(subject) <= _SUBJECT_LIMIT or not subject.isprintable():
             raise UnauthenticatedError("The token's `sub` must be 1 to 255 printable characters.")
+        if group_of(subject) is not None:
+            raise UnauthenticatedError(
+                f"The token's `sub` must not begin with {GROUP!r}, which names a group of users."
+            )
         groups = self._groups(payload)
         return Claims(subject, self._role(payload), expires_at, _scopes(payload), groups)
 
@@ -168,11 +173,9 @@ class Tokens:
         return "admin" if "admin" in roles else "user"
 
     def _groups(self, payload: Mapping[str, Any]) -> tuple[str, ...] | None:
-        """The first `MAX_GROUPS` names in the claim; None without a configured claim."""
-        if self._groups_claim is None:
-            return None
-        names = dict.fromkeys(_names(find_claim(payload, self._groups_claim)))
-        return tuple(names)[:MAX_GROUPS]
+        """The first `MAX_GROUPS` names in the claim; None if it is not configured or missing."""
+        claim = None if self._groups_claim is None else find_claim(payload, self._groups_claim)
+        return None if claim is None else tuple(dict.fromkeys(_names(claim)))[:MAX_GROUPS]
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -226,6 +226,10 @@ class AlikeResult(BaseModel):
 
     answered: int
     input_request_ids: list[UUID]
+    approved_ids: Annotated[
+        list[UUID],
+        Field(description="Your approval is stored, but they need approvals of more people."),
+    ]
     skipped: list[Unanswered]
     links: dict[str, str] = Field(serialization_alias="_links")
 
@@ -247,6 +251,7 @@ def _render_alike(outcome: AlikeOutcome) -> AlikeResult:
     return AlikeResult(
         answered=len(outcome.answered_ids),
         input_request_ids=list(outcome.answered_ids),
+        approved_ids=list(outcome.approved_ids),
         skipped=[Unanswered(**asdict(skipped)) for skipped in outcome.skipped],
         links={"input_requests": f"{links.BASE}/input-requests"},
     )

@@ -1,5 +1,6 @@
 """The sign-in of browsers: the check of a token or a one-time code, and its pages."""
 
+import contextlib
 import re
 import time
 from dataclasses import replace
@@ -22,7 +23,12 @@ from api.http.paging import public_address
 from api.http.request_context import Call, address_of
 from api.web import pages
 from api.web.visits import CSRF_FIELD, REVIEW_FIELD, Form
-from domain.errors import NotFoundError, PerdureError, UnauthenticatedError
+from domain.errors import (
+    NotFoundError,
+    PerdureError,
+    ServiceUnavailableError,
+    UnauthenticatedError,
+)
 from services.identity import sign_ins
 
 UNSENT_FIELD = "unsent"
@@ -124,7 +130,24 @@ async def finish_at_provider(request: Request) -> tuple[str, BrowserSession]:
     caller = Call(request, gateway, principal).caller
     async with gateway.services.transaction(caller) as work:
         await sign_ins.sign_in(work, method="provider")
-    return attempt.page, BrowserSession.of(principal)
+    return attempt.page, BrowserSession.of(principal, is_from_provider=True)
+
+
+async def render_signed_out(request: Request, session: BrowserSession) -> Response:
+    """The page after a sign-out; it leads on to the sign-out of the identity provider, if any.
+
+    A redirect could not: browsers apply `form-action` to the redirects of a form.
+    """
+    provider: IdentityProvider | None = request.app.state.identity_provider
+    address = None
+    if provider is not None and session.is_from_provider:
+        with contextlib.suppress(ServiceUnavailableError):
+            return_to = f"{public_address(request)}{links.SIGN_IN}"
+            address = await provider.make_sign_out_address(return_to)
+    if provider is None or address is None:
+        return pages.redirect(links.SIGN_IN)
+    name = urlsplit(provider.issuer).netloc
+    return pages.render("signed_out.html.j2", address=address, provider=name)
 
 
 def _require_provider(request: Request) -> IdentityProvider:

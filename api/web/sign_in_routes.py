@@ -75,6 +75,6 @@ async def sign_out(request: Request, visit: Visiting) -> Response:
     expires_at = datetime.fromtimestamp(visit.session.expires_at, UTC)
     async with visit.call.services.transaction(visit.call.caller) as work:
         await sign_ins.sign_out(work, session_id=visit.session.nonce, expires_at=expires_at)
-    response = pages.redirect(links.SIGN_IN)
+    response = await forms.render_signed_out(request, visit.session)
     delete_cookie(request, response)
     return response

@@ -257,3 +257,5 @@ def answer_alike(
     for skipped in result["skipped"]:
         show.err.print(f"{skipped['id']}: {skipped['reason']}")
     show.out.print(f"Answered: {result['answered']}.")
+    if approved := result["approved_ids"]:
+        show.out.print(f"Approved, and waiting for more people: {len(approved)}.")

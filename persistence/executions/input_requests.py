@@ -164,12 +164,11 @@ async def list_due_for_action(
     return rows.all()
 
 
-async def postpone(
-    session: AsyncSession,
-    row_id: UUID,
-    field: Literal["next_action_at", "effective_at"],
-    to: datetime,
-) -> None:
+DueTime = Literal["next_action_at", "effective_at"]
+"""When something is due for a request: its reminder or escalation, or its held answer."""
+
+
+async def postpone(session: AsyncSession, row_id: UUID, field: DueTime, to: datetime) -> None:
     """Set a later time for the next action of a request, or for the effect of its held answer."""
     column = getattr(InputRequestRow, field)
     condition = and_(InputRequestRow.id == row_id, column.is_not(None))

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import or_, select, true
+from sqlalchemy import Row, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.people import GROUP
 from domain.working_hours import WorkingHours
 from persistence.db.paging import Page, Window, newest
 from persistence.definitions.named_resources import flush_unique
+from persistence.tables.definitions import TaskRow, TaskVersionRow
 from persistence.tables.ledger import UserRow
 from persistence.tables.people import GroupRow
 from persistence.tables.sessions import InputRequestRow
@@ -59,9 +60,37 @@ async def find_users(session: AsyncSession, subjects: Collection[str]) -> Sequen
     return (await session.scalars(select(UserRow.id).where(UserRow.subject.in_(subjects)))).all()
 
 
-async def is_assigned(session: AsyncSession, name: str) -> bool:
-    """Whether an open request is assigned to the group."""
-    found = select(InputRequestRow.id).where(
-        InputRequestRow.assignee == f"{GROUP}{name}", InputRequestRow.status == "open"
+async def is_named_by_request(session: AsyncSession, name: str) -> bool:
+    """Whether an open request is assigned to the group, or is to be escalated to it."""
+    assignee = f"{GROUP}{name}"
+    is_named = or_(
+        InputRequestRow.assignee == assignee,
+        InputRequestRow.escalation["to"].as_string() == assignee,
     )
+    found = select(InputRequestRow.id).where(is_named, InputRequestRow.status == "open")
     return await session.scalar(found.limit(1)) is not None
+
+
+async def find_tasks(
+    session: AsyncSession, name: str, *, limit: int = 5
+) -> Sequence[Row[UUID, str]]:
+    """The ids and names of tasks of any user whose `human_input_policy` names the group."""
+    policy = TaskVersionRow.definition["human_input_policy"]
+    assignee = f"{GROUP}{name}"
+    found = await session.execute(
+        select(TaskRow.id, TaskRow.name)
+        .join(
+            TaskVersionRow,
+            and_(TaskVersionRow.task_id == TaskRow.id, TaskVersionRow.version == TaskRow.version),
+        )
+        .where(
+            TaskRow.deleted_at.is_(None),
+            or_(
+                policy["assignee"].as_string() == assignee,
+                policy["escalate_to"].as_string() == assignee,
+            ),
+        )
+        .order_by(TaskRow.id)
+        .limit(limit)
+    )
+    return found.all()

@@ -28,7 +28,7 @@ async def find_or_create(
 ) -> UserRow:
     """The user with this token subject, created if needed; the role is updated to the token's.
 
-    So are the groups, unless the token names none because no claim is configured.
+    So are the groups, unless the token has no claim for them.
     """
     user = await find_by_subject(session, subject)
     if user is None:

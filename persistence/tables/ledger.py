@@ -33,7 +33,7 @@ class UserRow(Row):
     max_stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
     max_memory_entries: Mapped[int | None]
     claimed_groups: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
-    """The groups of the latest token; empty if no claim is configured."""
+    """The groups of the latest token that had a claim for them."""
     created_at: Mapped[CreatedAt]
 
 

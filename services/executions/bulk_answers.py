@@ -51,9 +51,13 @@ class UnansweredRequest:
 
 @dataclass(frozen=True, slots=True)
 class AlikeOutcome:
-    """The ids of the requests that this decision has answered, and the others."""
+    """The ids of the requests that this decision has answered, and the others.
+
+    Those in `approved_ids` are still open: they need approvals of more people.
+    """
 
     answered_ids: Sequence[UUID]
+    approved_ids: Sequence[UUID]
     skipped: Sequence[UnansweredRequest]
 
 
@@ -65,6 +69,7 @@ async def answer_alike(services: Services, caller: Caller, body: AlikeBody) -> A
     """
     effects: list[Effect] = []
     answered: list[UUID] = []
+    approved: list[UUID] = []
     skipped: list[UnansweredRequest] = []
     seen = list({request.id: request for request in body.requests}.values())
     async with services.database.reading() as session:
@@ -75,12 +80,12 @@ async def answer_alike(services: Services, caller: Caller, body: AlikeBody) -> A
         )
         try:
             async with services.transaction(caller, effects=effects) as work:
-                await answers.answer(work, request.id, answer)
-            answered.append(request.id)
+                row = await answers.answer(work, request.id, answer)
+            (approved if row.status == "open" else answered).append(request.id)
         except PerdureError as error:
             skipped.append(UnansweredRequest(request.id, error.code, error.detail))
     await run_effects(effects)
-    return AlikeOutcome(answered, skipped)
+    return AlikeOutcome(answered, approved, skipped)
 
 
 async def _require_alike(

@@ -1,35 +1,27 @@
 """Answers that take effect some seconds later, so that their authors can withdraw them."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError, FieldProblem
 from domain.people import RequestKind
-from persistence.db.outages import is_outage
 from persistence.executions import input_requests, queries
 from persistence.identity import users
 from persistence.ledger.audit import Actor
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller, missing
 from services.executions.access import answerable_request
+from services.executions.due_requests import BATCH, act_or_postpone
 from services.executions.inputs import AnswerBody
 from services.executions.remembering import remember
 from services.unit_of_work import Services, UnitOfWork
 
-log = structlog.get_logger(__name__)
-
-BATCH = 50
-"""Answers of one sweep; each is a transaction of its own (chosen)."""
-
 RULE_FIELDS = ("decision", "message", "remember", "remember_pattern", "remember_until")
 """The fields of an answer from which a rule is stored when it takes effect."""
-
-POSTPONED = timedelta(minutes=10)
-"""After an error of one answer (chosen: an operator corrects its cause meanwhile)."""
 
 _IMMEDIATE = frozenset({RequestKind.BUDGET, RequestKind.PLAN_APPROVAL})
 """Kinds whose answers change other rows in the same transaction."""
@@ -73,32 +65,23 @@ async def withdraw(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
 async def apply_held(services: Services, now: datetime | None = None) -> int:
     """Let the answers take effect whose time has come; return their number.
 
-    An answer that fails is tried again after `POSTPONED`, so that it delays no other.
+    An answer that fails is tried again later, so that it delays no other (`due_requests`).
     """
     at = now or datetime.now(UTC)
     async with services.database.reading() as session:
         due = await input_requests.list_held(session, at, limit=BATCH)
     for request_id in due:
-        await _apply_or_postpone(services, request_id, at)
+        act = partial(_apply_one, services, request_id, at)
+        await act_or_postpone(services.database, request_id, act, field="effective_at", now=at)
     return len(due)
 
 
-async def _apply_or_postpone(services: Services, request_id: UUID, now: datetime) -> None:
-    try:
-        async with services.database.reading() as session:
-            author = await _author(session, request_id)
-        if author is not None:
-            async with services.transaction(author) as work:
-                await _apply(work, request_id, now)
-    except Exception as error:
-        if is_outage(error):
-            raise
-        log.warning(
-            "held_answer.failed", input_request_id=str(request_id), error=type(error).__name__
-        )
-        async with services.database.transaction() as session:
-            later = now + POSTPONED
-            await input_requests.postpone(session, request_id, "effective_at", later)
+async def _apply_one(services: Services, request_id: UUID, now: datetime) -> None:
+    async with services.database.reading() as session:
+        author = await _author(session, request_id)
+    if author is not None:
+        async with services.transaction(author) as work:
+            await _apply(work, request_id, now)
 
 
 async def _author(session: AsyncSession, request_id: UUID) -> Caller | None:

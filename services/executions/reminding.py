@@ -1,30 +1,22 @@
 """Reminders and escalations of open input requests, at the times that the requests store."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.events import Event
 from domain.people import after, group_of, next_action_at
 from persistence.db.database import Database
-from persistence.db.outages import is_outage
 from persistence.executions import events, input_requests, queries
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.identity import groups
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
+from services.executions.due_requests import BATCH, act_or_postpone
 from services.ports import WorkflowServer
-
-log = structlog.get_logger(__name__)
-
-BATCH = 50
-"""Requests of one sweep; each is a transaction of its own (chosen)."""
-
-POSTPONED = timedelta(minutes=10)
-"""After an error of one request (chosen: an operator corrects its cause meanwhile)."""
 
 
 async def act_on_due(
@@ -33,29 +25,29 @@ async def act_on_due(
     """Recall and escalate the open requests whose time has come; return their number.
 
     Any number of workers may do it: each looks again under the lock of the execution. A request
-    that fails is tried again after `POSTPONED`, so that it delays no other.
+    that fails is tried again later, so that it delays no other (`due_requests`).
     """
     at = now or datetime.now(UTC)
     async with database.reading() as session:
         due = await input_requests.list_due_for_action(session, at, limit=BATCH)
     for request_id, execution_id in due:
-        try:
-            async with database.transaction() as session:
-                execution = await queries.lock_existing(session, execution_id)
-                escalated = await _act(session, execution, request_id, at)
-        except Exception as error:
-            if is_outage(error):
-                raise
-            log.warning(
-                "reminder.failed", input_request_id=str(request_id), error=type(error).__name__
-            )
-            async with database.transaction() as session:
-                later = at + POSTPONED
-                await input_requests.postpone(session, request_id, "next_action_at", later)
-            continue
-        if escalated:
-            await workflows.wake(execution.workflow_id)
+        act = partial(_act_on_one, database, workflows, request_id, execution_id, at)
+        await act_or_postpone(database, request_id, act, field="next_action_at", now=at)
     return len(due)
+
+
+async def _act_on_one(
+    database: Database,
+    workflows: WorkflowServer,
+    request_id: UUID,
+    execution_id: UUID,
+    now: datetime,
+) -> None:
+    async with database.transaction() as session:
+        execution = await queries.lock_existing(session, execution_id)
+        is_escalated = await _act(session, execution, request_id, now)
+    if is_escalated:
+        await workflows.wake(execution.workflow_id)
 
 
 async def _act(

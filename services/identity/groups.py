@@ -1,7 +1,7 @@
 """Groups of users that input requests are assigned to. Admins define them; all users see them."""
 
 from collections.abc import Mapping
-from datetime import time
+from datetime import time, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -21,6 +21,9 @@ from services.unit_of_work import UnitOfWork
 
 MAX_MEMBERS = 1_000
 """Of one group (chosen: a department)."""
+
+LEAST_A_WEEK = timedelta(hours=1)
+"""Of working hours: a due time of a year then ends within two centuries (chosen)."""
 
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Subject = Annotated[str, Field(min_length=1, max_length=255)]
@@ -50,7 +53,15 @@ class WorkingHoursBody(BaseModel):
     def _has_duration(self) -> Self:
         if time.fromisoformat(self.start) >= time.fromisoformat(self.end):
             raise ValueError("end must be later than start on the same day.")
+        if len(set(self.days)) * _length(self) < LEAST_A_WEEK:
+            raise ValueError("The hours of a week must be at least one hour in sum; add more.")
         return self
+
+
+def _length(hours: WorkingHoursBody) -> timedelta:
+    """From `start` to `end`."""
+    start, end = time.fromisoformat(hours.start), time.fromisoformat(hours.end)
+    return timedelta(hours=end.hour - start.hour, minutes=end.minute - start.minute)
 
 
 class GroupCreate(Body):
@@ -124,10 +135,19 @@ class Groups(EditableResource[GroupRow, GroupCreate]):
         """Delete a locked group.
 
         Raises:
-            ConflictError: an open request is assigned to it.
+            ConflictError: an open request or a task names it.
         """
-        if await groups.is_assigned(work.session, row.name):
-            raise ConflictError("Open requests are assigned to this group; assign them to others.")
+        if await groups.is_named_by_request(work.session, row.name):
+            raise ConflictError(
+                "Open requests are assigned to this group, or are to be escalated to it; assign "
+                "them to others or wait until they are answered."
+            )
+        if naming := await groups.find_tasks(work.session, row.name):
+            listed = ", ".join(f"{task.name!r} ({task.id})" for task in naming)
+            raise ConflictError(
+                f"The human_input_policy of these tasks names this group as assignee or "
+                f"escalate_to: {listed}. Change them first."
+            )
         for user_id in await groups.find_users(work.session, row.members):
             await work.forget_user(user_id)
         await named_resources.delete(work.session, row)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from domain.errors import DuplicateNameError, PermissionDeniedError
+from domain.people import GROUP, group_of
 from persistence.identity import users
 from persistence.identity.api_keys import NewKey
 from persistence.tables.ledger import UserRow
@@ -18,6 +19,12 @@ KEY_NAME = "invitation"
 """The name of the key of an invited user, who can rotate or revoke it."""
 
 
+def _refuse_group(subject: str) -> str:
+    if group_of(subject) is not None:
+        raise ValueError(f"A user's name must not begin with {GROUP}, which names a group.")
+    return subject
+
+
 class UserInvite(Body):
     """A new user. Without `expires_at`, their first key is valid until it is revoked."""
 
@@ -27,8 +34,12 @@ class UserInvite(Body):
             min_length=1,
             max_length=255,
             pattern=r"\S",
-            description="The `sub` of the user's tokens, as the provider of sign-ins has it.",
+            description=(
+                "The `sub` of the user's tokens, as the provider of sign-ins has it; it must not "
+                f"begin with `{GROUP}`."
+            ),
         ),
+        AfterValidator(_refuse_group),
     ]
     role: Role = "user"
     expires_at: Moment | None = None

@@ -16,6 +16,7 @@ from api.auth.tokens import Tokens
 from api.main import create_app
 from cli.stack.addresses import free_port
 from domain.errors import ServiceUnavailableError, UnauthenticatedError
+from domain.ids import new_id
 from tests.api.conftest import serve_app, settings_of
 from tests.api.keyserver import AUDIENCE, ISSUER, Key, KeyServer, claimed
 from tests.api.world import SECRET, World
@@ -36,7 +37,12 @@ async def both(
     module_database_url: str, temporal_address: str, keys: KeyServer
 ) -> AsyncIterator[World]:
     """A gateway that knows its own secret and a key set."""
-    given = {**BY_KEYS, "jwks_url": keys.url, "jwt_role_claim": "realm_access.roles"}
+    given = {
+        **BY_KEYS,
+        "jwks_url": keys.url,
+        "jwt_role_claim": "realm_access.roles",
+        "jwt_groups_claim": "groups",
+    }
     app = create_app(settings_of(module_database_url, temporal_address, **given))
     async with serve_app(app) as url:
         yield World(url, app.state.gateway)
@@ -76,7 +82,30 @@ async def test_own_tokens_remain_valid_with_a_key_set(both: World) -> None:
     assert (await me(both, ours())).status_code == 200
 
 
+async def test_groups_are_those_of_the_latest_token_with_the_claim(both: World) -> None:
+    """A token without the claim changes nothing; one with an empty claim removes the user."""
+    subject, name = f"ann-{new_id()}", f"g{new_id().hex}"
+    async with httpx2.AsyncClient(base_url=both.url) as admin:
+        token = RSA.token(sub="boss", realm_access={"roles": ["admin"]})
+        headers = {"Authorization": f"Bearer {token}"}
+        made = await admin.post("/api/v1/groups", json={"name": name}, headers=headers)
+        assert made.status_code == 201, made.text
+
+    async def groups_after(**claims: Any) -> frozenset[str]:
+        token = RSA.token(sub=subject, jti=str(new_id()), **claims)
+        await me(both, token)
+        principal = await both.gateway.authenticator.authenticate(f"Bearer {token}", "here")
+        return principal.groups
+
+    assert await groups_after(groups=["other", name]) == {name}
+    assert await groups_after() == {name}
+    assert await groups_after(groups=f"{name} other") == {name}
+    assert await groups_after(groups=[]) == frozenset()
+
+
 REFUSED = {
+    "the name of a group": RSA.token(sub="group:legal"),
+    "the name of a group, ours": ours(sub="group:legal"),
     "alg none": jwt.encode(claimed(), "", "none"),
     "expired": RSA.token(exp=int(time.time()) - 1),
     "expired, ours": ours(exp=int(time.time()) - 1),

@@ -13,7 +13,7 @@ import httpx2
 from domain.ids import new_id
 from domain.people import make_reminder
 from persistence.tables.sessions import InputRequestRow, ToolCallRow
-from services.executions import holding, reminding
+from services.executions import due_requests, holding, reminding
 from tests.api.browsing import signed_in
 from tests.api.mcp.agents import connect
 from tests.api.world import APPROVAL, TASK, World, ask, execute, make_task
@@ -88,11 +88,23 @@ async def test_groups_belong_to_admins_and_stay_while_requests_need_them(
         hours = {"time_zone": "Mars/Base", "days": ["mon"], "start": "09:00", "end": "17:00"}
         bad = await admin.patch(link, json={"working_hours": hours})
         assert bad.json()["errors"][0]["loc"] == ["body", "working_hours", "time_zone"]
+        short = {**hours, "time_zone": "UTC", "end": "09:59"}
+        bad = await admin.patch(link, json={"working_hours": short})
+        assert bad.json()["errors"][0]["loc"] == ["body", "working_hours"]
         assert (await client.get(path)).status_code == 200
         assert (await admin.delete(link)).status_code == 409
         assert (await admin.patch(link, json={"members": []})).status_code == 200
         assert (await client.get(path)).status_code == 403
         assert (await other.post(f"{path}/assign", json={"assignee": None})).status_code == 200
+        escalation = {"to": group, "due_seconds": 60.0, "on_expiry": "deny"}
+        waiting = await path_of_request(world, other, on_expiry="escalate", escalation=escalation)
+        assert "escalated to it" in (await admin.delete(link)).json()["detail"]
+        assert (await other.post(f"{waiting}/answer", json={"message": "Blue."})).status_code == 200
+        policy = {"on_expiry": "escalate", "due_seconds": 60, "escalate_to": group}
+        task = await make_task(other, human_input_policy=policy)
+        named = (await admin.delete(link)).json()
+        assert task["id"] in named["detail"], named
+        await other.delete(task["_links"]["self"])
         assert (await admin.delete(link)).status_code == 204
 
 
@@ -263,10 +275,10 @@ async def test_an_error_of_one_request_delays_no_other(world: World, client: Cli
     await holding.apply_held(services, later)
     assert "withdraw" not in (await client.get(held[1])).json()["_links"]
     postponed = (await client.get(held[0])).json()
-    assert datetime.fromisoformat(postponed["effective_at"]) == later + holding.POSTPONED
+    assert datetime.fromisoformat(postponed["effective_at"]) == later + due_requests.POSTPONED
     async with services.database.reading() as session:
         row = await session.get_one(InputRequestRow, UUID(broken.rpartition("/")[2]))
-    assert row.next_action_at == now + reminding.POSTPONED
+    assert row.next_action_at == now + due_requests.POSTPONED
 
 
 async def test_alike_requests_are_answered_together(world: World, client: Client) -> None:
@@ -295,6 +307,19 @@ async def test_alike_requests_are_answered_together(world: World, client: Client
         "answered",
         "open",
     ]
+
+
+async def test_alike_approvals_that_others_must_give_too_are_open(world: World) -> None:
+    async with world.client("starter") as starter, world.client("ann") as ann:
+        await ann.get("/api/v1/me")
+        group = await make_group(world, "ann", "ben")
+        path = await path_of_request(
+            world, starter, **APPROVAL, approvals_required=2, assignee=group
+        )
+        seen = {"id": path.rpartition("/")[2], "input_sha256": bytes(range(32)).hex()}
+        body = {"requests": [seen], "decision": "approve"}
+        done = (await ann.post(f"{BASE}/bulk/answer", json=body)).json()
+        assert (done["answered"], done["approved_ids"]) == (0, [seen["id"]])
 
 
 async def test_an_open_request_lists_the_changes(world: World, client: Client) -> None:

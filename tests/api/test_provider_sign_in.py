@@ -24,7 +24,11 @@ async def gateway(issuer: str, database_url: str, temporal_address: str) -> Asyn
     port = free_port()
     callback = f"http://127.0.0.1:{port}/sign-in/callback"
     async with httpx2.AsyncClient() as client:
-        body = {"redirect_uris": [callback], "token_endpoint_auth_method": "client_secret_basic"}
+        body = {
+            "redirect_uris": [callback],
+            "post_logout_redirect_uris": [callback.removesuffix("/callback")],
+            "token_endpoint_auth_method": "client_secret_basic",
+        }
         made = (await client.post(f"{issuer}/reg", json=body)).json()
     app = create_app(
         settings_of(
@@ -84,6 +88,24 @@ async def test_a_person_signs_in_at_the_provider(gateway: str) -> None:
         assert "Signed in as ada" in words(await browser.get("/keys"))
         again = await browser.get(sent.headers["location"])
         assert again.status_code == 401
+        await require_sign_out(browser)
+
+
+async def require_sign_out(browser: httpx2.AsyncClient) -> None:
+    """The sign-out ends the session here, and leads on to the provider and back."""
+    csrf = re.search(r'name="csrf" value="([^"]+)"', (await browser.get("/keys")).text)
+    assert csrf
+    out = await browser.post("/sign-out", data={"csrf": csrf[1]})
+    address = re.search(r'content="0; url=([^"]+)"', out.text)
+    assert address, words(out)
+    assert (await browser.get("/keys")).headers["location"].startswith("/sign-in")
+    asked = await browser.get(unescape(address[1]))
+    form = re.search(r'action="([^"]+)"', asked.text)
+    secret = re.search(r'name="xsrf" value="([^"]+)"', asked.text)
+    assert form, asked.text
+    assert secret, asked.text
+    ended = await browser.post(unescape(form[1]), data={"xsrf": secret[1], "logout": "yes"})
+    assert ended.headers["location"].startswith(f"{browser.base_url}sign-in")
 
 
 async def test_without_a_provider_there_is_no_link(
