@@ -15,7 +15,7 @@ from persistence.db.database import Database
 from runtime.dispatch import Dispatcher
 from runtime.outbound import Outbound, checked_url
 from runtime.schedules import Schedules
-from runtime.secret_box import SecretBox
+from runtime.secret_box import SecretBox, make_token_box
 from runtime.settings import Settings
 from services.blobs import Blobs
 from services.external_work.closings import WorkflowClosings
@@ -71,6 +71,7 @@ def compose_services(
         quotas=quotas,
         storage=storage,
         blobs=Blobs(database, artifact_store(settings)),
+        links=make_token_box(settings),
         secrets=SecretBox(keys.get_secret_value() if keys else None),
         schemas=schemas,
         settings=OperatorSettings(

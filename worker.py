@@ -17,6 +17,7 @@ from activities.background_tasks import run_alongside, run_in_background
 from activities.call_claude import ExecutionRunner, InterruptWatchers
 from activities.execution import Activities
 from activities.live_updates import LiveWatchers
+from activities.message_links import MessageLinks
 from activities.notifications import DeliveryActivities
 from activities.periodic_tasks import periodic_tasks
 from activities.prices import ListPrices
@@ -144,7 +145,12 @@ def delivery_activities(
         mailer=Mailer.from_url(
             smtp_url.get_secret_value() if smtp_url else None, settings.smtp_from
         ),
-        public_url=settings.public_url,
+        links=MessageLinks(
+            database=services.database,
+            sealer=services.links,
+            public_url=settings.public_url,
+            has_buttons=settings.slack_signing_secret is not None,
+        ),
     )
     return DeliveryActivities(sender)
 

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from activities.message_links import WaysToAnswer
 from domain.notifications import ASKING_EVENTS, TERMINAL_EVENTS, TEST_EVENT
+from domain.text import harmless
 from persistence.notifications.deliveries import NotificationSource
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
 from runtime.mail import Mail
+from services.executions.slack_buttons import LABELS, SlackButton
 
 VERSION = 1
 """Of the payload. A version may get new fields; no field is renamed."""
@@ -51,6 +54,12 @@ _EMOJI = {
     "execution.failed": "❌",
     **dict.fromkeys(ASKING_EVENTS, "✋"),
 }
+
+_LINK = (
+    "This link answers without a sign-in, as you, once and within three days. Do not pass it on:"
+)
+
+_NO_WAYS = WaysToAnswer()
 
 Payload = Mapping[str, Any]
 
@@ -127,10 +136,19 @@ def _request(row: InputRequestRow) -> dict[str, Any]:
     }
 
 
-def make_mail(payload: Payload, to: str, message_id: str, public_url: str | None = None) -> Mail:
+def make_mail(
+    payload: Payload,
+    to: str,
+    message_id: str,
+    public_url: str | None = None,
+    ways: WaysToAnswer = _NO_WAYS,
+) -> Mail:
     """Return the message as mail, in plain text and in simple HTML."""
-    subject, lines = headline(payload), _lines(payload, public_url)
+    subject, lines = headline(payload), _lines(payload, public_url, ways)
     paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    if ways.link is not None:
+        anchor = f'<a href="{ways.link}">Answer without a sign-in</a>'
+        paragraphs = paragraphs.replace(html.escape(ways.link), anchor)
     return Mail(
         to=to,
         subject=subject,
@@ -140,12 +158,18 @@ def make_mail(payload: Payload, to: str, message_id: str, public_url: str | None
     )
 
 
-def make_slack_message(payload: Payload, public_url: str | None = None) -> dict[str, Any]:
+def make_slack_message(
+    payload: Payload, public_url: str | None = None, ways: WaysToAnswer = _NO_WAYS
+) -> dict[str, Any]:
     """Return the message as a Slack incoming webhook accepts it."""
     title = _escape_slack(headline(payload))
     emoji = _EMOJI.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as a picture
     blocks: list[dict[str, Any]] = [_section(f"{emoji} *{title}*")]
-    blocks += [_section(_escape_slack(line)) for line in _lines(payload, public_url)]
+    blocks += [_section(_escape_slack(line)) for line in _lines(payload, public_url, ways)]
+    if ways.buttons:
+        shown = harmless(ways.tool_input)
+        blocks.append({"type": "section", "text": _plain_text(shown)})
+        blocks.append({"type": "actions", "elements": [_button(b) for b in ways.buttons]})
     return {"text": title, "blocks": blocks}
 
 
@@ -155,7 +179,7 @@ def headline(payload: Payload) -> str:
     return f"{title} {VERBS.get(payload['type'], payload['type'])}"
 
 
-def _lines(payload: Payload, public_url: str | None) -> list[str]:
+def _lines(payload: Payload, public_url: str | None, ways: WaysToAnswer) -> list[str]:
     data = payload["data"]
     request = data.get("input_request") or {}
     due_at = request.get("due_at")
@@ -164,11 +188,13 @@ def _lines(payload: Payload, public_url: str | None) -> list[str]:
     )
     is_open = payload["type"] in ASKING_EVENTS and "id" in request
     answer = _describe_answer(request, public_url) if is_open else None
+    link = None if ways.link is None else f"{_LINK} {ways.link}"
     failure = data.get("error_message") or data.get("error_code")
     scripted = "The scripted model answered, not Claude." if data.get("is_scripted") else None
     page = None if is_open or public_url is None else data.get("links", {}).get("page")
     details = f"Details: {str(public_url).rstrip('/')}{page}" if page else None
-    lines = (request.get("title"), due, answer, data.get("summary"), failure, scripted, details)
+    result = (data.get("summary"), failure, scripted, details)
+    lines = (request.get("title"), due, link, answer, *result)
     return [str(line) for line in lines if line]
 
 
@@ -179,6 +205,19 @@ def _describe_answer(request: Mapping[str, Any], public_url: str | None) -> str:
     if public_url is None or page is None:
         return f"To answer, run: {command}"
     return f"To answer, open {public_url.rstrip('/')}{page} or run: {command}"
+
+
+def _button(button: SlackButton) -> dict[str, Any]:
+    return {
+        "type": "button",
+        "action_id": f"answer_{button.decision}",
+        "text": _plain_text(LABELS[button.decision]),
+        "value": button.value,
+    }
+
+
+def _plain_text(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text[:3000], "emoji": False}
 
 
 def _section(text: str) -> dict[str, Any]:

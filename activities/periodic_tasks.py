@@ -7,7 +7,7 @@ from activities.background_tasks import PeriodicTask
 from activities.call_claude import ExecutionRunner
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
 from services import hosts, maintenance, notifications, storage, stored_files
-from services.executions import holding, relaying, reminding
+from services.executions import due_requests, holding, relaying, reminding
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry, priorities
 from services.memory import entries as memory
@@ -78,8 +78,10 @@ def _input_request_tasks(services: Services) -> Sequence[PeriodicTask]:
     """What happens to input requests at the times that they store, at most one period later."""
     recall = partial(reminding.act_on_due, services.database, services.workflows)
     return [
-        PeriodicTask("reminders", 1, recall, batch=reminding.BATCH),
-        PeriodicTask("held_answers", 0.5, partial(holding.apply_held, services), holding.BATCH),
+        PeriodicTask("reminders", 1, recall, batch=due_requests.BATCH),
+        PeriodicTask(
+            "held_answers", 0.5, partial(holding.apply_held, services), due_requests.BATCH
+        ),
     ]
 
 

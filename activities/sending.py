@@ -13,6 +13,7 @@ import structlog
 from standardwebhooks import Webhook
 
 from activities import messages
+from activities.message_links import MessageLinks
 from domain.errors import (
     AddressRefusedError,
     OutboundError,
@@ -45,8 +46,7 @@ class Sender:
     outbound: Outbound
     secret_box: SecretSealer
     mailer: Mailer | None
-    public_url: str | None = None
-    """The URL of the gateway in links to pages; without it, messages have no links."""
+    links: MessageLinks
 
     async def send(self, attempt: DeliveryAttempt) -> AttemptResult:
         """Make a recorded attempt, whose notification has its payload. Never raises."""
@@ -99,13 +99,16 @@ class Sender:
         url, reference = row.target.get("url"), row.target.get("secret_ref")
         if url is None:
             url = await self._open_secret(row, reference or "", is_url=True)
-        message = messages.make_slack_message(payload, self.public_url)
+        ways = await self.links.find_ways(row)
+        message = messages.make_slack_message(payload, self.links.public_url, ways)
         return await self._post(url, json.dumps(message))
 
     async def _send_mail(self, row: NotificationRow, payload: Mapping[str, Any]) -> AttemptResult:
         if self.mailer is None:
             return AttemptResult(error=NO_MAILER, is_final=True)
-        mail = messages.make_mail(payload, row.target["to"], str(row.message_id), self.public_url)
+        ways = await self.links.find_ways(row)
+        address, message_id = row.target["to"], str(row.message_id)
+        mail = messages.make_mail(payload, address, message_id, self.links.public_url, ways)
         return AttemptResult(excerpt=await self.mailer.send(mail))
 
     async def _open_secret(

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from agent import input_requests
-from agent.ports import Tools
+from agent.ports import Record, Tools
 from agent.subtasks import make_children, read_subtasks
-from domain.agents import Agent
 from domain.answers import Asked, check_default
 from domain.builtin_tools import BASH, effect_of
 from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS
@@ -18,6 +17,7 @@ from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
 from domain.json_schemas import SchemaEvaluator
 from domain.mcp_tools import read_pins, spec_of
+from domain.rechecks import RECHECK_TURNS, RECHECKED, REPEATED
 from domain.remembered_decisions import RememberedDecision, choose, reach_sha256
 from domain.remote_waits import DECLINED_RESPONSE, RemoteQuestion
 from domain.steps import (
@@ -31,14 +31,8 @@ from domain.steps import (
 )
 from domain.text import clean
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
-from domain.tool_decisions import decide
+from domain.tool_decisions import decide, is_covered
 from domain.tool_requirements import ToolRequirement, unmet_requirement
-
-FindAgents = Callable[[Collection[str]], Awaitable[Mapping[str, Agent]]]
-"""`Record.find_agents`."""
-
-FindRemembered = Callable[[str], Awaitable[Sequence[RememberedDecision]]]
-"""`Record.find_remembered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +53,15 @@ class Decider:
         snapshot: Snapshot,
         tools: Tools,
         schemas: SchemaEvaluator,
-        find_agents: FindAgents,
-        find_remembered: FindRemembered,
+        record: Record,
     ) -> None:
         """`snapshot` contains the permissions, the input policy and the depth."""
         self._snapshot = snapshot
         self._tools = tools
         self._schemas = schemas
-        self._find_agents = find_agents
-        self._find_remembered = find_remembered
+        self._record = record
+        self._repeated: set[tuple[str, str]] = set()
+        """Calls of the present turn that an earlier approval lets run."""
         self.pinned = read_pins(snapshot.prefix.mcp)
         """The tools of MCP servers, by name."""
         self._remote_specs = {
@@ -88,6 +82,7 @@ class Decider:
 
         `malformed` contains the raw text of inputs that were not JSON, by tool use id.
         """
+        self._repeated.clear()
         return [
             await self._decide(self._call(use, turn, position, malformed), malformed, now)
             for position, use in enumerate(uses)
@@ -182,8 +177,8 @@ class Decider:
         if verdict.kind == "deny":
             return Decision(refuse(call, ToolCallStatus.DENIED, verdict.reason))
         if verdict.kind == "ask":
-            remembered = await self._apply_remembered(call)
-            return remembered or self._ask_approval(replace(call, reason=verdict.reason), now)
+            decided = await self._apply_repeated(call) or await self._apply_remembered(call)
+            return decided or self._ask_approval(replace(call, reason=verdict.reason), now)
         return await self.delegate(call) if call.name in DELEGATIONS else Decision(call)
 
     def _ask_approval(self, call: ToolCall, now: datetime) -> Decision:
@@ -194,10 +189,39 @@ class Decider:
         )
         return self._ask(call, request)
 
+    async def _apply_repeated(self, call: ToolCall) -> Decision | None:
+        """Let a call run that a person has approved before the model was asked again, or None."""
+        if not self._must_recheck(call) or (call.name, call.input) in self._repeated:
+            return None
+        since = call.turn - RECHECK_TURNS
+        if await self._record.find_reason(call.name, call.input, since_turn=since) != RECHECKED:
+            return None
+        self._repeated.add((call.name, call.input))
+        return Decision(replace(call, status=ToolCallStatus.APPROVED, reason=REPEATED))
+
+    async def find_stale(self, call: ToolCall) -> ToolCall | None:
+        """An approved call as it ends without running, if its approval is stale; otherwise None."""
+        if not self._must_recheck(call):
+            return None
+        age = await self._record.find_approval_age(call.id)
+        if age is None or not age.is_stale:
+            return None
+        return replace(
+            call,
+            status=ToolCallStatus.DENIED,
+            output=age.describe(call.approved_input),
+            is_error=True,
+            reason=RECHECKED,
+        )
+
+    def _must_recheck(self, call: ToolCall) -> bool:
+        rules = self._snapshot.people.recheck_tools
+        return bool(rules) and is_covered(rules, call.name, json.loads(call.input_to_run))
+
     async def _apply_remembered(self, call: ToolCall) -> Decision | None:
         """What a remembered decision says about a call that needs approval, or None."""
         reach = self._reach_of(call)
-        found = await self._find_remembered(call.name)
+        found = await self._record.find_remembered(call.name)
         rules = [r for r in found if r.reach_sha256 == reach and self._may_decide(r)]
         rule = choose(rules, json.loads(call.input), call.input_sha256)
         if rule is None:
@@ -298,7 +322,7 @@ class Decider:
     async def delegate(self, call: ToolCall) -> Decision:
         """The subtasks of an allowed call that delegates, or a failed call with the reason."""
         named = {s["agent_id"] for s in read_subtasks(call) if "agent_id" in s}
-        agents = await self._find_agents(named) if named else {}
+        agents = await self._record.find_agents(named) if named else {}
         try:
             children = make_children(self._snapshot, call, agents)
         except ToolInputError as error:

@@ -87,9 +87,7 @@ class Loop:
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:
         record = self._record
-        decider = Decider(
-            snapshot, self._tools, self._schemas, record.find_agents, record.find_remembered
-        )
+        decider = Decider(snapshot, self._tools, self._schemas, record)
         attempt = Attempt(
             snapshot,
             record=record,

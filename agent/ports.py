@@ -14,6 +14,7 @@ from domain.budgets import Shortage
 from domain.connections import ConnectionLog
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.model_calls import ModelRequest, ModelResponse
+from domain.rechecks import ApprovalAge
 from domain.remembered_decisions import RememberedDecision
 from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step, ToolCall
 from domain.tool_calls import (
@@ -159,6 +160,12 @@ class Record(Protocol):
     async def find_remembered(self, tool_name: str) -> Sequence[RememberedDecision]:
         """The remembered decisions about this tool that apply to the execution now."""
         ...
+
+    async def find_approval_age(self, call_id: UUID) -> ApprovalAge | None:
+        """What happened between this call and its approval by a person; None without one."""
+
+    async def find_reason(self, tool_name: str, tool_input: str, *, since_turn: int) -> str | None:
+        """The reason of the latest call with this input (as JSON text), since this turn."""
 
 
 class UpdatePublisher(Protocol):

@@ -200,6 +200,9 @@ class ToolTurn:
         return current is not None and not (current.status.is_settled or call.name in DELEGATIONS)
 
     async def _run_approved(self, call: ToolCall) -> None:
+        if (stale := await self._decider.find_stale(call)) is not None:
+            await self._settle([stale])
+            return
         if call.name not in DELEGATIONS:
             if self._decider.effect_of(call) is ToolEffect.READ_ONLY:
                 await self._attempt.write(Step(events=[events.tool_started(call)]))

@@ -13,6 +13,9 @@ from persistence.tables.sessions import InputRequestRow
 BASE = "/api/v1"
 INBOX = "/inbox"
 SIGN_IN = "/sign-in"
+SLACK = "/settings/slack"
+ANSWER = "/answer"
+"""Pages of links that answer an input request without a sign-in."""
 
 LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
 """A path of this gateway. Browsers read `//` and `/\\` at the beginning as another host."""

@@ -46,6 +46,7 @@ from api.schedules import routes as schedules
 from api.secrets import routes as secrets
 from api.sessions import routes as sessions
 from api.sign_in_codes import routes as sign_in_codes
+from api.slack import routes as slack
 from api.task_templates import routes as task_templates
 from api.tasks import routes as tasks
 from api.timeline import routes as timeline
@@ -62,6 +63,7 @@ from api.web import (
     execution_routes,
     inbox_routes,
     ledger_routes,
+    link_routes,
     plan_routes,
     session_routes,
     sign_in_routes,
@@ -129,6 +131,7 @@ PAGES = (
     sign_in_routes,
     bulk_routes,
     inbox_routes,
+    link_routes,
     execution_routes,
     task_routes,
     session_routes,
@@ -185,6 +188,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.routes.append(mcp.route)
     app.include_router(resource_metadata.router)
     app.include_router(health.router)
+    app.include_router(slack.router)
     for pages in PAGES:
         app.include_router(pages.router)
     return app

@@ -42,11 +42,25 @@ class WebhookTarget(DefinitionModel):
     secret_ref: SecretRef | None = None
 
 
+AnswerLinks = Annotated[
+    bool,
+    Field(
+        description="Whether messages about input requests contain a link that answers once as "
+        "the owner of the task, without a sign-in: for a mailbox or channel that only they read."
+    ),
+]
+
+
 class EmailTarget(DefinitionModel):
-    """An address that receives mail."""
+    """An address that receives mail.
+
+    If it is the verified address of one user who may answer a request, the mail about it contains
+    a link with which this user answers, in any case.
+    """
 
     to: Annotated[str, Field(max_length=254, pattern=EMAIL)]
     events: Events | None = None
+    has_answer_links: AnswerLinks = False
 
 
 class SlackTarget(DefinitionModel):
@@ -55,6 +69,14 @@ class SlackTarget(DefinitionModel):
     url: Url | None = None
     secret_ref: SecretRef | None = None
     events: Events | None = None
+    has_answer_links: AnswerLinks = False
+    has_buttons: Annotated[
+        bool,
+        Field(
+            description="Whether messages about tool calls show the input and have buttons, with "
+            "which people answer who have linked their account of Slack."
+        ),
+    ] = False
 
 
 def _as_target(value: Any) -> Any:

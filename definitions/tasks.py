@@ -106,6 +106,14 @@ class HumanInputPolicy(DefinitionModel):
     starter_may_not_approve: Annotated[
         bool, Field(description="Whether another person than the starter must approve.")
     ] = False
+    recheck_tools: Annotated[
+        tuple[str, ...],
+        Field(
+            max_length=100,
+            description="Tool rules. If an approval of such a call comes after an hour, a new "
+            "message or an edit of the task, the model is asked again before the call runs.",
+        ),
+    ] = ()
     on_unknown_effect: UnknownEffectRule = "auto"
     """What happens to a tool call that a crash interrupted and that may have had an effect."""
 

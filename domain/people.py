@@ -59,6 +59,8 @@ class InputPolicy:
     on_escalation_expiry: str = "wait"
     approvals_required: int = 1
     starter_may_not_approve: bool = False
+    recheck_tools: Sequence[str] = ()
+    """Tools whose stale approvals do not run at once (`domain.rechecks`)."""
     hours: WorkingHours | None = None
     """Those of the assigned group; durations count only the time in them."""
     on_unknown_effect: Literal["auto", "ask", "tell_model", "fail"] = "auto"

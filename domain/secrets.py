@@ -66,6 +66,20 @@ def decode_signing_key(value: str) -> bytes:
     )
 
 
+def to_url_text(sealed: bytes) -> str:
+    """Encrypted bytes as text for a cookie or a URL."""
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+
+def from_url_text(text: str) -> bytes:
+    """The bytes of such a text.
+
+    Raises:
+        ValueError: it is not such a text.
+    """
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def sounds_secret(name: str) -> bool:
     """Whether the value of a header or variable with this name is probably secret."""
     return _SECRET_NAME.search(name) is not None

@@ -58,6 +58,11 @@ def find_denial(
     return _find_denial(permissions, CallSubject(tool, tool_input))
 
 
+def is_covered(rules: Sequence[str], tool: str, tool_input: Mapping[str, Any]) -> bool:
+    """Whether restricting rules apply to a call."""
+    return _restriction("ask", "", rules, CallSubject(tool, tool_input)) is not None
+
+
 def host_rules_of(
     permissions: Permissions, tool: str, tool_input: Mapping[str, Any], *, is_approved: bool
 ) -> "CallHostRules | None":

@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import SecretsNotConfiguredError
+from runtime.settings import Settings
 
 _NONCE_BYTES = (
     12  # the size that GCM recommends; random, so for at most 2^32 values per key (SP 800-38D, 8.3)
@@ -74,6 +75,17 @@ class SecretBox:
             raise SecretsNotConfiguredError(
                 "The stored secret can't be decrypted because its bytes were changed. Set it again."
             ) from None
+
+
+def make_token_box(settings: Settings) -> SecretBox:
+    """What encrypts cookies and links: with the key for secrets, or one from the key for tokens."""
+    keys, secret = settings.secrets_key, settings.jwt_secret
+    if keys is not None and keys.get_secret_value():
+        return SecretBox(keys.get_secret_value())
+    if secret is None:
+        return SecretBox(None)
+    text = f"perdure browser sessions:{secret.get_secret_value()}"
+    return SecretBox(hashlib.sha256(text.encode()).hexdigest())
 
 
 def _key_id(key: str) -> bytes:

@@ -359,6 +359,10 @@ class Settings(BaseSettings):
     smtp_from: str | None = Field(
         default=None, description="Sender of mail. Default: the user or the host of `smtp_url`."
     )
+    slack_signing_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None,
+        description="Signing secret of the Slack app whose buttons answer input requests.",
+    )
     outbound_allow: Listed = Field(
         default=(),
         description="Private hosts, addresses and networks that webhooks may reach.",

@@ -90,6 +90,8 @@ class Services:
     storage: StorageGuard
     blobs: Blobs
     secrets: SecretSealer
+    links: SecretSealer
+    """Encrypts what links and buttons of messages contain."""
     schemas: SchemaEvaluator
     settings: OperatorSettings
     models: ModelCatalog

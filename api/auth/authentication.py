@@ -165,7 +165,11 @@ class Authenticator:
         """
         async with self._database.transaction() as session:
             user = await users.find_or_create(
-                session, claims.subject, claims.role, groups=claims.groups
+                session,
+                claims.subject,
+                claims.role,
+                groups=claims.groups,
+                email=claims.email,
             )
             names = await groups.list_names(session, user)
         _require_enabled(user)

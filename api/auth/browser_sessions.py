@@ -4,9 +4,6 @@ The gateway keeps no list of sessions: a cookie contains the whole session, encr
 that all gateways share. Each request reads the user and the API key again (`Authenticator.resume`).
 """
 
-import base64
-import binascii
-import hashlib
 import json
 import secrets
 import time
@@ -17,7 +14,8 @@ from uuid import UUID
 
 from api.auth.identity_providers import SignInAttempt
 from domain.errors import SecretsNotConfiguredError, UnauthenticatedError
-from runtime.secret_box import SecretBox
+from domain.secrets import from_url_text, to_url_text
+from runtime.secret_box import SecretBox, make_token_box
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,13 +74,7 @@ class SessionBox:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """With the key for secrets, or with a key that is derived from the key for tokens."""
-        keys, secret = settings.secrets_key, settings.jwt_secret
-        if keys is not None and keys.get_secret_value():
-            return cls(SecretBox(keys.get_secret_value()))
-        if secret is None:
-            return cls(SecretBox(None))
-        text = f"perdure browser sessions:{secret.get_secret_value()}"
-        return cls(SecretBox(hashlib.sha256(text.encode()).hexdigest()))
+        return cls(make_token_box(settings))
 
     def require_key(self) -> None:
         """Refuse to sign in a browser without a key.
@@ -101,13 +93,11 @@ class SessionBox:
         fields = asdict(session) | {"user_id": str(session.user_id)}
         fields["api_key_id"] = None if session.api_key_id is None else str(session.api_key_id)
         fields["sealed_at"] = time.time()
-        sealed = self._box.seal(json.dumps(fields), label=purpose)
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+        return to_url_text(self._box.seal(json.dumps(fields), label=purpose))
 
     def seal_attempt(self, attempt: SignInAttempt) -> str:
         """An attempt to sign in at the identity provider, as text for a cookie."""
-        sealed = self._box.seal(attempt.to_text(), label=_ATTEMPT)
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+        return to_url_text(self._box.seal(attempt.to_text(), label=_ATTEMPT))
 
     def open_attempt(self, text: str) -> SignInAttempt:
         """Decrypt an attempt.
@@ -116,9 +106,8 @@ class SessionBox:
             UnauthenticatedError: we did not make this text, or the attempt has ended.
         """
         try:
-            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            return SignInAttempt.parse(self._box.open(sealed, label=_ATTEMPT))
-        except (SecretsNotConfiguredError, binascii.Error, ValueError) as error:
+            return SignInAttempt.parse(self._box.open(from_url_text(text), label=_ATTEMPT))
+        except (SecretsNotConfiguredError, ValueError) as error:
             raise UnauthenticatedError("This browser has started no sign-in.") from error
 
     def open(self, text: str, purpose: Purpose) -> BrowserSession:
@@ -128,9 +117,8 @@ class SessionBox:
             UnauthenticatedError: we did not make this text for this purpose, or it has ended.
         """
         try:
-            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            fields = json.loads(self._box.open(sealed, label=purpose))
-        except (SecretsNotConfiguredError, binascii.Error, ValueError) as error:
+            fields = json.loads(self._box.open(from_url_text(text), label=purpose))
+        except (SecretsNotConfiguredError, ValueError) as error:
             raise UnauthenticatedError("Sign in to open this page.") from error
         sealed_at = fields.pop("sealed_at")
         if fields["api_key_id"] is not None:

@@ -209,7 +209,7 @@ class IdentityProvider:
         return AsyncOAuth2Client(
             self._client_id,
             self._client_secret,
-            scope="openid profile",
+            scope="openid profile email",
             redirect_uri=attempt.callback,
             code_challenge_method="S256",
             token_endpoint_auth_method="client_secret_basic" if self._client_secret else "none",

@@ -1,5 +1,6 @@
 """Verification of JWTs, with our secret or with the keys of an identity provider."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, Self
 import jwt
 
 from api.auth.key_sets import ALGORITHMS, KeySet
+from definitions.notifications import EMAIL
 from domain.errors import UnauthenticatedError
 from domain.people import GROUP, group_of
 from runtime.settings import Settings
@@ -21,6 +23,8 @@ LEEWAY_SECONDS = 5.0
 """For `nbf` and `iat`, if the issuer's clock is ahead; `exp` has no leeway (chosen)."""
 
 _SUBJECT_LIMIT = 255
+
+_EMAIL = re.compile(EMAIL)
 
 MAX_GROUPS = 200
 """Groups of one token that count: as many as identity providers put into a token."""
@@ -39,6 +43,8 @@ class Claims:
     scopes: frozenset[str]
     groups: tuple[str, ...] | None = None
     """The names of the user's groups; None if the token has no claim for them."""
+    email: str | None = None
+    """The user's address, which the issuer has verified; None if the token has none."""
 
 
 class Tokens:
@@ -118,8 +124,14 @@ class Tokens:
             raise UnauthenticatedError(
                 f"The token's `sub` must not begin with {GROUP!r}, which names a group of users."
             )
-        groups = self._groups(payload)
-        return Claims(subject, self._role(payload), expires_at, _scopes(payload), groups)
+        return Claims(
+            subject,
+            self._role(payload),
+            expires_at,
+            _scopes(payload),
+            self._groups(payload),
+            _verified_email(payload, is_ours=header.get("alg") == OURS),
+        )
 
     async def _payload(self, token: str, header: Mapping[str, Any]) -> dict[str, Any]:
         algorithm = str(header.get("alg"))
@@ -176,6 +188,13 @@ class Tokens:
         """The first `MAX_GROUPS` names in the claim; None if it is not configured or missing."""
         claim = None if self._groups_claim is None else find_claim(payload, self._groups_claim)
         return None if claim is None else tuple(dict.fromkeys(_names(claim)))[:MAX_GROUPS]
+
+
+def _verified_email(payload: Mapping[str, Any], *, is_ours: bool) -> str | None:
+    """The address, if the issuer has verified it; we sign only addresses that an operator names."""
+    email = payload.get("email")
+    is_verified = is_ours or payload.get("email_verified") in (True, "true")
+    return email if is_verified and isinstance(email, str) and _EMAIL.fullmatch(email) else None
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -67,6 +67,8 @@ class MeRead(Read):
     id: UUID
     subject: str
     role: str
+    email: str | None = Field(description="The verified address in your latest token.")
+    slack_user: str | None = Field(description="Your linked account of Slack: team and user.")
     created_at: datetime
     credentials: CredentialsRead
     quotas: QuotasRead

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from api import links
 from api.health.components import check_components
 from api.http.paging import ListQuery, public_address
 from api.users.schemas import UserQuery, render_me, render_stats, render_user
@@ -27,9 +28,10 @@ from services.definitions import tasks as task_services
 from services.definitions.inputs import TaskCreate
 from services.executions import starting
 from services.executions.inputs import ExecuteBody
-from services.identity import api_keys
+from services.identity import api_keys, slack_accounts
 from services.identity import users as services
 from services.identity.api_keys import API_KEYS, ApiKeyCreate
+from services.identity.slack_accounts import SlackAccount
 from services.identity.users import UserUpdate, read_profile
 from services.unit_of_work import UnitOfWork
 
@@ -136,6 +138,22 @@ async def show_settings(visit: Visiting) -> Response:
     health = await check_components(call.gateway)
     model = call.services.settings.default_model
     return pages.render("settings.html.j2", **visit.layout, **shown, health=health, model=model)
+
+
+@router.get(links.SLACK)
+async def confirm_slack_account(visit: Visiting, code: str = "") -> Response:
+    """Ask whether an account of Slack answers as the viewer."""
+    account = SlackAccount.open(visit.call.services.links, code)
+    return pages.render("slack.html.j2", **visit.layout, account=account, code=code)
+
+
+@router.post(links.SLACK, dependencies=[FORM_IS_OWN])
+async def change_slack_account(visit: Visiting, form: OwnForm) -> Response:
+    """Link an account of Slack with the viewer; without a code, unlink it."""
+    code = form.text("code")
+    service = partial(slack_accounts.link_account, code=code) if code else None
+    await visit.perform(service or slack_accounts.unlink_account)
+    return pages.redirect("/settings")
 
 
 @router.get("/users")

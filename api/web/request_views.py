@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Response
@@ -19,15 +20,43 @@ from domain.remembered_decisions import suggest_pattern
 from persistence.executions import input_requests, request_changes
 from persistence.executions.input_requests import RequestContext
 from persistence.tables.sessions import InputRequestRow
+from services.caller import missing
+from services.executions.answer_links import AnswerLink
 from services.executions.holding import can_be_held
 
 _INSTRUCTED = (RequestKind.BUDGET, RequestKind.EFFECT_CHECK)
 """The body of these requests continues with instructions for other clients."""
 
+_ANSWERED_AT_ONCE: Mapping[str, Any] = {"undo_seconds": 0, "can_remember": False}
+"""A link answers one request, once."""
+
 UNDO_SECONDS = 5
 """For which a person can withdraw an answer of a page (chosen: time to see the mistake)."""
 
 _NOT_TYPED = ("undo_seconds", "csrf", "input_sha256", "decision", "review", "comment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkVisit(Visit):
+    """A visit by a link to one request; `address` is the path of the link, which is secret."""
+
+    link: AnswerLink
+    address: str
+    row: InputRequestRow
+
+    @property
+    def layout(self) -> Mapping[str, Any]:
+        """The layout without the navigation: the reader has not signed in."""
+        shown = {"viewer": "", "csrf": "", "is_admin": False}
+        return {**super(LinkVisit, self).layout, **shown}
+
+    async def read_again(self) -> InputRequestRow:
+        """The request as it is stored now."""
+        async with self.call.gateway.database.reading() as session:
+            row = await input_requests.find(session, self.row.id)
+        if row is None:
+            raise missing("input request", self.row.id)
+        return row
 
 
 async def render_request(
@@ -42,6 +71,10 @@ async def render_request(
         context = await input_requests.load_context(session, row)
         changes = await request_changes.find_changes(session, row)
     is_open = row.status == "open" and context.completed_at is None
+    link = visit if isinstance(visit, LinkVisit) else None
+    shown = _open_values(row, context) if is_open else _closed_values(row)
+    if link is not None and is_open:
+        shown = {**shown, **_ANSWERED_AT_ONCE}
     return pages.render(
         "request.html.j2",
         200 if error is None else status_of(type(error)),
@@ -52,12 +85,14 @@ async def render_request(
         kind=decisions.KINDS[RequestKind(row.kind)],
         body=_body(row),
         is_own=visit.call.caller.owns(row.user_id),
-        temporal=links.temporal_page(visit.call, context.workflow_id),
+        address=f"{links.INBOX}/{row.id}" if link is None else link.address,
+        reader="" if link is None else visit.call.principal.subject,
+        temporal=None if link else links.temporal_page(visit.call, context.workflow_id),
         explanation=_explanation(context),
         effect=decisions.describe_effect(context.effect),
         input_parts=describe_call(row),
         is_open=is_open,
-        **(_open_values(row, context) if is_open else _closed_values(row)),
+        **shown,
         **_form_values(form or Form(), error, is_open=is_open),
     )
 

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.people import RequestKind
 from domain.permissions import EDITS
+from domain.rechecks import ApprovalAge
 from domain.tool_calls import ToolEffect
 from persistence.executions.signals import SignalKind
 from persistence.tables.definitions import TaskRow
@@ -38,6 +41,51 @@ class RequestChanges:
 
 async def find_changes(session: AsyncSession, row: InputRequestRow) -> RequestChanges:
     """The changes since a request was opened: by people, and by other calls of the execution."""
+    version, messages = await _changes_by_people(session, row)
+    files, others = await _changing_calls(session, row)
+    return RequestChanges(version, messages, files[:LISTED_FILES], others)
+
+
+async def find_approval_age(session: AsyncSession, call_id: UUID) -> ApprovalAge | None:
+    """What happened between a call and its approval by a person; None without one."""
+    row: InputRequestRow | None = await session.scalar(
+        select(InputRequestRow)
+        .where(
+            InputRequestRow.tool_call_id == call_id,
+            InputRequestRow.kind == RequestKind.APPROVAL,
+            InputRequestRow.answered_at.is_not(None),
+        )
+        .order_by(InputRequestRow.id.desc())
+        .limit(1)
+    )
+    if row is None or row.answered_at is None:
+        return None
+    version, messages = await _changes_by_people(session, row)
+    return ApprovalAge(row.answered_at - row.created_at, messages, version)
+
+
+async def find_reason(
+    session: AsyncSession, execution_id: UUID, tool_name: str, tool_input: str, *, since_turn: int
+) -> str | None:
+    """The reason of the latest call of an execution with this input, since this turn."""
+    call = ToolCallRow
+    reason: str | None = await session.scalar(
+        select(call.reason)
+        .where(
+            call.execution_id == execution_id,
+            call.turn >= since_turn,
+            call.name == tool_name,
+            func.coalesce(call.approved_input, call.input) == tool_input,
+            call.superseded_at.is_(None),
+        )
+        .order_by(call.turn.desc(), call.position.desc())
+        .limit(1)
+    )
+    return reason
+
+
+async def _changes_by_people(session: AsyncSession, row: InputRequestRow) -> tuple[int | None, int]:
+    """The task's version if it was edited, and the number of messages, since a request."""
     execution, task = ExecutionRow, TaskRow
     version = await session.scalar(
         select(task.version)
@@ -53,8 +101,7 @@ async def find_changes(session: AsyncSession, row: InputRequestRow) -> RequestCh
             SignalRow.created_at > row.created_at,
         )
     )
-    files, others = await _changing_calls(session, row)
-    return RequestChanges(version, messages or 0, files[:LISTED_FILES], others)
+    return version, messages or 0
 
 
 async def _changing_calls(session: AsyncSession, row: InputRequestRow) -> tuple[Sequence[str], int]:

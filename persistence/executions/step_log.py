@@ -17,6 +17,7 @@ from domain.budgets import Shortage
 from domain.errors import AlreadyAnsweredError, FencedOutError
 from domain.model_calls import Usage
 from domain.people import next_action_at
+from domain.rechecks import ApprovalAge
 from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import (
@@ -39,6 +40,7 @@ from persistence.executions import (
     admission,
     queries,
     remembered_decisions,
+    request_changes,
     signals,
     snapshot,
     step_values,
@@ -336,6 +338,18 @@ class ExecutionRecord:
         """The remembered decisions about this tool that apply to the execution now."""
         async with self._database.reading() as session:
             return await remembered_decisions.list_applying(session, self._id, tool_name)
+
+    async def find_approval_age(self, call_id: UUID) -> ApprovalAge | None:
+        """What happened between this call and its approval by a person; None without one."""
+        async with self._database.reading() as session:
+            return await request_changes.find_approval_age(session, call_id)
+
+    async def find_reason(self, tool_name: str, tool_input: str, *, since_turn: int) -> str | None:
+        """The reason of the latest call with this input (as JSON text), since this turn."""
+        async with self._database.reading() as session:
+            return await request_changes.find_reason(
+                session, self._id, tool_name, tool_input, since_turn=since_turn
+            )
 
 
 def _has_rare_parts(step: Step) -> bool:

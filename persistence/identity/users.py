@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import and_, select, true
+from sqlalchemy import and_, func, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,11 +24,16 @@ class UserFilter:
 
 
 async def find_or_create(
-    session: AsyncSession, subject: str, role: str, *, groups: Sequence[str] | None = None
+    session: AsyncSession,
+    subject: str,
+    role: str,
+    *,
+    groups: Sequence[str] | None = None,
+    email: str | None = None,
 ) -> UserRow:
     """The user with this token subject, created if needed; the role is updated to the token's.
 
-    So are the groups, unless the token has no claim for them.
+    So are the groups and the address, unless the token has no claim for them.
     """
     user = await find_by_subject(session, subject)
     if user is None:
@@ -43,7 +48,25 @@ async def find_or_create(
         user.claimed_groups = list(groups)
         await session.flush()
         await notify(session, USERS_CHANNEL, str(user.id))
+    if email is not None and email != user.email:
+        user.email = email
+        await session.flush()
     return user
+
+
+async def list_by_address(session: AsyncSession, address: str) -> Sequence[UserRow]:
+    """Users with this verified address, or with the address as their subject; twenty at most."""
+    is_theirs = or_(
+        UserRow.subject == address,
+        and_(UserRow.email.is_not(None), func.lower(UserRow.email) == address.lower()),
+    )
+    found = select(UserRow).where(is_theirs, UserRow.disabled_at.is_(None))
+    return (await session.scalars(found.order_by(UserRow.id).limit(20))).all()
+
+
+async def find_by_slack_user(session: AsyncSession, slack_user: str) -> UserRow | None:
+    """The user who has linked this account of Slack (`TEAM/USER`)."""
+    return await session.scalar(select(UserRow).where(UserRow.slack_user == slack_user))
 
 
 async def find_by_subject(session: AsyncSession, subject: str) -> UserRow | None:

@@ -22,6 +22,8 @@ class UserRow(Row):
     __table_args__ = (
         Index("ix_users_role_id", "role", "id"),
         Index("ix_users_disabled", "id", postgresql_where=text("disabled_at IS NOT NULL")),
+        Index("ix_users_email", text("lower(email)"), postgresql_where=text("email IS NOT NULL")),
+        Index("uq_users_slack_user", "slack_user", unique=True),
     )
 
     id: Mapped[Id]
@@ -34,6 +36,10 @@ class UserRow(Row):
     max_memory_entries: Mapped[int | None]
     claimed_groups: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """The groups of the latest token that had a claim for them."""
+    email: Mapped[str | None]
+    """The address in the latest token that had a verified one."""
+    slack_user: Mapped[str | None]
+    """The user's account in Slack (`TEAM/USER`), if they have linked one."""
     created_at: Mapped[CreatedAt]
 
 

@@ -228,6 +228,8 @@ class InputRequestRow(Row):
     reach_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
     """What the tool is and can reach; a remembered decision is bound to it."""
     assignee: Mapped[str | None]
+    assignments: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often it was assigned again; links that were sent before are void."""
     status: Mapped[str]
     due_at: Mapped[datetime | None]
     on_expiry: Mapped[str]

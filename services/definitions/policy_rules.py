@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from definitions.tasks import HumanInputPolicy, SdkOptions, TaskDefinition
+from domain import rule_problems
 from domain.answers import Asked, check_default
 from domain.builtin_tools import BUILTIN_TOOLS
 from domain.engine_tools import ASK_USER, ENGINE_TOOLS
@@ -49,6 +50,9 @@ async def input_policy_problems(work: UnitOfWork, definition: TaskDefinition) ->
     problems = []
     problems += [*_escalation_problems(policy), *_approver_problems(policy)]
     problems += await _group_problems(work, policy)
+    for found in rule_problems.problems(policy.recheck_tools):
+        loc = (*_POLICY, "recheck_tools", *found.loc)
+        problems.append(FieldProblem(loc, found.msg, found.type))
     if policy.default_answer is not None:
         problems += await _default_problems(work, definition)
     elif "default" in (policy.on_expiry, policy.on_escalation_expiry):

@@ -158,6 +158,7 @@ async def assign(work: UnitOfWork, request_id: UUID, body: AssignBody) -> InputR
         raise refuse_field("The assignee is invalid; see errors.", "assignee", hint)
     before = {"assignee": row.assignee}
     row.assignee, row.claimed_by, row.claimed_at = body.assignee, None, None
+    row.assignments += 1
     await work.session.flush()
     await work.record_audit(
         "input_request.assign",

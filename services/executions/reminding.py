@@ -96,6 +96,7 @@ async def _escalate(session: AsyncSession, row: InputRequestRow, now: datetime) 
     hours = None if name is None else await groups.find_hours(session, name)
     row.assignee, row.on_expiry, row.escalation = plan["to"], plan["on_expiry"], None
     row.claimed_by, row.claimed_at = None, None
+    row.assignments += 1
     row.due_at = after(now, plan["due_seconds"], hours)
     await session.flush()
     after_values = {"assignee": row.assignee, "execution_id": str(row.execution_id)}

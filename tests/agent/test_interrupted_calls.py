@@ -210,9 +210,7 @@ async def test_an_approved_call_that_is_repeated_stays_approved(
     execution = runner.open(LAST_RESULT, **rules)
     snapshot = take_snapshot(execution, runner.executions)
     record = InMemoryRecord(runner.executions, execution.id, segment=1)
-    decider = Decider(
-        snapshot, runner.tools, runner.schemas, record.find_agents, record.find_remembered
-    )
+    decider = Decider(snapshot, runner.tools, runner.schemas, record)
     now = datetime.now(UTC)
     block = {"id": "toolu_1", "name": "write_file", "input": {"path": "f", "content": "x"}}
     [decision] = await decider.decide([block], turn=1, malformed={}, now=now)

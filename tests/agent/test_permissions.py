@@ -3,13 +3,15 @@
 import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from domain.errors import ErrorCode
 from domain.ids import new_id
+from domain.rechecks import RECHECKED as WAS_RECHECKED
+from domain.rechecks import REPEATED, ApprovalAge
 from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
@@ -286,3 +288,27 @@ async def test_a_remembered_approval_is_no_way_around_other_approvers(
     [call] = await run.tool_calls()
     must_ask = "approvals_required" in policy or (policy and is_starter)
     assert call.status == ("waiting_for_user" if must_ask else "succeeded")
+
+
+RECHECKED = {**ASKING, "human_input_policy": {"recheck_tools": ["write_file"]}}
+
+
+async def test_a_stale_approval_asks_the_model_again(runner: Runner) -> None:
+    """The same call then runs without a question, but only once."""
+    run = await runner.start(WRITE, WRITE, WRITE, LAST_RESULT, **RECHECKED)
+    runner.executions.approval_age = ApprovalAge(timedelta(days=3), messages=1)
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_until(lambda row: len(row.tool_calls) == 3)
+    stale, ran, asked = await run.tool_calls()
+    assert (stale.status, stale.reason) == ("denied", WAS_RECHECKED)
+    assert "answered after 3 days and 1 new message" in (stale.output or "")
+    assert (ran.status, ran.reason) == ("succeeded", REPEATED)
+    assert asked.status == "waiting_for_user"
+
+
+async def test_a_fresh_approval_runs_the_call(runner: Runner) -> None:
+    run = await runner.start(WRITE, LAST_RESULT, **RECHECKED)
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
+    [call] = await run.tool_calls()
+    assert call.status == "succeeded"

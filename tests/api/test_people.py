@@ -14,9 +14,11 @@ from domain.ids import new_id
 from domain.people import make_reminder
 from persistence.tables.sessions import InputRequestRow, ToolCallRow
 from services.executions import due_requests, holding, reminding
-from tests.api.browsing import signed_in
+from tests.api.browsing import browser, signed_in
 from tests.api.mcp.agents import connect
+from tests.api.test_answer_links import link_for
 from tests.api.world import APPROVAL, TASK, World, ask, execute, make_task
+from tests.cli.runner import invoke
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
@@ -360,7 +362,9 @@ async def test_of_fifty_people_on_all_surfaces_one_answers(world: World) -> None
         execution_id = (await starter.get(path)).json()["execution_id"]
         answers = []
         for number, person in enumerate(people):
-            way = (by_api, by_undo, by_bulk, by_page, by_agent)[number % 5]
+            ways = (by_api, by_undo, by_bulk, by_page, by_agent, by_link)
+            # Commands run in this process, one at a time.
+            way = ways[number % len(ways)] if number else by_command
             answers.append(await way(world, stack, person, request_id))
         outcomes = await asyncio.gather(*(answer() for answer in answers))
         assert sum(outcomes) == 1
@@ -424,6 +428,35 @@ async def by_page(world: World, stack: AsyncExitStack, person: str, request_id: 
         sent = await page.post(f"/inbox/{request_id}", data={**hidden, **APPROVE})
         assert sent.status_code in {303, 409}, sent.text
         return sent.status_code == 303
+
+    return answer
+
+
+async def by_link(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    async with world.client(person) as client:
+        await client.get("/api/v1/me")
+    path = await link_for(world, UUID(request_id), person)
+    page = await stack.enter_async_context(browser(world))
+
+    async def answer() -> bool:
+        sent = await page.post(path, data=APPROVE)
+        assert sent.status_code in {200, 409}, sent.text
+        return sent.status_code == 200
+
+    return answer
+
+
+async def by_command(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    del stack
+    async with world.client(person) as client:
+        await client.get("/api/v1/me")
+        token = client.headers["Authorization"].removeprefix("Bearer ")
+    options = ("--api-url", world.url, "--token", token)
+
+    async def answer() -> bool:
+        ended = await asyncio.to_thread(invoke, *options, "inbox", "approve", request_id)
+        assert ended.returncode == 0 or "no answer any more" in ended.stderr, ended.output
+        return ended.returncode == 0
 
     return answer
 

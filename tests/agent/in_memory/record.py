@@ -22,6 +22,8 @@ from domain.errors import (
 )
 from domain.events import Event
 from domain.model_calls import Prefix, Usage
+from domain.people import RequestKind
+from domain.rechecks import ApprovalAge
 from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import (
@@ -176,6 +178,24 @@ class InMemoryRecord:
 
     async def find_remembered(self, tool_name: str) -> Sequence[RememberedDecision]:
         return [rule for rule in self._executions.remembered if rule.tool_name == tool_name]
+
+    async def find_approval_age(self, call_id: UUID) -> ApprovalAge | None:
+        execution = self._executions.by_id[self._id]
+        is_approved = any(
+            request.tool_call_id == call_id and request.answer is not None
+            for request in execution.requests.values()
+            if request.kind is RequestKind.APPROVAL
+        )
+        return self._executions.approval_age if is_approved else None
+
+    async def find_reason(self, tool_name: str, tool_input: str, *, since_turn: int) -> str | None:
+        calls = [
+            call
+            for call in self._executions.by_id[self._id].tool_calls.values()
+            if (call.name, call.input_to_run) == (tool_name, tool_input) and call.turn >= since_turn
+        ]
+        latest = max(calls, key=lambda call: (call.turn, call.position), default=None)
+        return None if latest is None else latest.reason
 
     async def descendants(self) -> int:
         root = self._executions.by_id[self._id]

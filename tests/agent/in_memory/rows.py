@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from domain.agents import Agent
 from domain.ids import new_id
 from domain.model_calls import Prefix
+from domain.rechecks import ApprovalAge
 from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import CallIntent, CallStatus, NewMessage, NewRequest, Signal, ToolCall
@@ -175,6 +176,8 @@ class Executions:
         self.agents: dict[str, Agent] = {}
         """The user's own agents."""
         self.remembered: list[RememberedDecision] = []
+        self.approval_age = ApprovalAge(timedelta(0))
+        """Of every approval."""
         self.waiting_for_budget: list[UUID] = []
         self.send_signal: SendSignal = lambda *_: None
         """Set by what moves the executions."""

@@ -345,6 +345,29 @@ async def test_an_answer_is_read_with_its_request(stored: RecordedExecution) -> 
     assert answer.answer == {"decision": "deny", "message": "No."}
 
 
+async def test_a_call_is_found_by_its_input_and_an_approval_by_its_call(
+    stored: RecordedExecution,
+) -> None:
+    writer = stored.record(1)
+    await writer.begin()
+    first = tool_call(input='{"a": 1}', approved_input='{"a": 2}', reason="first")
+    second = tool_call(turn=2, input='{"a": 2}', reason="second")
+    request = request_for(first)
+    await writer.write(Step(new_tool_calls=[first], requests=[request]))
+    assert await writer.find_approval_age(first.id) is None
+    await writer.write(Step(new_tool_calls=[second]))
+    found = [
+        await writer.find_reason("bash", text, since_turn=turn)
+        for text, turn in (('{"a": 2}', 0), ('{"a": 2}', 3), ('{"a": 1}', 0))
+    ]
+    assert found == ["second", None, None]
+    await stored.answer(request.id, {"decision": "approve"})
+    age = await writer.find_approval_age(first.id)
+    assert age is not None
+    assert not age.is_stale
+    assert await writer.find_approval_age(second.id) is None
+
+
 async def test_a_pause_is_read_until_it_is_taken_back(stored: RecordedExecution) -> None:
     writer = stored.record(1)
     await writer.begin()

@@ -23,6 +23,7 @@ CANARY = "yellow-canary-51ee"
 SETTINGS: dict[str, Any] = {
     "secrets_key": KEY,
     "outbound_allow": ("127.0.0.1",),
+    "slack_signing_secret": "a signing secret",
 }
 
 

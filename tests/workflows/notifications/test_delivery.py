@@ -1,6 +1,7 @@
 """Notifications end to end: a real worker, a real receiver that verifies, a real mail server."""
 
 import json
+import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
@@ -13,11 +14,15 @@ from contracts.names import notification_workflow_id
 from domain.notifications import Kind
 from persistence.notifications import queries
 from persistence.tables.ledger import NotificationRow
+from runtime.secret_box import SecretBox
+from services.executions.answer_links import AnswerLink
+from services.executions.slack_buttons import ButtonMeaning
 from tests.engine.driver import Engine, script, use
 from tests.runtime.receiver import answer, receiving
 from tests.waiting import eventually
 from tests.workflows.notifications.deliveries import (
     CANARY,
+    KEY,
     SIGNING_KEY,
     Mailbox,
     attempts_of,
@@ -181,6 +186,55 @@ def require_instructions(text: str, request_id: UUID) -> None:
     assert "Which colour?" in text
     assert f"perdure inbox answer {request_id}" in text
     assert text.count("http") == text.count(page) == 1
+
+
+async def test_links_and_buttons_reach_those_who_may_answer(
+    engine: Engine, mailbox: Mailbox
+) -> None:
+    """The link is in the message only: the owner of a task reads its stored notifications."""
+    async with receiving(answer(200, b"ok")) as receiver:
+        slack = {"url": f"http://127.0.0.1:{receiver.port}/T", "has_buttons": True}
+        run = await engine.start(
+            {"tool_use": use("bash", command="ls")},
+            {"text": "Thanks."},
+            allowed_tools=["bash"],
+            ask_tools=["bash"],
+            columns={
+                "notification_config": {
+                    "email": [{"to": "me@example.com", "has_answer_links": True}],
+                    "slack": [{**slack, "has_answer_links": True}],
+                }
+            },
+        )
+        request = await run.wait_for_request()
+
+        async def is_over() -> bool:
+            rows = await notifications_of(engine, run.id)
+            return len(rows) == 2 and all(row.status == "delivered" for row in rows)
+
+        await eventually(is_over)
+        payloads = str([row.payload for row in await notifications_of(engine, run.id)])
+        await run.answer(request, decision="deny")
+        await run.wait_for_end()
+    mail = message_from_bytes(mailbox.mails[-1], policy=policy.default)
+    [got] = receiver.received
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    sealed = [
+        re.search(r"https://perdure.example.com/answer/([\w-]+)", text)
+        for text in (plain.get_content(), got.body.decode())
+    ]
+    box = SecretBox(KEY)
+    links = [AnswerLink.open(box, found[1]) for found in sealed if found]
+    assert [(link.request_id, link.user_id) for link in links] == [(request.id, engine.user_id)] * 2
+    assert "/answer/" not in payloads
+    *_, shown, actions = json.loads(got.body)["blocks"]
+    assert json.loads(shown["text"]["text"]) == {"command": "ls"}
+    meanings = [ButtonMeaning.open(box, b["value"]) for b in actions["elements"]]
+    assert [(meaning.request_id, meaning.decision) for meaning in meanings] == [
+        (request.id, "approve"),
+        (request.id, "deny"),
+    ]
 
 
 async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:

@@ -1,0 +1,1 @@
+"""Slack: clicks on the buttons of messages."""

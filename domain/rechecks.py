@@ -1,0 +1,59 @@
+"""Stale approvals: the model is asked again before a call runs that a person approved late.
+
+A task names the tools in `human_input_policy.recheck_tools`. A stale approval does not run the
+call: the model reads what has changed, and if it makes the same call again, that one runs without
+another question, once.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+STALE_AFTER = timedelta(hours=1)
+"""After this wait, what Perdure can't see may have changed as well (chosen)."""
+
+RECHECK_TURNS = 10
+"""In how many turns the model may look around before it repeats the call (chosen)."""
+
+RECHECKED = "The approval was stale, so the model was asked again."
+"""The reason of a call that did not run for this."""
+
+REPEATED = "A person approved this call before the model was asked again."
+"""The reason of the same call, made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAge:
+    """What has happened between a call and its approval.
+
+    `task_version` is the present version of the task, if it is another one than the execution's.
+    """
+
+    waited: timedelta
+    messages: int = 0
+    task_version: int | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the model must look again."""
+        return bool(self.waited > STALE_AFTER or self.messages or self.task_version)
+
+    def describe(self, approved_input: str | None) -> str:
+        """The result of the call that does not run, for the model."""
+        changes = []
+        if self.waited > STALE_AFTER:
+            changes.append(f"a person answered after {_hours(self.waited)}")
+        if self.messages:
+            changes.append(f"{self.messages} new message(s) came from people")
+        if self.task_version:
+            changes.append(f"the task was edited (version {self.task_version})")
+        edited = "" if approved_input is None else f" The approved input is: {approved_input}"
+        return (
+            f"A person approved this call, but it has not run, because since you made it "
+            f"{' and '.join(changes)}. Check whether it is still right in the present state. If "
+            f"so, make the same call again: it runs without another question.{edited}"
+        )
+
+
+def _hours(waited: timedelta) -> str:
+    hours = waited / timedelta(hours=1)
+    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004 - two days
