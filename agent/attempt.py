@@ -175,7 +175,7 @@ class Attempt:
             self.state.cost_usd += step.call_outcome.cost_usd
         if step.workspace is not None and step.workspace.is_saved:
             self.state.workspace = replace(self.state.workspace, snapshot=step.workspace.sha256)
-        self.interrupts.has_unread |= receipt.unread > len(self.state.unsent_messages)
+        self.interrupts.has_unread |= receipt.unread > self.state.kept_signals
         is_settled = step.status is not None and step.status.status in SETTLED_STATUSES
         self.live_updates.publish_step(receipt.event_seq, is_settled=is_settled)
         return None
@@ -227,6 +227,8 @@ class Attempt:
             return
         self.is_pause_requested = unread.is_pause_requested
         step = inbox.apply(self.state, unread)
+        if inbox.must_finish(unread) and not self.state.is_finishing:
+            step += inbox.stop_work(self.state)
         self.failure = step.failure or self.failure
         if step != Step():
             await self.write(step)

@@ -335,6 +335,12 @@ class Decider:
         return Decision(waiting, children=children)
 
 
+def refuse_all(decisions: Sequence[Decision], text: str) -> Sequence[Decision]:
+    """The decisions with every call settled without running it."""
+    calls = [replace(decision.call, child_execution_ids=()) for decision in decisions]
+    return [Decision(refuse(call, ToolCallStatus.DENIED, text)) for call in calls]
+
+
 def refuse(call: ToolCall, status: ToolCallStatus, text: str) -> ToolCall:
     """Settle the call without running it."""
     return replace(input_requests.settle(call, status, text, is_error=True), reason=text)

@@ -10,6 +10,7 @@ from agent.subtask_results import describe_results
 from domain.answers import read_default
 from domain.errors import ErrorCode
 from domain.events import Event
+from domain.finishing import NOT_RUN
 from domain.people import QUESTIONS, RequestKind
 from domain.remote_waits import DISMISSED_RESPONSE, read_response
 from domain.steps import (
@@ -27,6 +28,9 @@ from domain.tool_rules import READ_ARTIFACT
 CANCEL, MESSAGE = "cancel", "message"
 """Kinds of signals that the loop handles separately; the others are consumed when they are read."""
 
+FINISH = "finish"
+"""A person asks the execution to answer now. It stays unread, so that each attempt reads it."""
+
 BUDGET_RELEASED = "budget_released"
 """The next call, which did not fit into a budget, fits now."""
 
@@ -39,6 +43,11 @@ REFUSALS = frozenset({"deny", "skip"})
 
 DefaultProblem = Callable[[OpenRequest, ToolCall | None], Awaitable[str | None]]
 """Why the default answer does not fit a request about a call, as a sentence, or None."""
+
+
+def must_finish(inbox: Inbox) -> bool:
+    """Whether a person has asked the execution to answer now."""
+    return any(signal.kind == FINISH for signal in inbox.signals)
 
 
 def is_cancelled(inbox: Inbox) -> bool:
@@ -84,6 +93,27 @@ def apply(state: RunState, inbox: Inbox) -> Step:
     )
 
 
+def stop_work(state: RunState) -> Step:
+    """Settle what is still to run or to be decided, for an execution that must answer now."""
+    state.is_finishing = True
+    calls = [
+        input_requests.settle(call, ToolCallStatus.CANCELLED, NOT_RUN, is_error=True)
+        for call in state.calls.values()
+        if not call.status.is_settled
+    ]
+    requests = list(state.requests.values())
+    state.requests.clear()
+    state.put_calls(calls)
+    return Step(
+        tool_calls=calls,
+        cancelled_requests=[request.id for request in requests],
+        events=[
+            *(events.tool_ended(call) for call in calls),
+            *(events.input_cancelled(request, FINISH) for request in requests),
+        ],
+    )
+
+
 def _is_budget_released(inbox: Inbox) -> bool:
     return any(signal.kind == BUDGET_RELEASED for signal in inbox.signals)
 
@@ -96,8 +126,8 @@ def _take_budget_requests(state: RunState) -> Iterator[OpenRequest]:
 
 
 def _is_consumed_on_read(signal: Signal) -> bool:
-    """False for cancels, which `finish` consumes, and messages, which a user message consumes."""
-    return signal.kind not in (CANCEL, MESSAGE)
+    """False for cancels and requests to finish, which the end consumes, and for messages."""
+    return signal.kind not in (CANCEL, FINISH, MESSAGE)
 
 
 def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) -> Failure | None:

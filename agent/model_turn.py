@@ -9,7 +9,7 @@ from typing import Any
 from agent import budget_shortage, events, input_requests
 from agent.attempt import Attempt
 from agent.call_policy import AskPerson, Retry, after_failure, make_intent
-from agent.decisions import Decider
+from agent.decisions import Decider, refuse_all
 from agent.ports import Model, Prices
 from agent.results import make_result
 from agent.stop_reasons import Next, Reaction, react
@@ -17,6 +17,7 @@ from agent.tool_turn import ToolTurn
 from agent.transcript import join_text, text_block, tool_uses
 from domain.budgets import Shortage
 from domain.errors import ErrorCode, FencedOutError, ModelCallError
+from domain.finishing import FINISH_REQUEST, MAX_REFUSED_TURNS, NOT_RUN
 from domain.json_schemas import SchemaEvaluator
 from domain.model_calls import Block, ModelResponse
 from domain.outcomes import Outcome, Stop
@@ -98,7 +99,7 @@ class ModelTurn:
         return step + Step(call_intent=intent, events=[events.turn_started(intent)])
 
     def _make_intent(self) -> CallIntent | None:
-        if not self._attempt.may_record_intent():
+        if self._state.must_finish_early or not self._attempt.may_record_intent():
             return None
         intent = make_intent(self._state, self._prices)
         if isinstance(intent, Failure):
@@ -128,6 +129,9 @@ class ModelTurn:
         return await self._ask_for_budget(shortage)
 
     async def _ask_for_budget(self, shortage: Shortage) -> Stop | None:
+        if self._state.is_finishing:
+            self._state.must_finish_early = True
+            return None
         snapshot = self._state.snapshot
         if snapshot.people.mode != "wait":
             self._attempt.failure = budget_shortage.make_failure(shortage, snapshot.execution_id)
@@ -169,7 +173,7 @@ class ModelTurn:
     async def _record_failure(self, intent: CallIntent, error: ModelCallError) -> Stop | None:
         self._state.intent = None
         self._state.failures_in_a_row += 1
-        may_ask = self._state.snapshot.people.mode == "wait"
+        may_ask = self._state.snapshot.people.mode == "wait" and not self._state.is_finishing
         next_move = after_failure(error, self._state.failures_in_a_row, may_ask=may_ask)
         delay = next_move.delay_seconds if isinstance(next_move, Retry) else None
         outcome = CallOutcome(
@@ -287,6 +291,10 @@ class ModelTurn:
             malformed=response.malformed_inputs,
             now=datetime.now(UTC),
         )
+        if self._state.is_finishing:
+            decisions = refuse_all(decisions, f"{NOT_RUN} {FINISH_REQUEST}")
+            self._state.refused_turns += 1
+            self._state.must_finish_early = self._state.refused_turns >= MAX_REFUSED_TURNS
         step = await self._tools.open(decisions)
         return step + self.close_tool_turn() if self._state.is_turn_settled else step
 

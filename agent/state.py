@@ -60,7 +60,16 @@ class RunState:
         self.unsent_messages: list[Signal] = []
         self.must_finish_early = False
         """A person chose to complete the execution without another call."""
+        self.is_finishing = False
+        """A person asked the execution to answer now, without calling tools."""
+        self.refused_turns = 0
+        """Turns whose calls were refused for this."""
         self.tool: str | None = None
+
+    @property
+    def kept_signals(self) -> int:
+        """Signals that were read and stay unread for the next attempt."""
+        return len(self.unsent_messages) + self.is_finishing
 
     @property
     def prompt_bytes(self) -> int:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from api.http.request_context import Call
 from domain.plans import PlanAction
-from domain.states import TERMINAL, WORKER_BLOCKED
+from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.tables.sessions import InputRequestRow
 
 BASE = "/api/v1"
@@ -16,6 +16,8 @@ SIGN_IN = "/sign-in"
 SLACK = "/settings/slack"
 ANSWER = "/answer"
 """Pages of links that answer an input request without a sign-in."""
+
+NOT_STARTED = (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED)
 
 LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
 """A path of this gateway. Browsers read `//` and `/\\` at the beginning as another host."""
@@ -75,6 +77,8 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
         links["session"] = f"{BASE}/sessions/{session_id}"
     if columns["status"] not in TERMINAL:
         links["cancel"] = f"{path}/cancel"
+        if columns["executor"] == "claude" and columns["status"] not in NOT_STARTED:
+            links["finish"] = f"{path}/finish"
         is_stopped = columns["pause_requested_at"] or columns["status_reason"] == WORKER_BLOCKED
         action = "resume" if is_stopped else "pause"
         links[action] = f"{path}/{action}"

@@ -1,7 +1,7 @@
 """Stale approvals: the model is asked again before a call runs that a person approved late.
 
 A task names the tools in `human_input_policy.recheck_tools`. A stale approval does not run the
-call: the model reads what has changed, and if it makes the same call again, that one runs without
+call: the model reads the changes, and if it makes the same call again, that one runs without
 another question, once.
 """
 
@@ -23,7 +23,7 @@ REPEATED = "A person approved this call before the model was asked again."
 
 @dataclass(frozen=True, slots=True)
 class ApprovalAge:
-    """What has happened between a call and its approval.
+    """The time and the changes between a call and its approval.
 
     `task_version` is the present version of the task, if it is another one than the execution's.
     """

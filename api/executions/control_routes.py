@@ -1,4 +1,4 @@
-"""Routes that cancel, pause and resume executions, one or many."""
+"""Routes that cancel, finish, pause and resume executions, one or many."""
 
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +17,7 @@ from api.http.responses import answer
 from persistence.tables.executions import ExecutionRow
 from services.executions import bulk, control
 from services.executions.bulk import BulkOutcome
-from services.executions.inputs import BulkBody, BulkCancelBody, CancelBody
+from services.executions.inputs import BulkBody, BulkCancelBody, CancelBody, FinishBody
 
 router = APIRouter(prefix="/task-executions", tags=["executions"])
 
@@ -58,6 +58,21 @@ async def cancel_execution(
 ) -> Response:
     """Cancel an execution and its subtasks; their workflows end them within a moment."""
     service = partial(control.cancel, execution_id=execution_id, body=body)
+    return await run_service(call, service, _render_changed)
+
+
+@router.post("/{execution_id}/finish", status_code=202, responses=CHANGED)
+async def finish_execution(
+    call: Called,
+    execution_id: UUID,
+    body: Annotated[FinishBody, Depends(JsonBody(FinishBody, optional=True))],
+) -> Response:
+    """Ask a running execution to answer now with what it has, and complete.
+
+    A call that runs already is completed. Calls that wait do not run, open input requests and
+    subtasks are cancelled, and the model answers without tools.
+    """
+    service = partial(control.finish, execution_id=execution_id, body=body)
     return await run_service(call, service, _render_changed)
 
 

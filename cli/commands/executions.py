@@ -259,6 +259,13 @@ GROUP.add_list(
     **RECORDS,
 )
 GROUP.add_action(
+    "finish",
+    "finish_execution",
+    "Ask a running execution to answer now with what it has.",
+    "It answers now.",
+    options={"message": option("What the model should know.")},
+)
+GROUP.add_action(
     "pause",
     "pause_execution",
     "Pause an execution after its current step.",

@@ -40,6 +40,8 @@ class SignalKind(StrEnum):
     ANSWER = "answer"
     MESSAGE = "message"
     CANCEL = "cancel"
+    FINISH = "finish"
+    """A person asks the execution to answer now. It is unread until the end."""
     REQUEST_CHANGED = "request_changed"
     """An open input request has another due time, or was opened again."""
     PAUSE = "pause"

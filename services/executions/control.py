@@ -1,13 +1,16 @@
-"""Cancels, pauses and resumes executions."""
+"""Cancels, finishes, pauses and resumes executions."""
 
 from uuid import UUID
 
+from domain.errors import ConflictError
+from domain.finishing import FINISH_REQUEST
 from domain.states import ExecutionStatus
-from persistence.executions import leases, lifecycle
-from persistence.executions.cascade import cancel_tree
+from persistence.executions import leases, lifecycle, signals
+from persistence.executions.cascade import cancel_children, cancel_tree
+from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 from services.executions.access import own_execution, require_active
-from services.executions.inputs import CancelBody
+from services.executions.inputs import CancelBody, FinishBody
 from services.unit_of_work import UnitOfWork
 
 
@@ -48,6 +51,41 @@ async def _request(work: UnitOfWork, execution_id: UUID, *, is_paused: bool) -> 
         ("execution", execution_id),
         before=before,
         after={"status": row.status, "is_pause_requested": is_paused},
+        owner_id=row.user_id,
+    )
+    work.wake_workflow(row)
+    return row
+
+
+async def finish(work: UnitOfWork, execution_id: UUID, body: FinishBody) -> ExecutionRow:
+    """Ask an execution to answer now with what it has; a repeat changes nothing.
+
+    Calls that were still to run or to be decided do not run, its subtasks are cancelled, and the
+    model answers without tools. A paused execution continues for this.
+
+    Raises:
+        ConflictError: it has ended or not started, or the loop does not run it.
+    """
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    require_active(row)
+    if row.executor != "claude" or row.cancel_requested_at is not None:
+        raise ConflictError("Only an execution that Claude runs can be asked to finish.")
+    if row.status in (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED):
+        raise ConflictError("This execution has not started, so it has no result; cancel it.")
+    unread = await signals.list_unread(work.session, row.id)
+    if any(signal.kind == SignalKind.FINISH for signal in unread):
+        return row
+    await lifecycle.request_pause(work.session, row, is_paused=False)
+    is_child = ExecutionRow.parent_execution_id == row.id
+    await cancel_children(work.session, is_child, reason="the parent was asked to finish")
+    content = "\n\n".join(text for text in (FINISH_REQUEST, body.message) if text)
+    await append_signal(work.session, row.id, SignalKind.MESSAGE, {"content": content})
+    await append_signal(work.session, row.id, SignalKind.FINISH)
+    await work.record_audit(
+        "execution.finish",
+        ("execution", row.id),
+        before={"status": row.status},
+        after={"characters": len(body.message or "")},
         owner_id=row.user_id,
     )
     work.wake_workflow(row)

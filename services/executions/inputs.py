@@ -209,6 +209,12 @@ class CancelBody(Body):
     reason: Text | None = None
 
 
+class FinishBody(Body):
+    """What the model should know when it answers early."""
+
+    message: Text | None = None
+
+
 class AnswerBody(Body):
     """An answer.
 

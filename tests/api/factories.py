@@ -295,6 +295,7 @@ BODIES: dict[str, Any] = {
     "POST /task-executions/{execution_id}/retry": {},
     "POST /task-executions/{execution_id}/messages": {"content": "And then?"},
     "POST /task-executions/{execution_id}/cancel": {"reason": "changed"},
+    "POST /task-executions/{execution_id}/finish": {"message": "That is enough."},
     "POST /task-executions/{execution_id}/fork": {"at_turn": 0},
     "POST /queue/claim": {},
     "PATCH /queue/{execution_id}": {"priority": 9},

@@ -91,12 +91,12 @@ async def test_links_that_are_not_valid_any_more(world: World, client: Client) -
         request = f"{BASE}/{request_id}"
         path = await link_for(world, request_id, "link-bob")
         expired = await link_for(world, request_id, "link-bob", expires_at=0)
-        stranger = await link_for(world, request_id, "link-cat")
+        foreign = await link_for(world, request_id, "link-cat")
         async with browser(world) as page:
             await require_refused(page, expired, 409, "expired")
             await require_refused(page, f"{path[:-4]}AAAA", 404, "Page not found")
             await require_refused(page, "/answer/x", 404, "Page not found")
-            await require_refused(page, stranger, 404, "belongs to another user")
+            await require_refused(page, foreign, 404, "belongs to another user")
             assert (await client.post(f"{request}/claim")).status_code == 200
             await require_refused(page, path, 409, "another person works on it")
             assert (await client.post(f"{request}/release")).status_code == 200

@@ -72,6 +72,12 @@ async def paused(world: World, owner: Owner, made: dict[str, str]) -> None:
     assert response.is_success, response.text
 
 
+async def started(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only an execution that has started can be asked to finish."""
+    del owner
+    await in_session(world, {"id": made["execution_id"]})
+
+
 async def prompted(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only an execution with messages can be forked."""
     await in_session(world, {"id": made["execution_id"]})
@@ -135,6 +141,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /tasks/{task_id}/schedule/trigger": scheduled,
     "POST /tasks/{task_id}/schedule/backfill": scheduled,
     "POST /task-executions/{execution_id}/resume": paused,
+    "POST /task-executions/{execution_id}/finish": started,
     "POST /task-executions/{execution_id}/fork": prompted,
     "POST /task-executions/{execution_id}/retry": ended,
     "POST /task-executions/{execution_id}/report": ended,

@@ -50,6 +50,28 @@ async def test_pausing_twice_is_pausing_once(world: World, client: Client) -> No
     assert (await actions(world, execution_id))[1:] == ["execution.pause", "execution.resume"]
 
 
+async def test_an_execution_is_asked_once_to_finish(world: World, client: Client) -> None:
+    execution_id = await running(world, client)
+    path = f"{BASE}/{execution_id}"
+    assert (await client.get(path)).json()["_links"]["finish"] == f"{path}/finish"
+    await client.post(f"{path}/pause")
+    for _ in range(2):
+        response = await client.post(f"{path}/finish", json={"message": "Three will do."})
+        assert (response.status_code, response.json()["pause_requested_at"]) == (202, None)
+    assert await signal_kinds(world, execution_id) == ["pause", "resume", "message", "finish"]
+    assert (await actions(world, execution_id))[-1] == "execution.finish"
+    await client.post(f"{path}/cancel")
+    refused = await client.post(f"{path}/finish")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+
+
+async def test_what_has_not_started_cannot_finish(client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    refused = await client.post(f"{BASE}/{execution['id']}/finish")
+    assert (refused.status_code, "cancel it" in refused.json()["detail"]) == (409, True)
+    assert "finish" not in execution["_links"]
+
+
 async def test_pause_only_marks_an_execution_that_has_not_started(
     world: World, client: Client
 ) -> None:

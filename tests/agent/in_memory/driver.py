@@ -19,6 +19,7 @@ from agent.transcript import encode, result_block, text_block, tool_uses
 from definitions.tasks import TaskDefinition
 from domain.errors import AlreadyAnsweredError
 from domain.events import Event
+from domain.finishing import FINISH_REQUEST
 from domain.ids import new_id
 from domain.model_calls import Prefix
 from domain.network import NetworkList
@@ -407,6 +408,11 @@ class InMemoryRun:
     async def say(self, content: str) -> None:
         """Send a message to the running execution."""
         self.runner.signal(self.id, "message", {"content": content})
+
+    async def finish(self) -> None:
+        """Ask it to answer now."""
+        self.runner.signal(self.id, "message", {"content": FINISH_REQUEST})
+        self.runner.signal(self.id, "finish", {})
 
     async def pause(self) -> None:
         self._execution.pause_requested = True
