@@ -12,7 +12,7 @@ from agent.ports import Record, Tools
 from agent.subtasks import make_children, read_subtasks
 from domain.answers import Asked, check_default
 from domain.builtin_tools import BASH, effect_of
-from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS
+from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS, SUBMIT_PLAN
 from domain.errors import ErrorCode, ToolInputError
 from domain.ids import new_id
 from domain.json_schemas import SchemaEvaluator
@@ -33,6 +33,9 @@ from domain.text import clean
 from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
 from domain.tool_decisions import decide, is_covered
 from domain.tool_requirements import ToolRequirement, unmet_requirement
+
+_QUESTIONS = frozenset({ASK_USER, SUBMIT_PLAN})
+"""Tools whose calls are settled by the answer of a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Decider:
         self._tools = tools
         self._schemas = schemas
         self._record = record
+        self._is_plan_approved = False
         self._repeated: set[tuple[str, str]] = set()
         """Calls of the present turn that an earlier approval lets run."""
         self.pinned = read_pins(snapshot.prefix.mcp)
@@ -83,6 +87,7 @@ class Decider:
         `malformed` contains the raw text of inputs that were not JSON, by tool use id.
         """
         self._repeated.clear()
+        await self._lift_plan_mode()
         return [
             await self._decide(self._call(use, turn, position, malformed), malformed, now)
             for position, use in enumerate(uses)
@@ -139,6 +144,8 @@ class Decider:
 
     async def problem(self, call: ToolCall, malformed: Mapping[str, str]) -> str | None:
         """Why the call can't run at all, as a sentence for the model."""
+        if call.name == SUBMIT_PLAN and self._is_plan_approved:
+            return "A person has approved your plan already. Carry it out."
         if need := self._unmet_requirement(call.name):
             lack = f"this execution has no {need.resource}"
             return f"{call.name} can't be used here: {lack}. {need.remedy}"
@@ -169,10 +176,8 @@ class Decider:
             return Decision(refuse(call, ToolCallStatus.DENIED, f"This task forbids {call.name}."))
         if problem := await self.problem(call, malformed):
             return Decision(refuse(call, ToolCallStatus.FAILED, problem))
-        if call.name == ASK_USER:
-            return self._ask(
-                call, input_requests.question_request(call, self._snapshot.people, now)
-            )
+        if call.name in _QUESTIONS:
+            return self._ask(call, self._make_question(call, now))
         verdict = decide(self._snapshot.permissions, call.name, json.loads(call.input), call.effect)
         if verdict.kind == "deny":
             return Decision(refuse(call, ToolCallStatus.DENIED, verdict.reason))
@@ -180,6 +185,27 @@ class Decider:
             decided = await self._apply_repeated(call) or await self._apply_remembered(call)
             return decided or self._ask_approval(replace(call, reason=verdict.reason), now)
         return await self.delegate(call) if call.name in DELEGATIONS else Decision(call)
+
+    def _make_question(self, call: ToolCall, now: datetime) -> NewRequest:
+        people = self._snapshot.people
+        if call.name == ASK_USER:
+            return input_requests.question_request(call, people, now)
+        schema = ENGINE_TOOLS[call.name].input_schema
+        return input_requests.plan_request(call, people, now, schema=schema)
+
+    async def _lift_plan_mode(self) -> None:
+        """Let the rules decide, also for subtasks, once a person has approved the plan."""
+        snapshot = self._snapshot
+        if snapshot.permissions.mode != "plan":
+            return
+        if await self._record.has_succeeded(SUBMIT_PLAN):
+            self._is_plan_approved = True
+            options = {**snapshot.definition.get("sdk_options", {}), "permission_mode": "default"}
+            self._snapshot = replace(
+                snapshot,
+                permissions=replace(snapshot.permissions, mode="default"),
+                definition={**snapshot.definition, "sdk_options": options},
+            )
 
     def _ask_approval(self, call: ToolCall, now: datetime) -> Decision:
         spec = self.spec(call.name)
@@ -321,6 +347,7 @@ class Decider:
 
     async def delegate(self, call: ToolCall) -> Decision:
         """The subtasks of an allowed call that delegates, or a failed call with the reason."""
+        await self._lift_plan_mode()
         named = {s["agent_id"] for s in read_subtasks(call) if "agent_id" in s}
         agents = await self._record.find_agents(named) if named else {}
         try:

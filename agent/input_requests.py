@@ -83,6 +83,24 @@ def approval_request(
     )
 
 
+def plan_request(
+    call: ToolCall, policy: InputPolicy, now: datetime, *, schema: Mapping[str, Any] | None
+) -> NewRequest:
+    """The request for the approval of a plan that the model submits in plan mode."""
+    return NewRequest(
+        id=new_id(),
+        kind=RequestKind.PLAN_APPROVAL,
+        title="Carry out this plan?",
+        tool_call_id=call.id,
+        tool_name=call.name,
+        tool_input=call.input,
+        input_sha256=call.input_sha256,
+        tool_input_schema=schema,
+        approvals_required=policy.approvals_required,
+        **request_bounds(policy, now),
+    )
+
+
 def effect_check_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewRequest:
     """The request about an interrupted call, with the input that ran."""
     return NewRequest(
@@ -177,8 +195,9 @@ def apply_answer(call: ToolCall, kind: RequestKind, answer: Mapping[str, Any]) -
     A call runs only after an explicit decision to run it. Anything else settles it.
     """
     decision, message = answer.get("decision"), answer.get("message")
-    if kind is RequestKind.EFFECT_CHECK:
-        return _apply_effect(call, decision, message)
+    if kind in (RequestKind.EFFECT_CHECK, RequestKind.PLAN_APPROVAL):
+        apply = _apply_effect if kind is RequestKind.EFFECT_CHECK else _apply_plan
+        return apply(call, answer)
     if kind in QUESTIONS:
         if decision == "deny":
             return deny(call, "A person left this question unanswered.", message)
@@ -192,7 +211,23 @@ def apply_answer(call: ToolCall, kind: RequestKind, answer: Mapping[str, Any]) -
     return deny(call, "A person did not allow this call.", message)
 
 
-def _apply_effect(call: ToolCall, decision: object, message: str | None) -> ToolCall:
+def _apply_plan(call: ToolCall, answer: Mapping[str, Any]) -> ToolCall:
+    """The submitted plan after its approval, which ends the plan mode, or its denial."""
+    decision, message = answer.get("decision"), answer.get("message")
+    if decision not in ("approve", "edit"):
+        refusal = "A person did not approve this plan. Revise it, then submit it again."
+        return deny(call, refusal, message)
+    text = "A person approved your plan. Carry it out; you can use all your tools now."
+    if decision == "edit":
+        plan = answer["input"]["plan"]
+        text = f"A person changed your plan and approved it. Carry out this plan:\n\n{plan}"
+    if message:
+        text = f"{text}\n\nTheir message: {message}"
+    return replace(call, status=ToolCallStatus.SUCCEEDED, output=text)
+
+
+def _apply_effect(call: ToolCall, answer: Mapping[str, Any]) -> ToolCall:
+    decision, message = answer.get("decision"), answer.get("message")
     if decision == "not_happened":
         return replace(call, status=ToolCallStatus.APPROVED, process=None)
     if decision == "happened":

@@ -164,6 +164,10 @@ class Record(Protocol):
     async def find_approval_age(self, call_id: UUID) -> ApprovalAge | None:
         """What happened between this call and its approval by a person; None without one."""
 
+    async def has_succeeded(self, tool_name: str) -> bool:
+        """Whether a call of this tool has succeeded in the execution."""
+        ...
+
     async def find_reason(self, tool_name: str, tool_input: str, *, since_turn: int) -> str | None:
         """The reason of the latest call with this input (as JSON text), since this turn."""
 

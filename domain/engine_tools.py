@@ -1,4 +1,4 @@
-"""The tools that the engine implements: asking a person, and delegating work to subtasks.
+"""The tools of the engine: they ask a person, submit a plan, and delegate work to subtasks.
 
 For the model they are tools like any other, offered if `allowed_tools` or `ask_tools` name them.
 """
@@ -14,6 +14,9 @@ from domain.tool_calls import ToolEffect, ToolSpec
 ASK_USER = "ask_user"
 DELEGATE = "delegate"
 DELEGATE_MANY = "delegate_many"
+
+SUBMIT_PLAN = "submit_plan"
+"""Offered only with the permission mode `plan`, whatever `allowed_tools` say."""
 
 DELEGATIONS = frozenset({DELEGATE, DELEGATE_MANY})
 """The tools that start subtasks."""
@@ -137,7 +140,31 @@ _DELEGATE_MANY = ToolSpec(
     effect=ToolEffect.IDEMPOTENT,
 )
 
+_SUBMIT_PLAN = ToolSpec(
+    name=SUBMIT_PLAN,
+    description=(
+        "Submit your plan and wait until a person approves it, which may take days. Until then "
+        "you can only read. Submit it once you know what to do, in concrete steps: what you "
+        "change, in which order, and how you check it. The person may change the plan; carry out "
+        "what is approved."
+    ),
+    input_schema={
+        "type": "object",
+        "properties": {
+            "plan": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 50_000,
+                "description": "The plan in Markdown, understandable to someone who decides on it.",
+            }
+        },
+        "required": ["plan"],
+        "additionalProperties": False,
+    },
+    effect=ToolEffect.READ_ONLY,
+)
+
 ENGINE_TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
-    {spec.name: spec for spec in (_ASK_USER, _DELEGATE, _DELEGATE_MANY)}
+    {spec.name: spec for spec in (_ASK_USER, _DELEGATE, _DELEGATE_MANY, _SUBMIT_PLAN)}
 )
 """Specs by name."""

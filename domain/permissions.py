@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+<<<<<<< HEAD
 from domain.engine_tools import ENGINE_TOOLS
 from domain.tool_rules import (
     COMMAND_TOOL,
@@ -14,6 +15,10 @@ from domain.tool_rules import (
     Rule,
     parse,
 )
+=======
+from domain.engine_tools import ENGINE_TOOLS, SUBMIT_PLAN
+from domain.tool_rules import COMMAND_TOOL, MEMORY_TOOLS, PATH_TOOLS, WEB_TOOLS, Rule, parse
+>>>>>>> bcb3a632 (agents: let people approve the plan of the plan mode)
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 """`default`: the rules decide. `acceptEdits`: file edits run without approval. `plan`: only
@@ -63,6 +68,8 @@ class Permissions:
 
     def offers(self, tool: str) -> bool:
         """Whether the tool is offered to the model: some call of it runs or requires approval."""
+        if tool == SUBMIT_PLAN:
+            return self.mode == "plan" and not self.forbids(tool)
         named = any(rule.names(tool) for rule in valid_rules([*self.allowed, *self.ask]))
         return named and not self.forbids(tool)
 

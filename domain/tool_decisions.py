@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from domain.engine_tools import ASK_USER
+from domain.engine_tools import ASK_USER, SUBMIT_PLAN
 from domain.permissions import EDITS, Permissions, valid_rules
 from domain.rule_matching import (
     CallSubject,
@@ -46,7 +46,9 @@ def decide(
         return Verdict("deny", f"{tool} is not among the tools of this task.")
     if permissions.mode == "plan" and effect is not ToolEffect.READ_ONLY:
         return Verdict(
-            "deny", f"Only reading is allowed until the plan is approved; {tool} does more."
+            "deny",
+            f"Only reading is allowed until a person approves your plan, and {tool} does more. "
+            f"Submit it with {SUBMIT_PLAN}.",
         )
     return _unless_waived(permissions, tool, _by_rules(permissions, subject))
 

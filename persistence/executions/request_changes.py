@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.people import RequestKind
 from domain.permissions import EDITS
 from domain.rechecks import ApprovalAge
+from domain.steps import ToolCallStatus
 from domain.tool_calls import ToolEffect
 from persistence.executions.signals import SignalKind
 from persistence.tables.definitions import TaskRow
@@ -62,6 +63,18 @@ async def find_approval_age(session: AsyncSession, call_id: UUID) -> ApprovalAge
         return None
     version, messages = await _changes_by_people(session, row)
     return ApprovalAge(row.answered_at - row.created_at, messages, version)
+
+
+async def has_succeeded(session: AsyncSession, execution_id: UUID, tool_name: str) -> bool:
+    """Whether a call of this tool has succeeded in an execution."""
+    call = ToolCallRow
+    found = select(call.id).where(
+        call.execution_id == execution_id,
+        call.name == tool_name,
+        call.status == ToolCallStatus.SUCCEEDED,
+        call.superseded_at.is_(None),
+    )
+    return await session.scalar(found.limit(1)) is not None
 
 
 async def find_reason(

@@ -344,6 +344,11 @@ class ExecutionRecord:
         async with self._database.reading() as session:
             return await request_changes.find_approval_age(session, call_id)
 
+    async def has_succeeded(self, tool_name: str) -> bool:
+        """Whether a call of this tool has succeeded in the execution."""
+        async with self._database.reading() as session:
+            return await request_changes.has_succeeded(session, self._id, tool_name)
+
     async def find_reason(self, tool_name: str, tool_input: str, *, since_turn: int) -> str | None:
         """The reason of the latest call with this input (as JSON text), since this turn."""
         async with self._database.reading() as session:

@@ -13,7 +13,7 @@ from services.caller import Caller
 from services.executions.inputs import AnswerBody
 from services.unit_of_work import UnitOfWork
 
-_APPROVED_KINDS = frozenset({RequestKind.APPROVAL, RequestKind.BUDGET})
+_APPROVED_KINDS = frozenset({RequestKind.APPROVAL, RequestKind.PLAN_APPROVAL, RequestKind.BUDGET})
 _APPROVING = frozenset({"approve", "edit"})
 
 

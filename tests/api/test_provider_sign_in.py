@@ -105,7 +105,7 @@ async def require_sign_out(browser: httpx2.AsyncClient) -> None:
     assert form, asked.text
     assert secret, asked.text
     ended = await browser.post(unescape(form[1]), data={"xsrf": secret[1], "logout": "yes"})
-    assert ended.headers["location"].startswith(f"{browser.base_url}sign-in")
+    assert ended.headers["location"].startswith(f"{browser.base_url}/sign-in")
 
 
 async def test_without_a_provider_there_is_no_link(

@@ -22,6 +22,7 @@ from tests.api.browsing import signed_in, words
 from tests.api.conftest import serve_app, settings_of
 from tests.api.world import APPROVAL, World, ask, execute, make_task
 from tests.runtime.receiver import Receiver, answer, receiving
+from tests.waiting import eventually
 
 SECRET = "a signing secret"
 Client = httpx2.AsyncClient
@@ -81,7 +82,15 @@ async def click(
         "response_url": f"http://127.0.0.1:{receiver.port}/actions",
         "actions": [{"type": "button", "action_id": "answer_approve", "value": value}],
     }
-    return await send(world, urlencode({"payload": json.dumps(payload)}), **signature)
+    count = len(receiver.received)
+    response = await send(world, urlencode({"payload": json.dumps(payload)}), **signature)
+
+    async def is_shown() -> bool:
+        return len(receiver.received) > count
+
+    if response.is_success:
+        await eventually(is_shown, what="the message after a click")
+    return response
 
 
 def shown(receiver: Receiver) -> dict[str, Any]:

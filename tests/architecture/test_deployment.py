@@ -42,7 +42,7 @@ def profile() -> Profile:
 # --- the compose file ---------------------------------------------------------------------------
 
 
-OPTIONAL_SECRETS = {"PERDURE_OIDC_CLIENT_SECRET"}
+OPTIONAL_SECRETS = {"PERDURE_OIDC_CLIENT_SECRET", "PERDURE_SLACK_SIGNING_SECRET"}
 """Passed on from the environment if they are set there."""
 
 

@@ -188,6 +188,10 @@ class InMemoryRecord:
         )
         return self._executions.approval_age if is_approved else None
 
+    async def has_succeeded(self, tool_name: str) -> bool:
+        calls = self._executions.by_id[self._id].tool_calls.values()
+        return any(c.name == tool_name and c.status is ToolCallStatus.SUCCEEDED for c in calls)
+
     async def find_reason(self, tool_name: str, tool_input: str, *, since_turn: int) -> str | None:
         calls = [
             call

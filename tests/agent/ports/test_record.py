@@ -350,12 +350,16 @@ async def test_a_call_is_found_by_its_input_and_an_approval_by_its_call(
 ) -> None:
     writer = stored.record(1)
     await writer.begin()
-    first = tool_call(input='{"a": 1}', approved_input='{"a": 2}', reason="first")
+    first = tool_call(input='{"a": 1}', reason="first")
     second = tool_call(turn=2, input='{"a": 2}', reason="second")
     request = request_for(first)
     await writer.write(Step(new_tool_calls=[first], requests=[request]))
+    await writer.write(Step(tool_calls=[replace(first, approved_input='{"a": 2}')]))
+    assert not await writer.has_succeeded("bash")
     assert await writer.find_approval_age(first.id) is None
     await writer.write(Step(new_tool_calls=[second]))
+    await writer.write(Step(tool_calls=[replace(second, status=ToolCallStatus.SUCCEEDED)]))
+    assert await writer.has_succeeded("bash")
     found = [
         await writer.find_reason("bash", text, since_turn=turn)
         for text, turn in (('{"a": 2}', 0), ('{"a": 2}', 3), ('{"a": 1}', 0))
