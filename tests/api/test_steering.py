@@ -65,7 +65,7 @@ async def test_an_execution_is_asked_once_to_finish(world: World, client: Client
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
 
 
-async def test_what_has_not_started_cannot_finish(client: Client) -> None:
+async def test_an_execution_that_has_not_started_cannot_finish(client: Client) -> None:
     execution = await execute(client, await make_task(client))
     refused = await client.post(f"{BASE}/{execution['id']}/finish")
     assert (refused.status_code, "cancel it" in refused.json()["detail"]) == (409, True)
