@@ -13,8 +13,8 @@ from persistence.executions.creation import make_start_request
 from persistence.identity import users
 from persistence.tables.definitions import TaskRow
 from persistence.tables.ledger import AuditRow, NotificationRow
-from services.executions import reminding
-from services.executions.inputs import ExecuteBody
+from services.executions import control, reminding
+from services.executions.inputs import ExecuteBody, FinishBody
 from services.executions.remembering import REMEMBERED_DECISIONS
 from services.executions.starting import start_task
 from tests.engine.driver import Engine, Run, script, use
@@ -177,3 +177,46 @@ async def test_an_escalated_request_expires_by_its_second_rule(engine: Engine) -
     assert types[0] == "input.requested"
     assert types[-2:] == ["input.escalated", "input.expired"]
     assert await note(run) is None
+
+
+async def test_a_waiting_execution_answers_when_it_is_asked_to_finish(engine: Engine) -> None:
+    run = await engine.start(QUESTION, {"text": "This is all."}, **ASK_USER)
+    await run.wait_for_request()
+    async with engine.transaction() as work:
+        await control.finish(work, run.id, FinishBody(message="Be short."))
+    row = await run.wait_for_end()
+    assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, "This is all.")
+    [request] = await run.requests()
+    assert request.status == "cancelled"
+    assert "Be short." in str(await run.blocks())
+
+
+async def test_the_plan_of_plan_mode_is_edited_and_carried_out(engine: Engine) -> None:
+    submit = {"tool_use": use("submit_plan", plan="1. Write.")}
+    run = await engine.start(
+        submit,
+        WRITE,
+        LAST_RESULT,
+        allowed_tools=["write_file"],
+        sdk_options={"permission_mode": "plan"},
+    )
+    request = await run.wait_for_request()
+    assert request.kind == "plan_approval"
+    with pytest.raises(InvalidInputError):
+        await run.answer(request, decision="edit", input={"steps": []})
+    await run.answer(request, decision="edit", input={"plan": "2. Write."})
+    await run.wait_for_end()
+    assert await note(run) == "one"
+    assert "2. Write." in str(await run.blocks())
+
+
+async def test_after_a_new_message_the_model_is_asked_again(engine: Engine) -> None:
+    policy = {"recheck_tools": ["write_file"]}
+    run = await engine.start(WRITE, WRITE, LAST_RESULT, **ASKING, human_input_policy=policy)
+    request = await run.wait_for_request()
+    await run.say("It is Monday.")
+    await run.answer(request, decision="approve")
+    await run.wait_for_end()
+    assert [call.status for call in await run.tool_calls()] == ["denied", "succeeded"]
+    assert len(await run.requests()) == 1
+    assert await note(run) == "one"
