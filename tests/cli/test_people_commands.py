@@ -29,18 +29,18 @@ async def test_an_admin_manages_groups(perdure: Command, world: World) -> None:
     async with world.client("ann") as ann:
         await ann.get("/api/v1/me")
     assert "admin" in refused(await perdure("admin", "create-group", "legal"))
-    ok(await perdure("admin", "create-group", "legal", "ann", **boss))
+    ok(await perdure("admin", "create-group", "legal", "--member", "ann", **boss))
     assert "legal" in ok(await perdure("admin", "groups"))
     [request_id] = await ask_approvals(world, 1)
     ok(await perdure("inbox", "assign", request_id, "group:legal"))
     assert request_id[:8] in ok(await perdure("inbox", "list", "-o", "wide", user="ann"))
-    kept = await perdure("admin", "delete-group", "legal", "--yes", **boss)
+    kept = await perdure("admin", "delete-group", "legal", **boss)
     assert "assigned to this group" in kept.stderr
     ok(await perdure("inbox", "deny", request_id, user="ann"))
-    ok(await perdure("admin", "set-members", "legal", "ben", **boss))
+    ok(await perdure("admin", "set-members", "legal", "--member", "ben", **boss))
     shown = parse_json(await perdure("admin", "groups", "--json"))["items"]
     assert [group["members"] for group in shown] == [["ben"]]
-    ok(await perdure("admin", "delete-group", "legal", "--yes", **boss))
+    ok(await perdure("admin", "delete-group", "legal", **boss))
     assert parse_json(await perdure("admin", "groups", "--json"))["items"] == []
 
 
