@@ -53,7 +53,7 @@ async def test_a_request_is_claimed_released_and_its_answer_withdrawn(
     assert shown["claimed_by"] == "alice"
     assert "Released" in ok(await perdure("inbox", "release", request_id))
     nothing = await perdure("inbox", "withdraw", request_id)
-    assert (nothing.returncode, "no answer that can be withdrawn" in nothing.stderr) == (1, True)
+    assert (nothing.returncode, "no answer that can be withdrawn" in nothing.stderr) == (2, True)
     async with world.client("alice") as client:
         body = {"decision": "approve", "undo_seconds": 60}
         await client.post(f"/api/v1/input-requests/{request_id}/answer", json=body)
