@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-<<<<<<< HEAD
-from domain.engine_tools import ENGINE_TOOLS
+from domain.engine_tools import ENGINE_TOOLS, SUBMIT_PLAN
 from domain.tool_rules import (
     COMMAND_TOOL,
     MEMORY_TOOLS,
@@ -15,10 +14,6 @@ from domain.tool_rules import (
     Rule,
     parse,
 )
-=======
-from domain.engine_tools import ENGINE_TOOLS, SUBMIT_PLAN
-from domain.tool_rules import COMMAND_TOOL, MEMORY_TOOLS, PATH_TOOLS, WEB_TOOLS, Rule, parse
->>>>>>> bcb3a632 (agents: let people approve the plan of the plan mode)
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 """`default`: the rules decide. `acceptEdits`: file edits run without approval. `plan`: only
