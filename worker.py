@@ -13,7 +13,7 @@ from uuid import UUID
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.background_tasks import run_alongside, run_in_background
+from activities.background_tasks import run_alongside
 from activities.call_claude import ExecutionRunner, InterruptWatchers
 from activities.execution import Activities
 from activities.live_updates import LiveWatchers
@@ -287,14 +287,16 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
     async with AsyncExitStack() as stack:
         model = ClaudeModel.create()
         stack.push_async_callback(model.close)
+        # Otherwise the first execution would wait for it. Its error is that of each call, too.
+        loading = asyncio.ensure_future(model.ready())
+        stack.callback(loading.cancel)
         client = await connect(settings)
         await register_search_attributes(client)
         await stack.enter_async_context(
             working(settings, client=client, model=model, is_scripted=is_scripted)
         )
+        await asyncio.wait([loading])
         announce(settings.ready_file)
-        # Otherwise the first execution would wait for it.
-        stack.enter_context(run_in_background(model.ready()))
         await stopping.wait()
 
 
