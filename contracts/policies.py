@@ -12,9 +12,10 @@ SEGMENT_WHEN_FULL = timedelta(seconds=30)
 
 CACHED_WORKFLOWS = 150
 """Workflows that a worker keeps in memory, more than are active at a time. A waiting workflow is
-evicted, and replays from about a dozen events in a few milliseconds. With 700 waiting executions a
-worker grows by 50 MB; with 1,000 cached ones it grew by 161 MB, and resuming them took no less CPU
-(measured 2026-11-21)."""
+evicted, and replays from about a dozen events. A cached one needs 95 KB (27 KB in Python), so
+the cache is what many waiting executions cost. An evicted one needs half as much CPU again of the
+worker and Temporal to resume: 76 ms and not 50 (300 waiting, a busy machine, measured
+2026-11-29)."""
 
 WORKFLOW_TASKS_AT_ONCE = 10
 """Workflow tasks that a worker has accepted and not completed. Temporal repeats a task after 10 s.
