@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from temporalio import activity
 
 from activities import report as reporting
+from activities.background_tasks import send_heartbeats
 from activities.call_claude import ExecutionRunner, current_run
 from activities.failures import translate_errors
 from activities.render_prompt import render_prompt
@@ -24,6 +25,7 @@ from contracts.execution import (
 )
 from contracts.plans import AdvancePlanResult, PlanActivities
 from domain.errors import ResetRefusedError
+from domain.outcomes import ENDS, Outcome
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission
 from persistence.plans import plans
@@ -66,12 +68,15 @@ class Activities(ExecutionActivities, PlanActivities):
     async def render_prompt(self, run: RunRef) -> RenderPromptResult:
         """Write the first message and pin the model input."""
         with translate_errors():
-            return await render_prompt(
-                self._database,
-                run.execution_id,
-                default_model=self._services.settings.default_model,
-                network=self._services.settings.network,
-            )
+            return await self._render_prompt(run)
+
+    async def _render_prompt(self, run: RunRef) -> RenderPromptResult:
+        return await render_prompt(
+            self._database,
+            run.execution_id,
+            default_model=self._services.settings.default_model,
+            network=self._services.settings.network,
+        )
 
     @activity.defn(name="check_worker")
     async def check_worker(self, run: RunRef) -> WorkerState:
@@ -81,9 +86,34 @@ class Activities(ExecutionActivities, PlanActivities):
 
     @activity.defn(name="call_claude")
     async def call_claude(self, run: RunRef) -> CallClaudeResult:
-        """Call Claude and run its tools until the execution needs something from outside."""
+        """Call Claude and run its tools until the execution needs something from outside.
+
+        The first segment of an execution creates its session and renders its prompt; the last one
+        writes its end, if no report is wanted.
+        """
         async with self._record_refused_resets(run):
-            return await self._runner.run(run)
+            result = await (self._start_and_run(run) if run.is_start else self._runner.run(run))
+            if result.outcome not in ENDS or result.wants_report:
+                return result
+            status = ENDS[result.outcome]
+            given = FinishInput(run=run, status=status, error_code=result.error_code)
+            with send_heartbeats():
+                end = await self._finish(given)
+        return result.model_copy(update={"end": end})
+
+    async def _start_and_run(self, run: RunRef) -> CallClaudeResult:
+        """Create the session, render the prompt and run the first segment; all can be repeated."""
+        with send_heartbeats():
+            # Segment 0 is the start: a workflow that replaces a lost one begins a new epoch.
+            start = replace(current_run(run), segment=0)
+            created = await admission.create_session(self._database, run.execution_id, start)
+            if created.is_terminal:
+                return CallClaudeResult(outcome=Outcome.CANCELLED)
+            rendered = await self._render_prompt(run)
+        if rendered.error_code is not None:
+            return CallClaudeResult(outcome=Outcome.FAILED, error_code=rendered.error_code)
+        known = {"last_message_seq": rendered.last_message_seq}
+        return await self._runner.run(run.model_copy(update=known))
 
     @activity.defn(name="report")
     async def report(self, run: RunRef) -> None:
@@ -95,8 +125,12 @@ class Activities(ExecutionActivities, PlanActivities):
     @activity.defn(name="finish")
     async def finish(self, given: FinishInput) -> FinishResult:
         """Write the terminal status."""
-        run, engine = given.run, Caller.engine()
-        async with self._record_refused_resets(run), self._services.transaction(engine) as work:
+        async with self._record_refused_resets(given.run):
+            return await self._finish(given)
+
+    async def _finish(self, given: FinishInput) -> FinishResult:
+        run = given.run
+        async with self._services.transaction(Caller.engine()) as work:
             end = await generation.finish(
                 work,
                 run.execution_id,

@@ -16,11 +16,14 @@ from domain.states import ExecutionStatus
 class ExecutionInput(Contract):
     """The execution to run, or the task whose schedule started the workflow.
 
-    Continue-as-new sets the other fields.
+    `is_for_claude`: Claude runs the execution, so the first segment also creates the session and
+    renders the prompt. False if a worker runs it, or if the starter does not know. Continue-as-new
+    sets the other fields.
     """
 
     execution_id: UUID | None = None
     task_id: UUID | None = None
+    is_for_claude: bool = False
     segment: int = 0
     last_message_seq: int = 0
     is_continued: bool = False
@@ -35,7 +38,7 @@ class RunRef(Contract):
     the workflow, so later messages are superseded. `run_id` is the run that called the activity: if
     the activity runs for another one, a reset has repeated the call. `continued_run_id` is the run
     before it, if it began by continue-as-new. `is_repeat`: the last segment was interrupted,
-    because its worker died.
+    because its worker died. `is_start`: no activity has created the session yet.
     """
 
     execution_id: UUID
@@ -45,6 +48,7 @@ class RunRef(Contract):
     run_id: str | None = None
     continued_run_id: str | None = None
     is_repeat: bool = False
+    is_start: bool = False
 
 
 class CreateExecutionInput(Contract):
@@ -88,11 +92,26 @@ class RenderPromptResult(Contract):
     error_code: ErrorCode | None = None
 
 
+class FinishResult(Contract):
+    """The terminal status, unless `has_unread_messages`: Claude has to answer a message first.
+
+    `parent_workflow_id` is the workflow to wake, because its subtask has ended.
+    """
+
+    status: ExecutionStatus
+    error_code: ErrorCode | None = None
+    has_unread_messages: bool = False
+    parent_workflow_id: str | None = None
+    cost_usd: Decimal = Decimal(0)
+
+
 class CallClaudeResult(Contract):
     """Why a segment ended. `cost_usd` and `turns` are totals of the execution.
 
     `subtask_ids` are the subtasks to start, `wakes_at` is the time to continue at the latest.
     `host_id` is the host on which to continue, if there are several and the execution has files.
+    `end` is what `finish` would return, if the segment has written the end too: it does so if no
+    report is wanted.
     """
 
     outcome: Outcome
@@ -104,6 +123,7 @@ class CallClaudeResult(Contract):
     cost_usd: Decimal = Decimal(0)
     wants_report: bool = False
     host_id: UUID | None = None
+    end: FinishResult | None = None
 
 
 class FinishInput(Contract):
@@ -117,19 +137,6 @@ class FinishInput(Contract):
     error_code: ErrorCode | None = None
     report_failed: bool = False
     is_plan: bool = False
-
-
-class FinishResult(Contract):
-    """The terminal status, unless `has_unread_messages`: Claude has to answer a message first.
-
-    `parent_workflow_id` is the workflow to wake, because its subtask has ended.
-    """
-
-    status: ExecutionStatus
-    error_code: ErrorCode | None = None
-    has_unread_messages: bool = False
-    parent_workflow_id: str | None = None
-    cost_usd: Decimal = Decimal(0)
 
 
 class ExecutionResult(Contract):

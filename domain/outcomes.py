@@ -1,10 +1,12 @@
 """Why `call_claude` stopped."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from domain.states import ExecutionStatus
 from domain.steps import Failure
 
 
@@ -24,6 +26,14 @@ class Outcome(StrEnum):
     """The segment is over, or the worker shuts down: call `call_claude` again."""
     ELSEWHERE = "elsewhere"
     """The workspace is on another host: call `call_claude` there."""
+
+
+ENDS: Mapping[Outcome, ExecutionStatus] = {
+    Outcome.DONE: ExecutionStatus.COMPLETED,
+    Outcome.FAILED: ExecutionStatus.FAILED,
+    Outcome.CANCELLED: ExecutionStatus.CANCELLED,
+}
+"""The terminal status each outcome leads to, unless an unread message has to be handled first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,9 @@ class Dispatcher:
 
         A workflow that was started before counts as started, even if it has ended.
         """
-        given = ExecutionInput(execution_id=request.execution_id)
+        given = ExecutionInput(
+            execution_id=request.execution_id, is_for_claude=request.executor == "claude"
+        )
         workflow = names.PLAN if request.executor == PLAN else names.TASK_EXECUTION
         is_new = await self._start(
             workflow, given, request.workflow_id, names.EXECUTIONS_QUEUE, request

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         WorkerState,
     )
     from domain.errors import ErrorCode
-    from domain.outcomes import Outcome
+    from domain.outcomes import ENDS, Outcome
     from domain.states import ExecutionStatus
 
 SCHEDULED_AT = SearchAttributeKey.for_datetime(names.SCHEDULED_AT)
@@ -47,13 +47,6 @@ WAITING = {
     Outcome.PAUSED: ExecutionStatus.PAUSED,
 }
 """The state each waiting outcome sets. With every other outcome the execution stays running."""
-
-ENDS = {
-    Outcome.DONE: ExecutionStatus.COMPLETED,
-    Outcome.FAILED: ExecutionStatus.FAILED,
-    Outcome.CANCELLED: ExecutionStatus.CANCELLED,
-}
-"""The terminal state each outcome leads to, unless an unread message has to be handled first."""
 
 
 @workflow.defn(name=names.TASK_EXECUTION)
@@ -132,7 +125,8 @@ class TaskExecution(WorkflowRun):
         return self._execution_id is not None
 
     async def _run_to_end(self) -> FinishResult:
-        if not self._is_continued and (end := await self._prepare()) is not None:
+        is_prepared = self._is_continued or self._is_start
+        if not is_prepared and (end := await self._prepare()) is not None:
             return end
         while True:
             seen = self._wakes
@@ -200,7 +194,8 @@ class TaskExecution(WorkflowRun):
         self._host_id = result.host_id
         if result.outcome is Outcome.ELSEWHERE:
             return None
-        self._is_repeat, self._host_answers = False, policies.HOST_ANSWERS
+        self._is_start = self._is_repeat = False
+        self._host_answers = policies.HOST_ANSWERS
         self._last_step = result.last_message_seq
         status = WAITING.get(result.outcome, ExecutionStatus.RUNNING)
         self._progress = Progress(
@@ -228,6 +223,9 @@ class TaskExecution(WorkflowRun):
             self._is_repeat = True
 
     async def _end(self, result: CallClaudeResult) -> FinishResult:
+        if result.end is not None:
+            self._show_end(result.end)
+            return result.end
         has_report = await self._report() if result.wants_report else True
         return await self._finish(
             ENDS[result.outcome], result.error_code, report_failed=not has_report
@@ -270,12 +268,15 @@ class TaskExecution(WorkflowRun):
             retry_policy=policies.FOREVER,
             summary=summary or f"Finish: {status}",
         )
+        self._show_end(end)
+        return end
+
+    def _show_end(self, end: FinishResult) -> None:
         if not end.has_unread_messages:
             self._show(end.status, str(end.error_code or "done"))
             workflow.upsert_search_attributes(
                 [STATUS.value_set(end.status), COST_USD.value_set(float(end.cost_usd))]
             )
-        return end
 
     # --- waiting ------------------------------------------------------------------------------
 

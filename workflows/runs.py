@@ -27,6 +27,8 @@ class WorkflowRun:
         self._host_id = start.host_id
         """The host on which the execution continues, if there are several."""
         self._is_repeat = False
+        self._is_start = start.is_for_claude
+        """The next segment creates the session and renders the prompt first."""
         self._wakes = 0
         self._progress = Progress(status=ExecutionStatus.RUNNING, activity="starting")
 
@@ -52,6 +54,7 @@ class WorkflowRun:
             run_id=info.run_id,
             continued_run_id=info.continued_run_id,
             is_repeat=self._is_repeat,
+            is_start=self._is_start,
         )
 
     async def _continue_as_new_if_suggested(self) -> None:

@@ -42,10 +42,13 @@ class Perdure:
 
     name = "Perdure"
 
-    def __init__(self, world: World, http: httpx2.AsyncClient, rows: asyncpg.Connection) -> None:
+    def __init__(
+        self, world: World, http: httpx2.AsyncClient, rows: asyncpg.Connection, temporal: Client
+    ) -> None:
         """Use `perdure`."""
         self.http = http
         self.rows = rows
+        self._temporal = temporal
         self._world = world
         self._tasks: dict[Job, str] = {}
 
@@ -55,14 +58,22 @@ class Perdure:
         return self._world.roles("api", "worker", "temporal", "postgres", "supervisor")
 
     async def run(self, job: Job, nonces: Sequence[str], *, in_flight: int) -> list[float]:
-        """Run an execution for every nonce to its end; the seconds each took."""
+        """Run an execution for every nonce to its end; the seconds each took.
+
+        Returns when the workflows are closed too, which happens after the end is on record.
+        """
         task = await self.task(job)
+        workflows: list[str] = []
 
         async def one(nonce: str) -> None:
             execution = await self.execute(task, nonce, wait=LONGEST_WAIT_SECONDS)
             await self.completed(execution)
+            workflows.append(execution["workflow_id"])
 
-        return await flood(one, nonces, in_flight=in_flight)
+        seconds = await flood(one, nonces, in_flight=in_flight)
+        for workflow_id in workflows[-in_flight:]:
+            await self._temporal.get_workflow_handle(workflow_id).result()
+        return seconds
 
     async def task(self, job: Job) -> str:
         """The id of the task for a job; made once."""
@@ -141,8 +152,8 @@ class Perdure:
         """Run one execution and count what was kept of it."""
         before = await self._count_rows()
         execution = await self.execute(await self.task(job), nonce, wait=LONGEST_WAIT_SECONDS)
-        client = await Client.connect(self._world.facts["temporal_address"])
-        history = await history_of(client, execution["workflow_id"])
+        await self._temporal.get_workflow_handle(execution["workflow_id"]).result()
+        history = await history_of(self._temporal, execution["workflow_id"])
         return Recorded(
             survives=await survival(self.rows),
             rows=await self._count_rows() - before,
@@ -160,6 +171,7 @@ async def perdure(world: World) -> AsyncIterator[Perdure]:
     """Ours, on the stack that runs already."""
     facts = world.facts
     rows = await asyncpg.connect(facts["database_url"])
+    temporal = await Client.connect(facts["temporal_address"])
     async with httpx2.AsyncClient(
         base_url=facts["api_url"],
         headers={"Authorization": f"Bearer {facts['token']}"},
@@ -168,5 +180,5 @@ async def perdure(world: World) -> AsyncIterator[Perdure]:
             max_connections=CLIENT_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_SECONDS
         ),
     ) as http:
-        yield Perdure(world, http, rows)
+        yield Perdure(world, http, rows, temporal)
     await rows.close()

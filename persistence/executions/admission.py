@@ -19,7 +19,7 @@ from persistence.db import locks, sql
 from persistence.db.database import Database
 from persistence.executions import lifecycle, queries, signals
 from persistence.executions.cascade import cancel_children
-from persistence.executions.fencing import HOLDS, RunIdentity
+from persistence.executions.fencing import MAY_TAKE, RunIdentity
 from persistence.ledger import audit
 from persistence.ledger.audit import ENGINE
 from persistence.sessions import workspaces
@@ -32,7 +32,7 @@ from persistence.tables.sessions import (
     ToolCallRow,
 )
 
-_SQL = sql.load("executions/admission.sql", holds=HOLDS, terminal=lifecycle.TERMINAL_STATUSES)
+_SQL = sql.load("executions/admission.sql", may_take=MAY_TAKE, terminal=lifecycle.TERMINAL_STATUSES)
 
 
 async def create_session(

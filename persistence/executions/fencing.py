@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-HOLDS = """
-    workflow_id = :workflow_id AND epoch = CAST(run_epochs ->> :run_id AS int)
-    AND (segment, attempt) < (:segment, :attempt)
-"""
+_KNOWN = "workflow_id = :workflow_id AND epoch = CAST(run_epochs ->> :run_id AS int)"
+
+MAY_TAKE = f"{_KNOWN} AND (segment, attempt) < (:segment, :attempt)"
 """The condition on an execution: a known run of the newest epoch, and a segment and attempt that
-have not written yet. Statements that hand the execution to a new writer use it."""
+have not written yet. The statement that hands the execution to a new writer uses it."""
+
+MAY_END = f"{_KNOWN} AND (segment, attempt) <= (:segment, :attempt)"
+"""As `MAY_TAKE`, but the present writer fulfils it too: its segment may write the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class RunIdentity:
     """The segment before this one was interrupted."""
 
     def token(self) -> dict[str, Any]:
-        """The parameters of `HOLDS`."""
+        """The parameters of `MAY_TAKE` and `MAY_END`."""
         return {
             "workflow_id": self.workflow_id,
             "run_id": self.run_id,

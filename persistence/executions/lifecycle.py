@@ -31,7 +31,7 @@ from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
 from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.executions import events
-from persistence.executions.fencing import HOLDS, RunIdentity
+from persistence.executions.fencing import MAY_END, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import SessionRow
@@ -59,7 +59,7 @@ _SQL = sql.load(
     active=sql.quote(ACTIVE),
     terminal=TERMINAL_STATUSES,
     allowed_ends=_ALLOWED_ENDS,
-    holds=HOLDS,
+    may_end=MAY_END,
     pending_to_running=_change(ExecutionStatus.PENDING, ExecutionStatus.RUNNING),
     blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
     worker_blocked=sql.quote([WORKER_BLOCKED]),

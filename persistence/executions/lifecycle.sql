@@ -97,7 +97,7 @@ ended AS (
             WHEN 'failed' THEN coalesce(e.error_message, ending.error_message) END
     FROM ending
     WHERE e.id = ending.id AND CASE ending.status $allowed_ends END
-        AND (CAST(:run_id AS text) IS NULL OR $holds)
+        AND (CAST(:run_id AS text) IS NULL OR $may_end)
         AND NOT (ending.status = 'completed' AND EXISTS (
             SELECT FROM signals s
             WHERE s.execution_id = e.id AND s.kind = 'message' AND s.consumed_at IS NULL

@@ -29,6 +29,10 @@ that their workers need to end the next executions (chosen: a batch of the relay
 LAST_CLOSING = timedelta(minutes=2)
 """After this time the relay sends an end in any case (chosen)."""
 
+DISPATCHED_WAKE = timedelta(minutes=5)
+"""The same for a start that Temporal has accepted: the execution may wait for a free slot, and the
+reconciler starts a workflow that Temporal has lost (chosen)."""
+
 KEPT_FOR = timedelta(days=1)
 """Consumed rows are kept this long, for debugging (chosen)."""
 
@@ -155,7 +159,8 @@ WHERE execution_id = :execution_id AND kind = 'start' AND consumed_at IS NULL
 
 async def mark_dispatched(database: Database, execution_id: UUID) -> None:
     """Store that Temporal has the workflow, so that the relay waits longer for a busy worker."""
-    await database.raw.run(MARK_DISPATCHED, {"execution_id": execution_id, "next_wake": NEXT_WAKE})
+    parameters = {"execution_id": execution_id, "next_wake": DISPATCHED_WAKE}
+    await database.raw.run(MARK_DISPATCHED, parameters)
 
 
 DELETE_CONSUMED = text("""

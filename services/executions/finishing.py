@@ -120,7 +120,7 @@ async def _explain_refusal(
     session: AsyncSession, row: ExecutionRow, run: RunIdentity, status: ExecutionStatus
 ) -> Ended:
     """Distinguish an unread message, a newer attempt and a status that is not allowed."""
-    if (run.segment, run.attempt) <= (row.segment, row.attempt):
+    if (run.segment, run.attempt) < (row.segment, row.attempt):
         raise FencedOutError("Another attempt moves this execution.")
     require_transition(ExecutionStatus(row.status), status)
     present = await lifecycle.find_end(session, row.id)

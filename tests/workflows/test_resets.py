@@ -97,10 +97,9 @@ async def test_reset_to_the_answer(engine: Engine) -> None:
 
 
 async def test_reset_to_every_workflow_task(engine: Engine) -> None:
-    run = await finished(engine)
-    count = len(await tasks_of(run))
-    for task in reversed(range(count)):
-        current = run if task == count - 1 else await finished(engine)
+    count = len(await tasks_of(await finished(engine)))
+    for task in reversed(range(count - 1)):
+        current = await finished(engine)
         await reset(current, task)
         row = await current.wait_until(
             lambda row: (
@@ -112,6 +111,15 @@ async def test_reset_to_every_workflow_task(engine: Engine) -> None:
             await current.answer(await current.wait_for_request(), message="more")
         assert (await current.wait_for_end()).status == ExecutionStatus.COMPLETED
         assert await current.text() == ("more" if task == 0 else "first")
+
+
+async def test_a_reset_to_the_last_task_changes_nothing(engine: Engine) -> None:
+    """The last segment has written the end, and the new run has its result."""
+    run = await finished(engine)
+    before = await rows_of(run)
+    await ask_to_reset(run, -1)
+    assert (await run.handle.result())["status"] == "completed"
+    assert await rows_of(run) == before
 
 
 async def test_open_requests_are_cancelled(engine: Engine) -> None:
@@ -204,10 +212,12 @@ async def test_a_failed_execution_is_reopened(engine: Engine) -> None:
 
 async def test_a_failure_keeps_its_message_where_only_the_end_is_repeated(engine: Engine) -> None:
     run = await engine.run_to_failure(
-        {"text": "no", "stop_reason": "refusal"}, code=ErrorCode.MODEL_REFUSED
+        {"text": "no", "stop_reason": "refusal"},
+        code=ErrorCode.MODEL_REFUSED,
+        generate_report=True,  # with a report, `finish` writes the end
     )
     before = await run.row()
-    await reset(run, len(await tasks_of(run)) - 1)
+    await reset(run, -1)
     row = await run.wait_for_end()
     assert (row.error_code, row.error_message) == (before.error_code, before.error_message)
     assert len(await run.model_calls()) == 1

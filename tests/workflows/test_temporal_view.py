@@ -56,6 +56,7 @@ async def test_a_short_execution_has_one_activity(engine: Engine) -> None:
         if "activityTaskScheduledEventAttributes" in event
     ]
     assert scheduled == ["call_claude"]
+    assert not any("markerRecordedEventAttributes" in event for event in events)
 
 
 async def test_progress_details_and_attributes_follow_the_execution(engine: Engine) -> None:
