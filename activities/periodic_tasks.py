@@ -7,6 +7,7 @@ from activities.background_tasks import PeriodicTask
 from activities.call_claude import ExecutionRunner
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
 from services import hosts, maintenance, notifications, storage, stored_files
+from services.artifact_retention import RetentionSweep
 from services.executions import due_requests, holding, relaying, reminding
 from services.executions.reconciling import ExecutionReconciler
 from services.external_work import expiry, priorities
@@ -62,6 +63,7 @@ def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Per
     delete_signals = partial(maintenance.delete_consumed_signals, database)
     delete_memory = partial(memory.delete_expired, database)
     garbage = stored_files.GarbageCollector(database, services.blobs.store)
+    expired = RetentionSweep(database, services.storage)
     total_days = partial(maintenance.total_finished_days, database)
     return [
         PeriodicTask("expired_keys", 60, delete_keys, batch=maintenance.BATCH),
@@ -69,6 +71,8 @@ def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Per
         *_workspace_tasks(services, runner),
         # With 1,000,000 files, each is examined every three hours.
         PeriodicTask("unreferenced_files", 60, garbage.sweep),
+        # As for files: an artifact is deleted at most some hours after its time.
+        PeriodicTask("expired_artifacts", 60, expired.sweep),
         PeriodicTask("usage_totals", 60, total_days),
         PeriodicTask("expired_memory", 60, delete_memory, batch=memory.BATCH),
     ]

@@ -96,6 +96,7 @@ FEATURES = (
     executions,
     input_requests,
     users,
+    queue,
     tasks,
     schedules,
     hooks,
@@ -106,7 +107,6 @@ FEATURES = (
     control_routes,  # its /bulk routes come before those with an {execution_id}
     start_routes,
     trees,
-    queue,
     plans,
     files,
     timeline,

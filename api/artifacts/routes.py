@@ -7,7 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse
 
-from api.artifacts.schemas import ArtifactRead, StoreCheckRead, render_artifact, render_check
+from api.artifacts.schemas import (
+    ArtifactRead,
+    PrunedArtifactsRead,
+    StoreCheckRead,
+    render_artifact,
+    render_check,
+    respond_pruned,
+)
 from api.http.bodies import JsonBody
 from api.http.files import file_response
 from api.http.idempotency import run_service
@@ -16,8 +23,9 @@ from api.http.rendering import created, render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from persistence.sessions import artifacts
+from services import artifact_retention, stored_files
 from services import artifacts as services
-from services import stored_files
+from services.artifact_retention import PruneBody
 from services.artifacts import ArtifactCreate, ArtifactUpload, ReceivedFile
 from services.executions.access import readable_execution
 
@@ -67,6 +75,21 @@ async def upload_artifact(call: Called, query: Annotated[ArtifactUpload, Query()
     received = await _receive(call, query)
     service = partial(services.create_uploaded, upload=query, received=received)
     return await run_service(call, service, created(render_artifact))
+
+
+@router.post("/tasks/{task_id}/artifacts/prune", responses={200: {"model": PrunedArtifactsRead}})
+async def prune_artifacts(
+    call: Called,
+    task_id: UUID,
+    body: Annotated[PruneBody, Depends(JsonBody(PruneBody, optional=True))],
+) -> Response:
+    """List the old artifacts of your executions of a task; delete them unless it is a dry run.
+
+    Old are those of executions that ended more than `older_than_seconds` ago; the default is the
+    task's `artifact_retention_seconds`. `dry_run` is true by default.
+    """
+    service = partial(artifact_retention.prune, task_id=task_id, body=body)
+    return await run_service(call, service, partial(respond_pruned, dry_run=body.dry_run))
 
 
 @router.get("/artifacts/{artifact_id}", responses={200: {"model": ArtifactRead}})

@@ -3,9 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.http.request_context import Call
+from api.http.responses import answer
 from api.http.schemas import Read, from_row, view_of
+from services.artifact_retention import PrunedArtifacts
 from services.stored_files import Damage, DamagedFile, StoreCheck
 
 
@@ -31,6 +36,32 @@ class ArtifactRead(Read):
 
 
 render_artifact = view_of(ArtifactRead)
+
+
+class PrunedArtifactsRead(BaseModel):
+    """The artifacts that are deleted, at most 1,000; `has_more`: a further call may find more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dry_run: bool
+    older_than_seconds: int
+    size_bytes: int
+    has_more: bool
+    items: list[ArtifactRead]
+
+
+async def respond_pruned(
+    call: Call, _: AsyncSession, found: PrunedArtifacts, *, dry_run: bool
+) -> Response:
+    """Respond with the artifacts that are deleted."""
+    shown = PrunedArtifactsRead(
+        dry_run=dry_run,
+        older_than_seconds=found.older_than_seconds,
+        size_bytes=sum(row.size_bytes for row in found.rows),
+        has_more=found.has_more,
+        items=[render_artifact(call, row) for row in found.rows],
+    )
+    return answer(shown)
 
 
 class DamagedFileRead(BaseModel):

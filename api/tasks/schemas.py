@@ -44,6 +44,7 @@ class TaskRead(Read):
     schedule_overlap_policy: str
     schedule_catchup_window_seconds: int | None
     schedule_jitter_seconds: int | None
+    artifact_retention_seconds: int | None
     generate_report: bool
     report_format: str | None
     notification_config: dict[str, Any] | None

@@ -132,6 +132,39 @@ TASKS.add_action(
     "Only you can execute {name} now.",
     make_body=lambda *_: {"is_public": False},
 )
+
+
+def _print_pruned(answer: Json) -> None:
+    show.print_items(
+        answer["items"],
+        "name, kind, bytes: size_bytes, kept: created_at, execution: execution_id, id",
+        nothing="No artifact is that old.",
+    )
+    if answer["items"] and answer["dry_run"]:
+        show.err.print("Nothing was deleted; --apply does it.")
+    if answer["has_more"]:
+        show.err.print("There are more; run it again.")
+
+
+def _make_prune(given: Json, _: Json) -> Json:
+    return {"dry_run": not given.pop("apply"), **given}
+
+
+TASKS.add_action(
+    "prune-artifacts",
+    "prune_artifacts",
+    "List the old artifacts of your executions of a task; with --apply, delete them.",
+    _print_pruned,
+    options={
+        "older_than_seconds": option(
+            "Those of executions that ended this long ago; the default is that of the task.",
+            kind=int | None,
+        ),
+        "apply": option("Delete what is listed.", "--apply", kind=bool, default=False),
+    },
+    make_body=_make_prune,
+    has_json=True,
+)
 TASKS.add_action(
     "delete",
     "delete_task",

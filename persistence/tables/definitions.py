@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -50,6 +50,8 @@ class TaskRow(Row):
     schedule_overlap_policy: Mapped[str]
     schedule_catchup_window_seconds: Mapped[int | None]
     schedule_jitter_seconds: Mapped[int | None]
+    artifact_retention_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    """How long artifacts are kept after their execution has ended; None: forever."""
     entered_tools: Mapped[dict[str, Any] | None]
     """The tool lists that name a group, as they were sent; the version has the rules."""
     created_at: Mapped[CreatedAt]

@@ -27,6 +27,9 @@ CatchUp = Annotated[int, Field(ge=10, le=604_800)]
 Jitter = Annotated[int, Field(ge=0, le=86_400)]
 """Seconds: at most a day (chosen)."""
 
+Retention = Annotated[int, Field(ge=60, le=3_153_600_000)]
+"""Seconds: from a minute to a hundred years (chosen)."""
+
 DEFINITION_FIELDS = frozenset(TaskDefinition.model_fields)
 """Versioned fields; the other fields belong to the task."""
 
@@ -51,6 +54,13 @@ class TaskBody(TaskDefinition):
     schedule_overlap_policy: OverlapPolicy = "skip"
     schedule_catchup_window_seconds: CatchUp | None = None
     schedule_jitter_seconds: Jitter | None = None
+    artifact_retention_seconds: Annotated[
+        Retention | None,
+        Field(
+            description="How long the artifacts of your executions of the task are kept after "
+            "these have ended. Null: forever."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _schedule_by_cron(self) -> Self:

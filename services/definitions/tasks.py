@@ -19,7 +19,9 @@ from services.executions.access import own_task
 from services.unit_of_work import Precondition, UnitOfWork
 from services.validation_messages import require_name
 
-UNCHECKED_FIELDS = frozenset({"name", "description", "tags", "is_active", "schedule_enabled"})
+UNCHECKED_FIELDS = frozenset(
+    {"name", "description", "tags", "is_active", "schedule_enabled", "artifact_retention_seconds"}
+)
 """Fields that can still be changed if the rest of the task has become invalid since."""
 
 TASK_FIELDS = frozenset(TaskCreate.model_fields) - DEFINITION_FIELDS

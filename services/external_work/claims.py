@@ -162,9 +162,7 @@ def explain_refusal(row: ExecutionRow) -> str:
 
 
 async def _describe_claim(work: UnitOfWork, stored: StoredWork) -> Claim:
-    token = stored.row.lease_token
-    if token is None:
-        raise NotClaimableError(explain_refusal(stored.row))
+    token: UUID = stored.columns["lease_token"]
     return Claim(stored, token, await describe_work(work.session, stored))
 
 

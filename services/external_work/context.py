@@ -21,20 +21,20 @@ async def describe_work(session: AsyncSession, stored: StoredWork) -> WorkContex
 
     `session` is used only if the prompt is yet to be rendered.
     """
-    row = stored.row
-    prompt = row.rendered_prompt
+    columns = stored.columns
+    prompt = columns["rendered_prompt"]
     if prompt is None:
         definition = TaskDefinition.model_validate(stored.definition)
-        prompt = await render_prompt(session, row, definition)
+        prompt = await render_prompt(session, stored.row, definition)
     return WorkContext(
-        title=row.title,
+        title=columns["title"],
         prompt=prompt,
         agent=stored.agent,
         system_prompt=stored.definition.get("system_prompt"),
         parent_title=stored.parent_title,
         # Without a report, it is the summary of the work itself.
-        previous_summary=None if row.result_data is None else row.summary,
-        input_data=row.input_data,
+        previous_summary=None if columns["result_data"] is None else columns["summary"],
+        input_data=columns["input_data"],
         prerequisites=stored.prerequisites,
         artifacts=stored.artifacts,
     )

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -74,19 +73,19 @@ async def _complete_alone(
         return None
     try:
         async with work.services.database.raw.transaction() as on:
-            found = await _end_alone(work, on, execution_id, body)
+            columns = await _end_alone(work, on, execution_id, body)
     except DependentsChangedError:
         return None
-    if found is None:
+    if columns is None:
         return None
-    row = stored_work.make_row(found)
+    row = stored_work.make_row(columns)
     work.close_workflow(row)
-    return Completion(row, columns=vars(found))
+    return Completion(row, columns=columns)
 
 
 async def _end_alone(
     work: UnitOfWork, on: RawTransaction, execution_id: UUID, body: CompleteBody
-) -> SimpleNamespace | None:
+) -> Mapping[str, Any] | None:
     """Store the report and the end; the columns of the execution, or None if nothing is stored.
 
     Raises:

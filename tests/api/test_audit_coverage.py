@@ -13,6 +13,7 @@ from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import MessageRow
 from tests.api.factories import API, LEASES
+from tests.api.test_artifact_retention import save
 from tests.api.test_isolation import ROUTES, Owner, Route
 from tests.api.world import World, in_session
 
@@ -101,6 +102,12 @@ async def waits_for_a_worker(world: World, owner: Owner, made: dict[str, str]) -
     assert response.is_success, response.text
 
 
+async def keeps_an_old_artifact(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only artifacts of executions that have ended are deleted."""
+    task = (await owner.client.get(f"{API}/tasks/{made['task_id']}")).json()
+    await save(world, owner.client, task, days=1)
+
+
 async def reader_is_known(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only a user who has used the server can be granted something."""
     del owner, made
@@ -145,6 +152,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /task-executions/{execution_id}/fork": prompted,
     "POST /task-executions/{execution_id}/retry": ended,
     "POST /task-executions/{execution_id}/report": ended,
+    "POST /tasks/{task_id}/artifacts/prune": keeps_an_old_artifact,
     "POST /queue/claim": waits_for_a_worker,
     "POST /queue/clean-up": waits_for_a_worker,
     "DELETE /sessions/{session_id}": finished,
