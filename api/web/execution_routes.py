@@ -28,7 +28,7 @@ from persistence.tables.executions import ExecutionRow
 from services.executions import control, messaging, retrying
 from services.executions.access import readable_execution
 from services.executions.bulk import filter_of
-from services.executions.inputs import CancelBody, MessageBody, RetryBody
+from services.executions.inputs import CancelBody, FinishBody, MessageBody, RetryBody
 from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/executions", include_in_schema=False, route_class=PageRoute)
@@ -129,6 +129,13 @@ async def pause(visit: Visiting, execution_id: UUID) -> Response:
 async def resume(visit: Visiting, execution_id: UUID) -> Response:
     """Continue a paused execution."""
     return await _change(visit, partial(control.resume, execution_id=execution_id))
+
+
+@router.post("/{execution_id}/finish", dependencies=[FORM_IS_OWN])
+async def finish(visit: Visiting, execution_id: UUID) -> Response:
+    """Ask a running execution to answer now with what it has."""
+    service = partial(control.finish, execution_id=execution_id, body=FinishBody())
+    return await _change(visit, service)
 
 
 @router.post("/{execution_id}/cancel", dependencies=[FORM_IS_OWN])

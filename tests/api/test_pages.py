@@ -10,10 +10,12 @@ import pytest
 from api.main import PAGES
 from api.web.page_route import PageRoute
 from domain.ids import new_id
+from persistence.executions import signals
+from persistence.executions.signals import SignalKind
 from persistence.tables.executions import ExecutionRow
 from tests.api.browsing import API, CSRF, Client, alice, browser, signed_in, words
 from tests.api.factories import FACTORIES
-from tests.api.world import World, execute, make_task
+from tests.api.world import World, execute, in_session, make_task
 
 __all__ = ["alice"]
 
@@ -43,6 +45,9 @@ ELSEWHERE = {
     "/sign-in": "tested in test_sign_in",
     "/sign-in/provider": "tested in test_provider_sign_in",
     "/sign-in/callback": "tested in test_provider_sign_in",
+    "/answer/{token}": "tested in test_answer_links",
+    "/inbox/together": "needs requests; tested in test_inbox_lists",
+    "/settings/slack": "tested in test_slack",
     "/executions/{execution_id}/events": "a stream",
     "/executions/{execution_id}/files/content": "needs a file",
     "/executions/{execution_id}/report": "needs a report",
@@ -181,6 +186,19 @@ async def test_a_form_that_was_kept_over_a_sign_in_is_shown_first(
     shown = words(await alice.get(path))
     assert "pauses after this step" not in shown
     assert "is being cancelled" not in shown
+
+
+async def test_an_execution_is_asked_to_finish(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        execution = await execute(client, await make_task(client))
+        path = f"/executions/{execution['id']}"
+        assert "Finish now" not in words(await alice.get(path))
+        await in_session(world, execution)
+        assert "Finish now" in words(await alice.get(path))
+    await post(alice, f"{path}/finish", path)
+    async with world.gateway.database.reading() as session:
+        unread = await signals.list_unread(session, UUID(execution["id"]))
+    assert SignalKind.FINISH in [signal.kind for signal in unread]
 
 
 async def test_a_key_is_shown_once(world: World, alice: Client) -> None:

@@ -76,14 +76,14 @@ async def newest_plan(system: System) -> str:
     return newest
 
 
-async def end_again(system: System, run: Run, *, as_run: str | None, is_open: bool) -> Ended:
-    """Repeat the end, by this workflow run; `is_open`: as if it had not been written before."""
+async def end_again(system: System, run: Run, *, is_open: bool) -> Ended:
+    """Repeat the end; `is_open`: by an earlier attempt, as if no end had been written."""
     row = await run.row()
     identity = RunIdentity(
         workflow_id=row.workflow_id,
-        run_id=as_run or row.run_id or "",
+        run_id=row.run_id or "",
         segment=row.segment,
-        attempt=row.attempt,
+        attempt=row.attempt - is_open,
         last_message_seq=0,
         is_reset=False,
     )
@@ -101,7 +101,7 @@ async def end_again(system: System, run: Run, *, as_run: str | None, is_open: bo
 async def test_a_repeated_end_makes_no_other_plan(system: System) -> None:
     run = await generate(system, answer(FETCH))
     plan, row = await read_plan(system, run), await run.row()
-    end = await end_again(system, run, as_run=None, is_open=False)
+    end = await end_again(system, run, is_open=False)
     assert end.status == ExecutionStatus.COMPLETED
     assert await newest_plan(system) == plan["id"]
     assert (await run.row()).result_data == row.result_data
@@ -111,7 +111,7 @@ async def test_an_end_that_is_rolled_back_leaves_no_plan(system: System) -> None
     run = await generate(system, answer(FETCH))
     plan = await read_plan(system, run)
     with pytest.raises(FencedOutError):
-        await end_again(system, run, as_run="another run", is_open=True)
+        await end_again(system, run, is_open=True)
     assert await newest_plan(system) == plan["id"]
 
 
