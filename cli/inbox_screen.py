@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import shlex
 import subprocess
@@ -50,7 +51,15 @@ IMMEDIATE = frozenset({RequestKind.BUDGET, RequestKind.PLAN_APPROVAL})
 MOST_BYTES = 64
 """Bytes to read at once: those of keys that were pressed while the screen was drawn (chosen)."""
 
-_ARROWS = {b"\x1b[A": "k", b"\x1bOA": "k", b"\x1b[B": "j", b"\x1bOB": "j"}
+SEQUENCE_SECONDS = 0.05
+"""For the rest of a sequence that began with Escape (chosen: a slow connection splits them)."""
+
+_KEY = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O?.)|.", re.DOTALL)
+"""What a terminal sends for a key: a character, or a sequence that begins with Escape. The letters
+in a sequence are not keys."""
+
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
+_ARROWS = {"\x1b[A": "k", "\x1bOA": "k", "\x1b[B": "j", "\x1bOB": "j"}
 
 
 class Keyboard:
@@ -73,13 +82,23 @@ class Keyboard:
     def read(self, seconds: float) -> str | None:
         """The next key, None if there is none within that time; `q` if the terminal is closed."""
         if not self._pressed:
-            ready, _, _ = select.select([self._input], [], [], seconds)
-            if not ready:
+            pressed = self._read(seconds)
+            if pressed is None:
                 return None
-            pressed = os.read(self._input, MOST_BYTES)
-            keys = _ARROWS.get(pressed) or pressed.decode("utf-8", "replace").lower()
-            self._pressed.extend(keys or "q")
-        return self._pressed.popleft()
+            self._pressed.extend(_KEY.findall(pressed) or "q")
+        key = self._pressed.popleft()
+        return _ARROWS.get(key, key.lower())
+
+    def discard(self) -> None:
+        """Drop the keys that were pressed until now."""
+        self._pressed.clear()
+        termios.tcflush(self._input, termios.TCIFLUSH)
+
+    def _read(self, seconds: float) -> str | None:
+        if not select.select([self._input], [], [], seconds)[0]:
+            return None
+        text = os.read(self._input, MOST_BYTES).decode("utf-8", "replace")
+        return text + (self._read(SEQUENCE_SECONDS) or "") if _UNFINISHED.search(text) else text
 
 
 class InboxScreen:
@@ -104,6 +123,7 @@ class InboxScreen:
         self._is_open = False
         self._has_keys = False
         self._is_cut = False
+        self._is_replaced = False
         self._note = ""
         self._undoable: tuple[str, float] | None = None
         self._actions: Mapping[str, Callable[[], None]] = {
@@ -148,17 +168,24 @@ class InboxScreen:
 
     def _load(self, chosen_id: str | None = None) -> None:
         """Read the list again, and choose this request, or keep the choice if it is still open."""
-        if chosen_id is None and self._requests:
-            chosen_id = self._requests[self._chosen]["id"]
-        page = self._client.call("list_input_requests", status="open", page_size=100)
+        before, page = (
+            self._chosen_id,
+            self._client.call("list_input_requests", status="open", page_size=100),
+        )
         self._requests = page["items"]
         self._shown.clear()
         places = {one["id"]: place for place, one in enumerate(self._requests)}
         last = max(len(self._requests) - 1, 0)
-        self._chosen = places.get(chosen_id, min(self._chosen, last))
-        if not self._requests:
-            self._is_open = False
+        self._chosen = places.get(chosen_id or before, min(self._chosen, last))
+        if self._chosen_id != before:
+            self._is_replaced, self._is_open, self._first_line = True, False, 0
+            if before is not None and not self._note:
+                self._note = "The request was answered elsewhere, or has ended."
         self._draw()
+
+    @property
+    def _chosen_id(self) -> str | None:
+        return self._requests[self._chosen]["id"] if self._requests else None
 
     def _read_chosen(self) -> Json:
         """All of the chosen request.
@@ -166,9 +193,9 @@ class InboxScreen:
         Raises:
             CommandError: no request is open.
         """
-        if not self._requests:
+        request_id = self._chosen_id
+        if request_id is None:
             raise CommandError("Nothing waits for you.")
-        request_id = self._requests[self._chosen]["id"]
         if request_id not in self._shown:
             self._shown[request_id] = self._client.call("get_input_request", request_id=request_id)
         return self._shown[request_id]
@@ -272,16 +299,28 @@ class InboxScreen:
             self._resume()
 
     def _draw(self) -> None:
-        lines = self._keys() if self._has_keys else [*self._list(), *self._detail()]
+        lines = self._keys() if self._has_keys else self._content()
         height = self._console.height - 1
         lines = [*lines[:height], *[Text()] * (height - len(lines))]
         lines.append(styled((self._note, "bold") if self._note else (HINT, "dim")))
         for line in lines:
             line.truncate(self._console.width, overflow="ellipsis")
+        if self._is_replaced:
+            self._keyboard.discard()  # earlier keys were for another request
+            self._is_replaced = False
         self._live.update(Text("\n", no_wrap=True).join(lines), refresh=True)
 
     def _keys(self) -> list[Text]:
         return [styled(("Keys", "bold")), *(styled(f"  {key:8}", what) for key, what in KEYS)]
+
+    def _content(self) -> list[Text]:
+        """The list and the chosen request. If that can't be read, it can't be approved unseen."""
+        try:
+            return [*self._list(), *self._detail()]
+        except CommandError as error:
+            self._note = str(error)
+            self._is_open, self._is_cut = False, True
+            return self._list()
 
     def _list(self) -> list[Text]:
         """The heading, and the requests around the chosen one; nothing above an open one."""

@@ -21,12 +21,18 @@ class ArtifactPart:
     text: str | None
 
 
+def count_partial(data: bytes) -> int:
+    """How many bytes at the start are the end of a character that began before them."""
+    most = min(len(data), _LONGEST_CHARACTER - 1)
+    return next((place for place in range(most) if data[place] & 0xC0 != 0x80), most)  # noqa: PLR2004 - UTF-8
+
+
 def decode_part(data: bytes) -> tuple[str | None, int]:
     """Return the text of bytes that may end within a character, and how many bytes it takes.
 
-    None if they are not UTF-8, or contain NUL.
+    None if they are not UTF-8, or contain NUL. The text of some bytes has at least one character.
     """
-    for cut in range(_LONGEST_CHARACTER):
+    for cut in range(min(_LONGEST_CHARACTER, len(data)) or 1):
         size = len(data) - cut
         try:
             text = data[:size].decode()

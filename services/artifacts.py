@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.artifacts import ArtifactPart, decode_part
+from domain.artifacts import ArtifactPart, count_partial, decode_part
 from domain.blobs import StoredBlob
 from domain.errors import InvalidInputError, UploadTooLargeError
 from domain.media_types import HEAD_BYTES, find_media_type
@@ -90,7 +90,7 @@ async def find_artifact(session: AsyncSession, caller: Caller, artifact_id: UUID
 
 
 async def read_part(blobs: Blobs, row: ArtifactRow, offset: int, most_bytes: int) -> ArtifactPart:
-    """Read the text of an artifact from an offset.
+    """Read the text of an artifact from an offset, or from the next character after it.
 
     Raises:
         InvalidInputError: the artifact has fewer bytes.
@@ -101,9 +101,10 @@ async def read_part(blobs: Blobs, row: ArtifactRow, offset: int, most_bytes: int
             [body_problem("offset", f"The file has {row.size_bytes} bytes; use a smaller offset.")],
         )
     content = await blobs.read_bytes(row.sha256, offset, min(offset + most_bytes, row.size_bytes))
-    text, size = decode_part(content)
+    begin = offset + (count_partial(content) if offset else 0)
+    text, size = decode_part(content[begin - offset :])
     return ArtifactPart(
-        row.name, row.media_type, row.size_bytes, offset=offset, end=offset + size, text=text
+        row.name, row.media_type, row.size_bytes, offset=begin, end=begin + size, text=text
     )
 
 

@@ -24,8 +24,10 @@ MAX_CONCURRENT_EXECUTIONS = 100_000
 """The largest quota (chosen: more executions than one installation runs)."""
 
 MAX_STORED_BYTES = 2**53 - 1
-MAX_MEMORY_ENTRIES = 2**31 - 1
 """The largest quota: JSON numbers are exact up to here."""
+
+MAX_MEMORY_ENTRIES = 2**31 - 1
+"""The largest quota: Postgres stores an integer."""
 
 Role = Literal["user", "admin"]
 

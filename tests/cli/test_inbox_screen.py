@@ -1,10 +1,13 @@
 """The full screen of `perdure inbox` on a real terminal."""
 
+import os
+import pty
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from cli.inbox_screen import Keyboard
 from cli.tokens import mint
 from tests.cli.pseudo_terminal import terminal
 from tests.cli.runner import invoke, parse_json
@@ -87,3 +90,27 @@ def test_elsewhere_it_is_a_list(environment: dict[str, str], tmp_path: Path) -> 
     execution_id = start(tmp_path, "listed", environment)
     assert "echo listed" in invoke("inbox", **environment).stdout
     invoke("executions", "cancel", execution_id, **environment)
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [
+        (b"aJ", ["a", "j"]),
+        (b"\x1b[A\x1b[A\x1bOB", ["k", "k", "j"]),  # an arrow that is held down
+        (b"\x1b[1;5A\x1bOQ", ["\x1b[1;5a", "\x1boq"]),  # Ctrl and an arrow, F2
+    ],
+)
+def test_letters_of_a_sequence_are_not_keys(
+    typed: bytes, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside, inside = pty.openpty()
+    with os.fdopen(outside, "wb", buffering=0) as person, os.fdopen(inside) as terminal_input:
+        monkeypatch.setattr("sys.stdin", terminal_input)
+        keyboard = Keyboard()
+        keyboard.start()
+        person.write(typed)
+        assert [keyboard.read(1) for _ in keys] == keys
+        person.write(b"aa")
+        assert keyboard.read(1) == "a"
+        keyboard.discard()
+        assert keyboard.read(0) is None
