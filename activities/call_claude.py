@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.background_tasks import run_in_background, send_heartbeats
+from activities.background_tasks import run_in_background
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
@@ -99,6 +99,20 @@ class SegmentLimit:
         return asyncio.get_running_loop().time() - self._started_at >= limit.total_seconds()
 
 
+@dataclass(slots=True)
+class LoopProgress:
+    """The loop of a segment, once it has one, for the heartbeats of the segment."""
+
+    loop: Loop | None = None
+
+    def details(self) -> dict[str, object]:
+        """Return the details of a heartbeat. They enter Temporal, so they hold no content."""
+        state = None if self.loop is None else self.loop.state
+        if state is None:
+            return {}
+        return {"turn": state.turn, "tool": state.tool, "cost_usd": float(state.cost_usd)}
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionRunner:
     """What all `call_claude` activities of a worker share."""
@@ -121,34 +135,28 @@ class ExecutionRunner:
     is_scripted: bool = False
     """Whether `model` is the scripted model, whose calls cost nothing."""
 
-    async def run(self, run: RunRef) -> CallClaudeResult:
+    async def run(self, run: RunRef, progress: LoopProgress) -> CallClaudeResult:
         """Run the loop until it needs something from outside, or until its segment is over.
 
         An execution whose workspace is on another host continues there. If that host does not
-        answer, the workspace moves here.
+        answer, the workspace moves here. The caller sends heartbeats.
         """
-        with send_heartbeats():
-            await self.slots.acquire()
-        try:
-            return await self._run_here_or_there(run)
-        finally:
-            self.slots.release()
-
-    async def _run_here_or_there(self, run: RunRef) -> CallClaudeResult:
-        try:
-            return await self._run(run)
-        except WorkspaceElsewhereError as elsewhere:
-            host_id = elsewhere.host_id
-        with send_heartbeats():
+        async with self.slots:
+            try:
+                return await self._run(run, progress)
+            except WorkspaceElsewhereError as elsewhere:
+                host_id = elsewhere.host_id
             if await self.hosts.answers(host_id):
                 return CallClaudeResult(
                     outcome=Outcome.ELSEWHERE,
                     last_message_seq=run.last_message_seq,
                     host_id=host_id,
                 )
-        return await self._run(run, from_host_id=host_id)
+            return await self._run(run, progress, from_host_id=host_id)
 
-    async def _run(self, run: RunRef, *, from_host_id: UUID | None = None) -> CallClaudeResult:
+    async def _run(
+        self, run: RunRef, progress: LoopProgress, *, from_host_id: UUID | None = None
+    ) -> CallClaudeResult:
         with self.interrupt_watchers.watch(run.execution_id) as watcher:
             remote = self.mcp_tools.attempt()
             loop = Loop(
@@ -170,10 +178,8 @@ class ExecutionRunner:
                 interrupts=watcher,
                 is_segment_over=SegmentLimit(self.interrupt_watchers),
             )
-            with (
-                send_heartbeats(lambda: _progress(loop)),
-                run_in_background(_drain(watcher, self.drain_seconds)),
-            ):
+            progress.loop = loop
+            with run_in_background(_drain(watcher, self.drain_seconds)):
                 try:
                     if activity.info().attempt > 1 or run.is_repeat:
                         await self._prepare_repeated_attempt(run.execution_id)
@@ -257,14 +263,6 @@ def _result(loop: Loop, stop: Stop, hosts: WorkerHosts) -> CallClaudeResult:
         wants_report=bool(state.snapshot.definition.get("generate_report")),
         host_id=hosts.host_id if hosts.has_others and state.snapshot.prefix.tools else None,
     )
-
-
-def _progress(loop: Loop) -> dict[str, object]:
-    """Return the heartbeat's details. They enter Temporal, so they hold no content."""
-    state = loop.state
-    if state is None:
-        return {}
-    return {"turn": state.turn, "tool": state.tool, "cost_usd": float(state.cost_usd)}
 
 
 async def _drain(watcher: InterruptWatcher, drain_seconds: float) -> None:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 
+import structlog
 from temporalio import activity
 
 from activities import report as reporting
 from activities.background_tasks import send_heartbeats
-from activities.call_claude import ExecutionRunner, current_run
-from activities.failures import translate_errors
+from activities.call_claude import ExecutionRunner, LoopProgress, current_run
+from activities.failures import is_retryable, translate_errors
 from activities.render_prompt import render_prompt
 from contracts.activities import ExecutionActivities
 from contracts.execution import (
@@ -33,6 +34,8 @@ from services.caller import Caller
 from services.plans import advancing, generation
 from services.scheduling.scheduled_runs import start_scheduled
 from services.unit_of_work import Services
+
+log = structlog.get_logger(__name__)
 
 
 class Activities(ExecutionActivities, PlanActivities):
@@ -91,29 +94,44 @@ class Activities(ExecutionActivities, PlanActivities):
         The first segment of an execution creates its session and renders its prompt; the last one
         writes its end, if no report is wanted.
         """
+        progress = LoopProgress()
+        # One sender for the whole segment: each waits before its first heartbeat.
         async with self._record_refused_resets(run):
-            result = await (self._start_and_run(run) if run.is_start else self._runner.run(run))
-            if result.outcome not in ENDS or result.wants_report:
-                return result
-            status = ENDS[result.outcome]
-            given = FinishInput(run=run, status=status, error_code=result.error_code)
-            with send_heartbeats():
-                end = await self._finish(given)
-        return result.model_copy(update={"end": end})
+            with send_heartbeats(progress.details):
+                run_segment = self._start_and_run if run.is_start else self._runner.run
+                result = await run_segment(run, progress)
+                if result.outcome in ENDS and not result.wants_report:
+                    return await self._try_to_end(run, result)
+        return result
 
-    async def _start_and_run(self, run: RunRef) -> CallClaudeResult:
+    async def _start_and_run(self, run: RunRef, progress: LoopProgress) -> CallClaudeResult:
         """Create the session, render the prompt and run the first segment; all can be repeated."""
-        with send_heartbeats():
-            # Segment 0 is the start: a workflow that replaces a lost one begins a new epoch.
-            start = replace(current_run(run), segment=0)
-            created = await admission.create_session(self._database, run.execution_id, start)
-            if created.is_terminal:
-                return CallClaudeResult(outcome=Outcome.CANCELLED)
-            rendered = await self._render_prompt(run)
+        # Segment 0 is the start: a workflow that replaces a lost one begins a new epoch.
+        start = replace(current_run(run), segment=0)
+        created = await admission.create_session(self._database, run.execution_id, start)
+        if created.is_terminal:
+            return CallClaudeResult(outcome=Outcome.CANCELLED)
+        rendered = await self._render_prompt(run)
         if rendered.error_code is not None:
             return CallClaudeResult(outcome=Outcome.FAILED, error_code=rendered.error_code)
         known = {"last_message_seq": rendered.last_message_seq}
-        return await self._runner.run(run.model_copy(update=known))
+        return await self._runner.run(run.model_copy(update=known), progress)
+
+    async def _try_to_end(self, run: RunRef, result: CallClaudeResult) -> CallClaudeResult:
+        """Write the end. If that fails, the workflow calls `finish`, which can be repeated alone.
+
+        A repeated segment would be counted as an attempt without progress.
+        """
+        status = ENDS[result.outcome]
+        given = FinishInput(run=run, status=status, error_code=result.error_code)
+        try:
+            end = await self._finish(given)
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+            log.warning("call_claude.end_failed", error=type(error).__name__)
+            return result
+        return result.model_copy(update={"end": end})
 
     @activity.defn(name="report")
     async def report(self, run: RunRef) -> None:

@@ -68,6 +68,11 @@ OPERATOR_ERRORS = frozenset({errors.ResetRefusedError})
 """Errors that operators cause in Temporal and read there. Their texts hold no content."""
 
 
+def is_retryable(error: Exception) -> bool:
+    """Whether an activity that raises this error is retried; those that we do not know are."""
+    return IS_RETRYABLE[type(error)] if isinstance(error, errors.PerdureError) else True
+
+
 @contextmanager
 def translate_errors() -> Iterator[None]:
     """Log an error that the block raises, and raise an `ApplicationError` with its code instead."""
@@ -78,7 +83,7 @@ def translate_errors() -> Iterator[None]:
         raise ApplicationError(
             error.detail if type(error) in OPERATOR_ERRORS else SENTENCE,
             type=error.code,
-            non_retryable=not IS_RETRYABLE[type(error)],
+            non_retryable=not is_retryable(error),
             category=ApplicationErrorCategory.BENIGN,
         ) from None
     except Exception as error:  # noqa: BLE001 - the edge: any error's text may hold content

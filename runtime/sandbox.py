@@ -1,9 +1,10 @@
 """Temporal's workflow sandbox, with less work for each workflow and each payload.
 
 The SDK loads the modules of a workflow again for each workflow that starts or is replayed, so that
-none sees state that another has left in a module. Ours keep no state in modules: a test checks
-that, and the replay tests run all behaviours in the SDK's complete sandbox. So a worker loads them
-once, which takes 4 ms of CPU less for each workflow (measured 2026-11-29, temporalio 1.35.0).
+none sees state that another has left in a module, and so that calls of the clock, of chance and of
+files fail. Ours keep no state in modules and make no such calls: tests check their code, and the
+replay tests run all behaviours in the SDK's complete sandbox. So a worker loads them once, which
+takes 4 ms of CPU less for each workflow (measured 2026-11-29, temporalio 1.35.0).
 
 The SDK also enters the sandbox three times for each payload of a workflow, to read a context that
 only context-aware converters and storage drivers use. We use neither. Without one of these calls,

@@ -2,8 +2,9 @@
 
 import ast
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ WRITES_EXECUTIONS = {
 }
 """Start and end, each step of the loop, the admission of an attempt, the leases of workers, and
 their order."""
+
+DETERMINISTIC = {"asyncio", "collections", "contextlib", "datetime", "typing", "uuid"}
+"""What workflows use of the standard library; Temporal replaces the clock of `asyncio`."""
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -75,20 +79,46 @@ def test_modules_stay_small() -> None:
     assert large == LARGE_MODULES.keys()
 
 
+def workflow_trees() -> Sequence[ast.Module]:
+    """The modules of workflows. A worker loads them once for all workflows, outside of Temporal's
+    sandbox (runtime/sandbox.py)."""
+    return [ast.parse(source) for path, source in modules() if path.startswith("workflows/")]
+
+
 def test_workflow_modules_have_no_state() -> None:
-    # A worker loads them once for all workflows (runtime/sandbox.py).
-    trees = [ast.parse(source) for path, source in modules() if path.startswith("workflows/")]
-    assigned = {
-        target.id
+    trees = workflow_trees()
+    targets = [
+        target
         for tree in trees
         for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+
+    assert all(isinstance(target, ast.Name) and target.id.isupper() for target in targets)
+    assert not [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Global)]
+
+
+def test_workflow_modules_read_no_clock_and_no_chance() -> None:
+    nodes = [node for tree in workflow_trees() for node in ast.walk(tree)]
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = {
+        f"{node.module}.{alias.name}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").split(".")[0] in sys.stdlib_module_names
+        for alias in node.names
+    }
+    called = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in {"datetime", "date"}
     }
 
-    assert all(name.isupper() for name in assigned)
-    assert not [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Global)]
+    assert whole <= DETERMINISTIC - {"uuid"}
+    assert {name.split(".")[0] for name in parts} <= DETERMINISTIC
+    assert {name for name in parts if name.startswith("uuid.")} <= {"uuid.UUID"}
+    assert called <= {"fromisoformat"}
 
 
 def test_functions_stay_small() -> None:

@@ -20,6 +20,8 @@ REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE 'this answer can not be kept'; END $$"""
 REFUSE_ANSWERS = """CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW
 WHEN (NEW.role = 'assistant') EXECUTE FUNCTION refuse()"""
+REFUSE_ENDS = """CREATE TRIGGER refuse BEFORE UPDATE ON executions FOR EACH ROW
+WHEN (NEW.status = 'completed') EXECUTE FUNCTION refuse()"""
 ECHO = {"text": "{last_tool_result}"}
 BASH = ["bash"]
 ASKING: dict[str, Any] = {
@@ -146,3 +148,23 @@ async def test_attempts_that_come_no_step_further_are_given_up(
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.WORKER_ERROR)
     assert row.error_message == "5 attempts made no progress; see the worker's log."
     assert [call.status for call in calls] == ["lost"] * 5
+
+
+async def test_an_end_that_can_not_be_written_is_repeated_alone(
+    place: WorkerPlace, scripted_model: ScriptedModelServer
+) -> None:
+    async with open_driver(place, scripted_model) as engine, run_worker(place, scripted_model):
+        async with engine.database.transaction() as session:
+            for statement in (REFUSE, REFUSE_ENDS):
+                await session.execute(text(statement))
+        run = await engine.start({"text": "x"})
+
+        async def segment_ended() -> bool:
+            return "ACTIVITY_TASK_COMPLETED" in await run.history()
+
+        await run.until(segment_ended)
+        assert (await run.row()).status == ExecutionStatus.RUNNING
+        async with engine.database.transaction() as session:
+            await session.execute(text("DROP TRIGGER refuse ON executions"))
+        row = await run.wait_for_end()
+    assert (row.status, row.stalled_attempts) == (ExecutionStatus.COMPLETED, 0)
