@@ -218,20 +218,25 @@ class Attempt:
 
     # --- reading signals ----------------------------------------------------------------------
 
-    async def read_inbox(self) -> None:
-        """Apply unread signals. A cancel stays unread: `finish` consumes it."""
+    async def read_inbox(self) -> bool:
+        """Apply unread signals; return whether they have stopped the calls of the turn.
+
+        A cancel stays unread: `finish` consumes it.
+        """
         self.interrupts.has_unread = False
         unread = await self.record.poll_signals()
         if inbox.is_cancelled(unread):
             self._is_cancelled = True
-            return
+            return False
         self.is_pause_requested = unread.is_pause_requested
         step = inbox.apply(self.state, unread)
-        if inbox.must_finish(unread) and not self.state.is_finishing:
+        must_stop = inbox.must_finish(unread) and not self.state.is_finishing
+        if must_stop:
             step += inbox.stop_work(self.state)
         self.failure = step.failure or self.failure
         if step != Step():
             await self.write(step)
+        return must_stop
 
     async def apply_expiries(self) -> None:
         """Apply the rules of requests that are past due."""

@@ -10,7 +10,7 @@ from agent.subtask_results import describe_results
 from domain.answers import read_default
 from domain.errors import ErrorCode
 from domain.events import Event
-from domain.finishing import NOT_RUN
+from domain.finishing import NOT_ENDED, NOT_RUN
 from domain.people import QUESTIONS, RequestKind
 from domain.remote_waits import DISMISSED_RESPONSE, read_response
 from domain.steps import (
@@ -96,12 +96,13 @@ def apply(state: RunState, inbox: Inbox) -> Step:
 def stop_work(state: RunState) -> Step:
     """Settle what is still to run or to be decided, for an execution that must answer now."""
     state.is_finishing = True
+    requests = list(state.requests.values())
+    unknown = {r.tool_call_id for r in requests if r.kind is RequestKind.EFFECT_CHECK}
     calls = [
-        input_requests.settle(call, ToolCallStatus.CANCELLED, NOT_RUN, is_error=True)
+        _stop_call(call, is_effect_unknown=call.id in unknown)
         for call in state.calls.values()
         if not call.status.is_settled
     ]
-    requests = list(state.requests.values())
     state.requests.clear()
     state.put_calls(calls)
     return Step(
@@ -112,6 +113,15 @@ def stop_work(state: RunState) -> Step:
             *(events.input_cancelled(request, FINISH) for request in requests),
         ],
     )
+
+
+def _stop_call(call: ToolCall, *, is_effect_unknown: bool) -> ToolCall:
+    text = NOT_RUN
+    if is_effect_unknown:
+        text = input_requests.NOT_REPEATED
+    elif call.child_execution_ids or call.remote_state:
+        text = NOT_ENDED
+    return input_requests.settle(call, ToolCallStatus.CANCELLED, text, is_error=True)
 
 
 def _is_budget_released(inbox: Inbox) -> bool:

@@ -113,8 +113,8 @@ class Loop:
     async def _advance(self, attempt: Attempt, tools: ToolTurn, model: ModelTurn) -> Stop | None:
         """Make one move; returns why to stop, or None."""
         if attempt.failure is None:
-            if attempt.interrupts.has_unread:
-                await attempt.read_inbox()
+            if attempt.interrupts.has_unread and await attempt.read_inbox():
+                await tools.cancel_remote()
             if not attempt.is_pause_requested:
                 await attempt.apply_expiries()
         if (stop := await attempt.record_end()) is not None:

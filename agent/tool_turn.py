@@ -256,11 +256,12 @@ class ToolTurn:
         return pause is not None
 
     async def cancel_remote(self) -> None:
-        """Ask MCP servers to cancel the tasks of calls without an outcome: the execution ends."""
+        """Ask MCP servers to cancel the tasks of calls that are not waited for any more."""
         calls = [
             self._remote_call(call, self._decider.pinned[call.name])
             for call in self._state.calls.values()
-            if is_task(call.remote_state) and not call.status.is_settled
+            if is_task(call.remote_state)
+            and (call.status is ToolCallStatus.CANCELLED or not call.status.is_settled)
         ]
         await asyncio.gather(*(self._remote.cancel(call) for call in calls))
 

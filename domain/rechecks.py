@@ -5,6 +5,7 @@ call: the model reads the changes, and if it makes the same call again, that one
 another question, once.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -52,6 +53,18 @@ class ApprovalAge:
             f"{' and '.join(changes)}. Check whether it is still right in the present state. If "
             f"so, make the same call again: it runs without another question.{edited}"
         )
+
+
+def is_same_input(one: str, other: str) -> bool:
+    """Whether two JSON texts have the same value; the order of keys does not matter."""
+    return one == other or _sort_keys(one) == _sort_keys(other)
+
+
+def _sort_keys(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), sort_keys=True)  # in Python, 1 and true are equal
+    except (ValueError, RecursionError):
+        return text
 
 
 def _hours(waited: timedelta) -> str:

@@ -15,8 +15,9 @@ from api.web.listings import make_list, read_query
 from api.web.page_forms import make_body
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Visiting
+from domain.errors import DuplicateNameError
 from domain.people import GROUP
-from persistence.definitions import tasks
+from persistence.definitions import secrets, tasks
 from persistence.executions import queries
 from persistence.tables.definitions import McpServerRow, SecretRow
 from persistence.tables.people import GroupRow, RememberedDecisionRow
@@ -47,8 +48,14 @@ class SecretStore:
     """Stores forms of secrets: a form always has the whole secret."""
 
     async def create(self, work: UnitOfWork, members: Mapping[str, Any]) -> SecretRow:
-        """Store a secret, or replace the one with this name (`DefinitionStore.create`)."""
+        """Store a new secret (`DefinitionStore.create`).
+
+        Raises:
+            DuplicateNameError: there is one with this name, whose value would be lost.
+        """
         body = make_body(SecretForm, members)
+        if await secrets.find(work.session, work.caller.user_id, body.name) is not None:
+            raise DuplicateNameError("You have a secret with this name; open it to replace it.")
         stored = await put_secret(work, body.name, body)
         return stored.row
 
@@ -88,7 +95,7 @@ GROUP_PAGES = DefinitionPages(
         "member who answers it decides. Admins define groups.",
         "empty": "Without groups, each request is assigned to one person, or to the owner of the "
         "execution.",
-        "delete": "Possible while no open request is assigned to it.",
+        "delete": "Possible while no open request and no task names it.",
     },
     resource=GROUPS,
     store=ResourceStore(GROUPS, GroupCreate, GroupUpdate),

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.people import RequestKind
 from domain.permissions import EDITS
-from domain.rechecks import ApprovalAge
+from domain.rechecks import ApprovalAge, is_same_input
 from domain.steps import ToolCallStatus
 from domain.tool_calls import ToolEffect
 from persistence.executions.signals import SignalKind
@@ -48,11 +48,17 @@ async def find_changes(session: AsyncSession, row: InputRequestRow) -> RequestCh
 
 
 async def find_approval_age(session: AsyncSession, call_id: UUID) -> ApprovalAge | None:
-    """What happened between a call and its approval by a person; None without one."""
+    """What happened between a call and its approval by a person.
+
+    None without one, and for a call that was started before: it was interrupted, and runs again.
+    """
     row: InputRequestRow | None = await session.scalar(
         select(InputRequestRow)
+        .join(ToolCallRow, ToolCallRow.id == InputRequestRow.tool_call_id)
         .where(
-            InputRequestRow.tool_call_id == call_id,
+            ToolCallRow.id == call_id,
+            ToolCallRow.started_at.is_(None),
+            InputRequestRow.execution_id == ToolCallRow.execution_id,  # there is an index for it
             InputRequestRow.kind == RequestKind.APPROVAL,
             InputRequestRow.answered_at.is_not(None),
         )
@@ -82,19 +88,19 @@ async def find_reason(
 ) -> str | None:
     """The reason of the latest call of an execution with this input, since this turn."""
     call = ToolCallRow
-    reason: str | None = await session.scalar(
-        select(call.reason)
+    found = await session.execute(
+        select(call.reason, func.coalesce(call.approved_input, call.input))
         .where(
             call.execution_id == execution_id,
             call.turn >= since_turn,
             call.name == tool_name,
-            func.coalesce(call.approved_input, call.input) == tool_input,
             call.superseded_at.is_(None),
         )
         .order_by(call.turn.desc(), call.position.desc())
-        .limit(1)
     )
-    return reason
+    # An edited input is stored as JSONB, which does not keep the order of its keys.
+    reasons = (reason for reason, ran in found.all() if is_same_input(ran, tool_input))
+    return next(reasons, None)
 
 
 async def _changes_by_people(session: AsyncSession, row: InputRequestRow) -> tuple[int | None, int]:

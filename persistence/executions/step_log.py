@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import false, insert, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
@@ -190,14 +190,16 @@ class ExecutionRecord:
     async def _close(
         self, session: AsyncSession, ids: Sequence[UUID], status: Literal["expired", "cancelled"]
     ) -> None:
-        """Close open requests without an answer."""
+        """Close open requests without an answer; a cancelled one may have a held answer."""
         if not ids:
             return
+        request = InputRequestRow
+        is_held = request.held_rule.is_not(None) if status == "cancelled" else false()
         closed = await session.execute(
-            update(InputRequestRow)
-            .where(InputRequestRow.id.in_(ids), InputRequestRow.status == "open")
-            .values(status=status)
-            .returning(InputRequestRow.id, InputRequestRow.kind, InputRequestRow.on_expiry)
+            update(request)
+            .where(request.id.in_(ids), or_(request.status == "open", is_held))
+            .values(status=status, held_rule=null())
+            .returning(request.id, request.kind, request.on_expiry)
         )
         rows = closed.all()
         if len(rows) != len(ids):

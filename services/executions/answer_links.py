@@ -172,10 +172,11 @@ async def answer_by_link(work: UnitOfWork, link: AnswerLink, body: AnswerBody) -
         name = "remember" if body.remember in STORED else "undo_seconds"
         problem = FieldProblem(("body", name), hint)
         raise InvalidInputError("The answer does not fit the link; see errors.", [problem])
+    row = await answers.answer(work, link.request_id, body)
+    # The row is locked now, so a second use of the link waits for the first one.
     if await idempotency.claim(work.session, _key(link)) is not None:
         raise AlreadyAnsweredError(USED)
-    row = await answers.answer(work, link.request_id, body)
-    _require_valid(work.caller, link, row)  # the row is locked now
+    _require_valid(work.caller, link, row)
     ends_at = datetime.fromtimestamp(link.expires_at, UTC)
     await idempotency.store(work.session, _key(link), 200, {}, expires_at=ends_at)
     after = {"message_id": str(link.message_id)}

@@ -14,6 +14,7 @@ from uuid import UUID
 from domain.errors import ConflictError, NotFoundError, SecretsNotConfiguredError
 from domain.people import DECISIONS, RequestKind
 from domain.secrets import from_url_text, to_url_text
+from domain.text import harmless
 from persistence.definitions.secrets import SecretSealer
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers
@@ -22,7 +23,7 @@ from services.executions.inputs import AnswerBody
 from services.unit_of_work import UnitOfWork
 
 MOST_CHARACTERS = 2_800
-"""Of an input that a message shows; Slack shows 3,000 (Block Kit reference, section block)."""
+"""Of an input as a message shows it; Slack shows 3,000 (Block Kit reference, section block)."""
 
 LABELS = {
     "approve": "Approve",
@@ -85,7 +86,7 @@ def make_buttons(row: InputRequestRow, sealer: SecretSealer) -> Sequence[SlackBu
         SecretsNotConfiguredError: the operator has set no key.
     """
     kind, shown = RequestKind(row.kind), row.tool_input
-    if kind not in _KINDS or shown is None or len(shown) > MOST_CHARACTERS:
+    if kind not in _KINDS or shown is None or len(harmless(shown)) > MOST_CHARACTERS:
         return ()
     expires_at = (datetime.now(UTC) + LIFETIME).timestamp()
     sha256 = (row.input_sha256 or b"").hex()

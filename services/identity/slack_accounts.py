@@ -11,6 +11,7 @@ from typing import Self
 
 from domain.errors import ConflictError, NotFoundError, SecretsNotConfiguredError
 from domain.secrets import from_url_text, to_url_text
+from persistence.definitions.named_resources import flush_unique
 from persistence.definitions.secrets import SecretSealer
 from persistence.identity import users
 from persistence.tables.ledger import UserRow
@@ -21,6 +22,8 @@ CODE_LIFETIME = timedelta(minutes=10)
 """Time in which a person opens the link and signs in (chosen)."""
 
 _LABEL = "slack account"
+
+_TAKEN = "Another user has linked this account of Slack; they can unlink it in their settings."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,10 @@ async def link_account(work: UnitOfWork, code: str) -> SlackAccount:
 
     Raises:
         NotFoundError: we did not make the code.
-        ConflictError: it has expired, or another user has linked the account.
+        ConflictError: it has expired.
+        DuplicateNameError: another user has linked the account.
     """
     account = SlackAccount.open(work.services.links, code)
-    other = await users.find_by_slack_user(work.session, account.key)
-    if other is not None and other.id != work.caller.user_id:
-        raise ConflictError(
-            "Another user has linked this account of Slack; they can unlink it in their settings."
-        )
     await _set_account(work, account.key)
     return account
 
@@ -85,7 +84,7 @@ async def _set_account(work: UnitOfWork, key: str | None) -> None:
     if user is None:
         raise missing("user", work.caller.user_id)
     before, user.slack_user = user.slack_user, key
-    await work.session.flush()
+    await flush_unique(work.session, "uq_users_slack_user", _TAKEN)
     await work.record_audit(
         "user.link_slack" if key else "user.unlink_slack",
         ("user", user.id),

@@ -90,6 +90,15 @@ async def test_the_request_says_what_each_decision_does(runner: Runner) -> None:
     await run.wait_for_end()
 
 
+async def test_an_early_end_does_not_say_that_it_has_not_run(runner: Runner) -> None:
+    run, _ = await interrupt_and_ask(runner)
+    await run.finish()
+    await run.wait_for_end()
+    [result] = await run.results()
+    assert UNKNOWN in str(result["content"])
+    assert "has not run" not in str(result["content"])
+
+
 async def test_it_happened(runner: Runner) -> None:
     run, request = await interrupt_and_ask(runner)
     await run.answer(request, decision="happened", message="The mail arrived.")

@@ -306,6 +306,19 @@ async def test_a_stale_approval_asks_the_model_again(runner: Runner) -> None:
     assert asked.status == "waiting_for_user"
 
 
+async def test_the_order_of_the_keys_does_not_matter(runner: Runner) -> None:
+    """The database does not keep the order of an edited input."""
+    edited = {"path": "note", "content": "two"}
+    again = {"tool_use": use("write_file", **edited)}
+    run = await runner.start(WRITE, again, LAST_RESULT, **RECHECKED)
+    runner.executions.approval_age = ApprovalAge(timedelta(days=3))
+    turned = dict(reversed(edited.items()))
+    await run.answer(await run.wait_for_request(), decision="edit", input=turned)
+    await run.wait_for_end()
+    assert run.files["note"] == "two"
+    assert len(await run.requests()) == 1
+
+
 async def test_a_fresh_approval_runs_the_call(runner: Runner) -> None:
     run = await runner.start(WRITE, LAST_RESULT, **RECHECKED)
     await run.answer(await run.wait_for_request(), decision="approve")

@@ -1,6 +1,7 @@
 """Calls of MCP servers that are not answered at once: continued, and never made twice."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from domain import remote_waits
 from domain.remote_waits import RemoteQuestion, RemoteWait
 from domain.tool_calls import ToolOutcome
-from tests.agent.in_memory.driver import Runner, use
+from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 from tests.agent.test_remote_tools import ALLOWED, ASKING, CALL, DONE
 from tests.waiting import eventually
 
@@ -92,7 +93,10 @@ async def test_a_crash_while_a_task_is_polled_does_not_call_again(runner: Runner
     assert (len(shop.calls), len(shop.states)) == (1, 2)
 
 
-async def test_a_cancel_reaches_the_task_of_the_server(runner: Runner) -> None:
+@pytest.mark.parametrize("stop", [InMemoryRun.cancel, InMemoryRun.finish])
+async def test_a_stop_reaches_the_task_of_the_server(
+    runner: Runner, stop: Callable[[InMemoryRun], Awaitable[object]]
+) -> None:
     shop = runner.remote.servers["shop"]
 
     async def start(_: dict[str, Any]) -> ToolOutcome:
@@ -101,7 +105,7 @@ async def test_a_cancel_reaches_the_task_of_the_server(runner: Runner) -> None:
     shop.answer = start
     run = await runner.start(CALL, DONE, **ALLOWED)
     await run.wait_until(lambda row: row.status_reason == "timer")
-    await run.cancel()
+    await stop(run)
     await run.wait_for_end()
     assert shop.cancelled == ["task-1"]
 

@@ -59,6 +59,8 @@ async def test_a_server_uses_a_secret(alice: Client) -> None:
         alice, "/secrets", "/secrets/new", name=secret, value=value, hosts="mcp.example.com"
     )
     assert stored.status_code == 303, words(stored)
+    again = await post(alice, "/secrets", "/secrets/new", name=secret, value="another value")
+    assert (again.status_code, "open it to replace it" in words(again)) == (409, True)
     page = await alice.get(stored.headers["location"])
     assert "mcp.example.com</textarea>" in page.text
     assert value not in page.text

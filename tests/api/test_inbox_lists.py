@@ -43,6 +43,16 @@ async def test_alike_calls_are_decided_together(world: World, alice: Client) -> 
     assert "1 chosen request is left out" in words(await alice.get(address(requests[:2])))
 
 
+async def test_an_approval_that_needs_more_people_is_reported(world: World, alice: Client) -> None:
+    path = await new_request(world, **APPROVAL, approvals_required=2)
+    seen = re.findall(
+        r'name="seen" value="([^"]+)"', (await alice.get(address([path.rpartition("/")[2]]))).text
+    )
+    done = words(await post(alice, "/inbox/together", "/keys", seen=seen, decision="approve"))
+    assert "more people must approve" in done
+    assert "executions continue" not in done
+
+
 async def test_unlike_calls_are_not_decided_together(world: World, alice: Client) -> None:
     requests = [(await alike_requests(world, 1))[0] for _ in range(2)]
     page = await alice.get(address(requests))

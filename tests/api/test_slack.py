@@ -18,6 +18,7 @@ from api.main import create_app
 from domain.ids import new_id
 from persistence.tables.sessions import InputRequestRow
 from services.executions.slack_buttons import make_buttons
+from services.identity.slack_accounts import SlackAccount
 from tests.api.browsing import signed_in, words
 from tests.api.conftest import serve_app, settings_of
 from tests.api.world import APPROVAL, World, ask, execute, make_task
@@ -179,12 +180,22 @@ async def test_an_account_is_linked_with_one_user(world: World, receiver: Receiv
     assert (await page.get("/settings/slack?code=x")).status_code == 404
     await page.aclose()
     await link_account(world, receiver, f"{subject}-2", account)
+    code = SlackAccount(f"T1/{account}", "s").make_code(world.gateway.services.links)
+    third = await signed_in(world, f"{subject}-3")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', (await third.get("/settings")).text)
+    assert csrf
+    taken = await third.post("/settings/slack", data={"csrf": csrf[1], "code": code})
+    assert (taken.status_code, "Another user has linked" in words(taken)) == (409, True)
+    await third.aclose()
 
 
 async def test_inputs_that_a_message_cannot_show_have_no_buttons(world: World) -> None:
     async with world.client("slack-dan") as dan:
         request_id = await new_request(world, dan, tool_input=json.dumps({"command": "x" * 3000}))
         assert await buttons_of(world, request_id) == {}
+        hidden = json.dumps({"command": "\u202e" * 500 + "x"}, ensure_ascii=False)
+        request_id = await new_request(world, dan, tool_input=hidden)
+        assert await buttons_of(world, request_id) == {}  # shown, it has 4,000 characters
         budget = await new_request(world, dan, kind="budget")
         assert await buttons_of(world, budget) == {}
 

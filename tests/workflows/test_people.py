@@ -1,6 +1,7 @@
 """Answers to executions on the real engine: what the gateway accepts, and what is kept of it."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -179,9 +180,15 @@ async def test_an_escalated_request_expires_by_its_second_rule(engine: Engine) -
     assert await note(run) is None
 
 
-async def test_a_waiting_execution_answers_when_it_is_asked_to_finish(engine: Engine) -> None:
+@pytest.mark.parametrize("answers", [[], [{"message": "Blue.", "undo_seconds": 60}]])
+async def test_a_waiting_execution_answers_when_it_is_asked_to_finish(
+    engine: Engine, answers: Sequence[dict[str, Any]]
+) -> None:
+    """Also if an answer is held."""
     run = await engine.start(QUESTION, {"text": "This is all."}, **ASK_USER)
-    await run.wait_for_request()
+    asked = await run.wait_for_request()
+    for answer in answers:
+        await run.answer(asked, **answer)
     async with engine.transaction() as work:
         await control.finish(work, run.id, FinishBody(message="Be short."))
     row = await run.wait_for_end()

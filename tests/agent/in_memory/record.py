@@ -23,7 +23,7 @@ from domain.errors import (
 from domain.events import Event
 from domain.model_calls import Prefix, Usage
 from domain.people import RequestKind
-from domain.rechecks import ApprovalAge
+from domain.rechecks import ApprovalAge, is_same_input
 from domain.remembered_decisions import RememberedDecision
 from domain.states import ExecutionStatus
 from domain.steps import (
@@ -196,7 +196,9 @@ class InMemoryRecord:
         calls = [
             call
             for call in self._executions.by_id[self._id].tool_calls.values()
-            if (call.name, call.input_to_run) == (tool_name, tool_input) and call.turn >= since_turn
+            if call.name == tool_name
+            and is_same_input(call.input_to_run, tool_input)
+            and call.turn >= since_turn
         ]
         latest = max(calls, key=lambda call: (call.turn, call.position), default=None)
         return None if latest is None else latest.reason
