@@ -65,9 +65,9 @@ async def measure(scale: Scale) -> Section:
                 speed.median,
                 1.3,
                 side="at least",
-                goal=1.5,
+                goal=1.8,
             ),
-            Bar("CPU per execution over the hand-written workflow's", cpu.median, 0.75, goal=0.65),
+            Bar("CPU per execution over the hand-written workflow's", cpu.median, 0.75, goal=0.55),
         ],
         [note],
     )
