@@ -107,15 +107,13 @@ async def test_a_cancel_and_a_signal_stop_the_command(
             return found
 
         async def is_running(execution_id: str) -> bool:
-            status: str = (await read(execution_id))["status"]
-            return status == "running"
+            return bool((await read(execution_id))["status"] == "running")
 
         async def has_second_command() -> bool:
             return pids.read_text().count("\n") == 2
 
         def has_ended(number: int) -> bool:
-            pid = int(pids.read_text().split()[number])
-            return not Path(f"/proc/{pid}").exists()
+            return not Path(f"/proc/{pids.read_text().split()[number]}").exists()
 
         async def has_extended() -> bool:
             row = await read(first)
