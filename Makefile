@@ -13,7 +13,7 @@ DOCS := $(BIN)/python scripts/docs_site.py && $(BIN)/zensical build --strict
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test verify check docs bench bench-compare lock migrate
+.PHONY: help setup setup-dev demo up test test-again verify check docs bench bench-compare lock migrate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,11 @@ demo: setup ## run one task from end to end and print the result
 up: setup ## run all components on this machine
 	$(BIN)/perdure up
 
-test: setup-dev ## run the tests (about 10 minutes on two cores)
+test: setup-dev ## run the tests (about 14 minutes on two cores)
 	$(PYTEST)
+
+test-again: setup-dev ## run the tests that failed in the last run, one after the other
+	$(BIN)/pytest --last-failed --last-failed-no-failures=none
 
 verify: setup-dev ## run the long tests: more examples and seeds, browser, chaos
 	$(PYTEST) -m "" --hypothesis-profile=long
