@@ -49,7 +49,8 @@ from services.memory.task_memory import TaskMemory
 from services.task_artifacts import TaskArtifacts
 from services.unit_of_work import Services
 from tools.limits import ToolLimits
-from tools.mcp.attempts import McpSettings, McpTools
+from tools.mcp.attempts import McpTools
+from tools.mcp.settings import McpSettings
 from tools.sandbox import exposure_problem
 from tools.toolbox import Toolbox
 from tools.web.access import WebAccess
@@ -161,20 +162,17 @@ def web_access(settings: Settings, services: Services) -> WebAccess:
     return WebAccess(WebConnections(guard).connect, partial(open_secret, services))
 
 
-def mcp_tools_of(
-    settings: Settings, services: Services, outbound: Outbound, network: EgressProxy
-) -> McpTools:
-    """Build the tools of this worker, and what connects them with MCP servers."""
-    limits = ToolLimits(
-        workspace_bytes=settings.workspace_bytes,
-        reserved_disk_bytes=settings.reserved_disk_bytes,
-        command_memory_bytes=settings.command_memory_bytes,
-    )
-    toolbox = Toolbox(
+def toolbox_of(settings: Settings, services: Services, network: EgressProxy) -> Toolbox:
+    """Build the tools of this worker."""
+    return Toolbox(
         settings.home / "workspaces",
         host_id=process_host(host_id(settings.home)),
         sandbox=settings.sandbox,
-        limits=limits,
+        limits=ToolLimits(
+            workspace_bytes=settings.workspace_bytes,
+            reserved_disk_bytes=settings.reserved_disk_bytes,
+            command_memory_bytes=settings.command_memory_bytes,
+        ),
         working_directories=settings.working_directories,
         room=services.storage.room,
         web=web_access(settings, services),
@@ -183,19 +181,27 @@ def mcp_tools_of(
         network=network,
         snapshots=services.blobs,
     )
-    reach = McpSettings(
+
+
+def mcp_tools_of(
+    settings: Settings, services: Services, outbound: Outbound, toolbox: Toolbox
+) -> McpTools:
+    """Build what connects this worker with MCP servers."""
+    used = McpSettings(
+        toolbox=toolbox,
         resolve=partial(resolve_server, services),
         open_client=outbound.open_client,
         send=outbound.send,
         programs=settings.mcp_programs,
     )
-    return McpTools(toolbox, reach, limits)
+    return McpTools(used)
 
 
 def execution_runner(
     settings: Settings,
     services: Services,
     model: Model,
+    toolbox: Toolbox,
     mcp_tools: McpTools,
     *,
     is_scripted: bool,
@@ -206,7 +212,7 @@ def execution_runner(
         hosts=WorkerHosts(services.database, host_id(settings.home)),
         slots=asyncio.Semaphore(settings.max_concurrent_executions),
         model=model,
-        tools=mcp_tools.toolbox,
+        tools=toolbox,
         mcp_tools=mcp_tools,
         schemas=services.schemas,
         store=services.blobs,
@@ -260,9 +266,12 @@ async def working(
         )
         network = EgressProxy(services.settings.network, own_endpoints(settings))
         stack.push_async_callback(network.close)
-        mcp_tools = mcp_tools_of(settings, services, outbound, network)
+        toolbox = toolbox_of(settings, services, network)
+        mcp_tools = mcp_tools_of(settings, services, outbound, toolbox)
         stack.push_async_callback(mcp_tools.close)
-        runner = execution_runner(settings, services, model, mcp_tools, is_scripted=is_scripted)
+        runner = execution_runner(
+            settings, services, model, toolbox, mcp_tools, is_scripted=is_scripted
+        )
         await runner.hosts.announce()
         await stack.enter_async_context(background_tasks(settings, runner, services, model))
         deliveries = delivery_activities(settings, services, outbound)

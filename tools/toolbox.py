@@ -101,10 +101,10 @@ class Toolbox:
         """Sessions whose workspaces have to be measured."""
         self._unsaved: set[UUID] = set()
         """Sessions whose workspaces have to be saved."""
-        self._limits = limits or ToolLimits()
+        self.limits = limits or ToolLimits()
         self._host_id = host_id
         self._is_sandboxed = sandbox != "none"
-        self._confinement = _confine(self._limits, is_sandboxed=self._is_sandboxed)
+        self._confinement = _confine(self.limits, is_sandboxed=self._is_sandboxed)
         self.workspaces = Workspaces(
             workspaces,
             owner=self._confinement.owner,
@@ -112,11 +112,11 @@ class Toolbox:
             store=snapshots,
         )
         _delete_leftovers(self.workspaces.private)
-        self._disk = WorkspaceDisk(self._limits)
+        self._disk = WorkspaceDisk(self.limits)
         self.shell = Shell(
             self._confinement,
             host_id=host_id,
-            limits=self._limits,
+            limits=self.limits,
             disk=self._disk,
             network=network if self._is_sandboxed else None,
         )
@@ -138,11 +138,11 @@ class Toolbox:
             "save_artifact": self._save_artifact,
         }
         if web is not None:
-            tools[WEB_FETCH] = WebFetch(web, self._limits).run
-            tools[HTTP_REQUEST] = HttpRequests(web, self._limits).run
+            tools[WEB_FETCH] = WebFetch(web, self.limits).run
+            tools[HTTP_REQUEST] = HttpRequests(web, self.limits).run
         if memory is not None:
-            tools |= _memory_runs(MemoryTools(memory, self._limits))
-            tools[MEMORY_FILES] = MemoryFiles(memory.files, self._limits).run
+            tools |= _memory_runs(MemoryTools(memory, self.limits))
+            tools[MEMORY_FILES] = MemoryFiles(memory.files, self.limits).run
         if artifacts is not None:
             tools[READ_ARTIFACT] = partial(self._read_artifact, artifacts)
         return tools
@@ -288,13 +288,13 @@ class Toolbox:
     async def _read_file(
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
     ) -> ToolOutcome:
-        text = await asyncio.to_thread(read_file, workspace, invocation.input, self._limits)
+        text = await asyncio.to_thread(read_file, workspace, invocation.input, self.limits)
         return ToolOutcome(text)
 
     async def _list_files(
         self, workspace: Workspace, invocation: ToolInvocation, _: OnStarted
     ) -> ToolOutcome:
-        text = await asyncio.to_thread(list_files, workspace, invocation.input, self._limits)
+        text = await asyncio.to_thread(list_files, workspace, invocation.input, self.limits)
         return ToolOutcome(text)
 
     async def _write_file(
@@ -315,7 +315,7 @@ class Toolbox:
             await self._require_room(workspace, invocation.input["new_text"])
             await on_started(None)
             text = await _run_in_thread(
-                lambda: edit_file(workspace, invocation.input, self._limits, call=call)
+                lambda: edit_file(workspace, invocation.input, self.limits, call=call)
             )
         return ToolOutcome(text)
 
@@ -323,22 +323,20 @@ class Toolbox:
         self, workspace: Workspace, invocation: ToolInvocation, on_started: OnStarted
     ) -> ToolOutcome:
         await on_started(None)
-        file = await _run_in_thread(
-            lambda: save_artifact(workspace, invocation.input, self._limits)
-        )
+        file = await _run_in_thread(lambda: save_artifact(workspace, invocation.input, self.limits))
         text = f"Saved {file.name} ({file.size_bytes:,} bytes)."
         return ToolOutcome(text, artifacts=(file,))
 
     async def _read_artifact(
         self, artifacts: ArtifactStore, _: Workspace, invocation: ToolInvocation, __: OnStarted
     ) -> ToolOutcome:
-        return await read_artifact(artifacts, invocation, self._limits)
+        return await read_artifact(artifacts, invocation, self.limits)
 
     async def _require_room(self, workspace: Workspace, text: str) -> None:
         if await self._disk.room(workspace) < len(text.encode("utf-8", "replace")):
             raise ToolInputError(
                 "The workspace, its disk or the user's storage is full "
-                f"(a workspace has {describe_size(self._limits.workspace_bytes)}). Delete files "
+                f"(a workspace has {describe_size(self.limits.workspace_bytes)}). Delete files "
                 "with bash first."
             )
 

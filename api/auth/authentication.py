@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
 from api.auth.browser_sessions import BrowserSession
+from api.auth.principal import Principal
 from api.auth.rate_limits import Rates
 from api.auth.tokens import Claims, Tokens
 from domain.errors import ServiceUnavailableError, UnauthenticatedError, UserDisabledError
@@ -32,32 +31,6 @@ NO_CREDENTIALS = "The request has no credentials; send `Authorization: Bearer <t
 
 _Name = tuple[Literal["token", "session"], str]
 """Of cached credentials. Pages contain the nonce of their session, which must not be a token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """The authenticated user of a request."""
-
-    user_id: UUID
-    subject: str
-    is_admin: bool
-    trigger_type: str = "manual"
-    """The trigger type of executions that these credentials start."""
-    expires_at: float | None = None
-    """When the credentials expire."""
-    api_key_id: UUID | None = None
-    """The id of the API key, if the credentials are one."""
-    scopes: frozenset[str] = frozenset()
-    """What the credentials allow beyond the user's rights (`domain.scopes`)."""
-    groups: frozenset[str] = frozenset()
-    """The names of the user's groups."""
-    is_hook: bool = False
-    """A hook acts on behalf of the user; the audit log names no actor."""
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the credentials expire."""
-        return math.inf if self.expires_at is None else self.expires_at - time.time()
 
 
 class Authenticator:

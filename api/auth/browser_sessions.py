@@ -9,17 +9,15 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
 from api.auth.identity_providers import SignInAttempt
+from api.auth.principal import Principal
 from domain.errors import SecretsNotConfiguredError, UnauthenticatedError
 from domain.secrets import from_url_text, to_url_text
 from runtime.secret_box import SecretBox, make_token_box
 from runtime.settings import Settings
-
-if TYPE_CHECKING:
-    from api.auth.authentication import Principal
 
 SESSION_LIFETIME = timedelta(days=7)
 """A person signs in once a week (chosen); a session never outlives its credentials."""
@@ -51,7 +49,7 @@ class BrowserSession:
     """Whether the person has signed in at the identity provider."""
 
     @classmethod
-    def of(cls, principal: "Principal", *, is_from_provider: bool = False) -> Self:
+    def of(cls, principal: Principal, *, is_from_provider: bool = False) -> Self:
         """A new session for a user who has shown valid credentials."""
         seconds = min(SESSION_LIFETIME.total_seconds(), principal.seconds_left)
         return cls(

@@ -11,7 +11,7 @@ from pydantic import Field, RootModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.auth.authentication import Principal
+from api.auth.principal import Principal
 from api.gateway import Gateway
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from api.auth.authentication import Principal
+from api.auth.principal import Principal
 from api.gateway import Gateway
 from api.http.errors import PayloadTooLargeError
 from api.http.large_bodies import LARGE_BYTES, end_turn_after

@@ -20,7 +20,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.background import BackgroundTask
 
 from api import links
-from api.auth.authentication import Principal
+from api.auth.principal import Principal
 from api.gateway import Gateway
 from api.http.errors import MalformedRequestError
 from api.http.paging import public_address

@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from api import links
-from api.auth.authentication import Principal
 from api.auth.browser_sessions import BrowserSession
+from api.auth.principal import Principal
 from api.gateway import Gateway
 from api.http.request_context import address_of, admit
 from api.web import answer_forms, pages

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request, Response
 
-from api.auth.authentication import Principal
 from api.auth.browser_sessions import BrowserSession
+from api.auth.principal import Principal
 from api.gateway import Gateway
 from api.http.errors import MalformedRequestError, PayloadTooLargeError
 from api.http.request_context import Call, admit

@@ -5,52 +5,25 @@ This module loads no SDK: executions without MCP servers need none.
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from uuid import UUID
 
-import httpx2
-
-from domain.mcp_auth import Send
-from domain.mcp_servers import ResolvedServer
 from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
 from domain.tool_calls import OnProgress, OnStarted, ToolOutcome
-from tools.limits import ToolLimits
-from tools.toolbox import Toolbox
+from tools.mcp.settings import McpSettings
 
 if TYPE_CHECKING:
     from mcp_client.pool import HttpPool
     from tools.mcp.servers import AttemptConnections
 
-ResolveServer = Callable[[RemoteScope, str, UUID | None], Awaitable[ResolvedServer]]
-"""Reads a server and its secrets: the execution, the server's name in its definition, and the id
-that was pinned. Raises a PerdureError if it can't be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class McpSettings:
-    """What the MCP servers of a worker need from outside."""
-
-    resolve: ResolveServer
-    open_client: Callable[[Mapping[str, str]], httpx2.AsyncClient]
-    """Opens an HTTP client for one host, with these headers; it checks addresses."""
-    send: Send
-    """Sends one request to a checked address, for access tokens."""
-    programs: tuple[Path, ...] = ()
-    """Directories of the host that programs may read."""
-
 
 class McpTools:
-    """What all attempts of a worker share: settings, the sandbox, and pooled connections."""
+    """What all attempts of a worker share: its settings, and pooled connections."""
 
-    def __init__(self, toolbox: Toolbox, settings: McpSettings, limits: ToolLimits) -> None:
-        """`toolbox` has the workspaces and the sandbox."""
-        self.toolbox = toolbox
+    def __init__(self, settings: McpSettings) -> None:
+        """Connect to nothing yet."""
         self.settings = settings
-        self.limits = limits
         self._pool: HttpPool | None = None
         self._loading = asyncio.Lock()
 
@@ -119,5 +92,5 @@ class AttemptServers:
             from tools.mcp.servers import AttemptConnections  # noqa: PLC0415 - as above
 
             if self._connections is None:  # two calls may have waited for the pool
-                self._connections = AttemptConnections(self._servers, pool)
+                self._connections = AttemptConnections(self._servers.settings, pool)
         return self._connections

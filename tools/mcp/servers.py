@@ -25,10 +25,10 @@ from domain.tool_calls import (
 from mcp_client.connections import Connection, open_connection
 from mcp_client.pool import HttpPool
 from mcp_client.tasks import CallResult, TaskState
-from tools.mcp.attempts import McpTools
 from tools.mcp.continuing import ask_next, count_failure, read_answer
 from tools.mcp.failures import UnusableAnswerError
 from tools.mcp.results import links_of, outcome_of
+from tools.mcp.settings import McpSettings
 from tools.mcp.stdio import StdioServer
 from tools.output import printable
 
@@ -66,9 +66,10 @@ class _Used:
 class AttemptConnections:
     """The connections of one attempt. Programs run for this attempt only."""
 
-    def __init__(self, servers: McpTools, pool: HttpPool) -> None:
+    def __init__(self, settings: McpSettings, pool: HttpPool) -> None:
         """`pool` has the connections over HTTP."""
-        self._servers = servers
+        self._settings = settings
+        self._toolbox = settings.toolbox
         self._pool = pool
         self._programs: dict[str, _Used] = {}
         self._starting: dict[str, asyncio.Lock] = {}
@@ -106,7 +107,7 @@ class AttemptConnections:
         return await self._list(scope, key)
 
     async def _list(self, scope: RemoteScope, key: str) -> ServerTools:
-        server = await self._servers.settings.resolve(scope, key, None)
+        server = await self._settings.resolve(scope, key, None)
         async with self._using(scope, server) as used:
             tools = await used.connection.list_tools()
         return ServerTools(key, tools, server_id=server.server_id, is_trusted=server.is_trusted)
@@ -119,9 +120,7 @@ class AttemptConnections:
         """Run one call. A failure of the server is an error outcome."""
         sent = _Announcement(on_started, on_progress, call.tool)
         try:
-            server = await self._servers.settings.resolve(
-                call.scope, call.tool.server, call.tool.server_id
-            )
+            server = await self._settings.resolve(call.scope, call.tool.server, call.tool.server_id)
             return await self._exchange(call, server, sent)
         except _ChangedError as changed:
             return ToolOutcome(changed.sentence, is_error=True, is_changed=True)
@@ -139,7 +138,7 @@ class AttemptConnections:
             return
         with contextlib.suppress(PerdureError, TimeoutError):
             async with asyncio.timeout(CANCEL_SECONDS):
-                server = await self._servers.settings.resolve(
+                server = await self._settings.resolve(
                     call.scope, call.tool.server, call.tool.server_id
                 )
                 async with self._using(call.scope, server) as used:
@@ -170,7 +169,7 @@ class AttemptConnections:
         finally:
             if used.program is not None:
                 scope = call.scope
-                self._servers.toolbox.note_change(scope.session_id, scope.working_directory)
+                self._toolbox.note_change(scope.session_id, scope.working_directory)
 
     async def _exchange_over(
         self, used: _Used, call: RemoteCall, sent: "_Announcement"
@@ -185,8 +184,8 @@ class AttemptConnections:
             return ToolOutcome("", wait=answer)
         links = links_of(answer)
         linked = await used.connection.read_linked(links) if links else {}
-        private = self._servers.toolbox.workspaces.private
-        return await asyncio.to_thread(outcome_of, answer, linked, private, self._servers.limits)
+        private = self._toolbox.workspaces.private
+        return await asyncio.to_thread(outcome_of, answer, linked, private, self._toolbox.limits)
 
     async def _ask(
         self, used: _Used, call: RemoteCall, sent: "_Announcement"
@@ -230,14 +229,13 @@ class AttemptConnections:
         yield used
 
     async def _start(self, scope: RemoteScope, server: ResolvedServer) -> _Used:
-        toolbox = self._servers.toolbox
-        site = await toolbox.site_of(scope)
+        site = await self._toolbox.site_of(scope)
         program = StdioServer(
-            toolbox.shell,
+            self._toolbox.shell,
             site,
             server,
             scope=scope,
-            programs=self._servers.settings.programs,
+            programs=self._settings.programs,
         )
         connection = await open_connection(program, server.key)
         return _Used(connection, program.identity, program)

@@ -19,7 +19,8 @@ from domain.tool_calls import ProcessIdentity, ToolOutcome, ToolProgress
 from runtime.outbound import Outbound
 from tests.node import NODE_HOME, PLACE
 from tools.limits import ToolLimits
-from tools.mcp.attempts import AttemptServers, McpSettings, McpTools
+from tools.mcp.attempts import AttemptServers, McpTools
+from tools.mcp.settings import McpSettings
 from tools.toolbox import Toolbox
 
 PROGRAMS = (Path(sys.prefix), NODE_HOME, PLACE, Path(sys.base_prefix))
@@ -62,10 +63,11 @@ class Worker:
         self.servers: dict[str, ResolvedServer] = {}
         self.outbound = outbound
         toolbox = Toolbox(root, host_id="here", limits=limits)
-        reach = McpSettings(
-            self._resolve, outbound.open_client, outbound.send, _outermost(PROGRAMS)
+        self.mcp = McpTools(
+            McpSettings(
+                toolbox, self._resolve, outbound.open_client, outbound.send, _outermost(PROGRAMS)
+            )
         )
-        self.mcp = McpTools(toolbox, reach, limits)
 
     async def _resolve(self, scope: RemoteScope, key: str, _: UUID | None) -> ResolvedServer:
         del scope
@@ -81,7 +83,7 @@ class Worker:
             yield Attempt(attempt, scope)
 
     def workspace(self, attempt: Attempt) -> Path:
-        return self.mcp.toolbox.workspace(attempt.scope.session_id)
+        return self.mcp.settings.toolbox.workspace(attempt.scope.session_id)
 
 
 def _outermost(paths: tuple[Path, ...]) -> tuple[Path, ...]:

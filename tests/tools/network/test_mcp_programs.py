@@ -11,8 +11,8 @@ from domain.tool_calls import ProcessIdentity, ToolProgress
 from runtime.outbound import Outbound
 from tests.runtime.receiver import answer, receiving
 from tests.tools.network.conftest import Connect
-from tools.limits import ToolLimits
-from tools.mcp.attempts import McpSettings, McpTools
+from tools.mcp.attempts import McpTools
+from tools.mcp.settings import McpSettings
 
 PROGRAM = """
 import json, sys, urllib.request
@@ -54,8 +54,8 @@ async def test_each_call_has_the_connections_of_its_program(connect: Connect) ->
     outbound = Outbound()
     async with receiving(answer(200, b"hello")) as allowed, receiving() as other:
         calls = connect(f"localhost:{allowed.port}")
-        reach = McpSettings(resolve, outbound.open_client, outbound.send, ())
-        mcp = McpTools(calls.toolbox, reach, ToolLimits())
+        used = McpSettings(calls.toolbox, resolve, outbound.open_client, outbound.send)
+        mcp = McpTools(used)
         network = NetworkList.parse([f"localhost:{allowed.port}"])
         scope = RemoteScope(new_id(), new_id(), new_id(), {"reader": {}}, network=network)
         async with mcp.attempt() as attempt:
