@@ -5,9 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,9 +15,7 @@ from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.transcript import encode, result_block, text_block, tool_uses
 from definitions.tasks import TaskDefinition
-from domain.errors import AlreadyAnsweredError
 from domain.events import Event
-from domain.finishing import FINISH_REQUEST
 from domain.ids import new_id
 from domain.model_calls import Prefix
 from domain.network import NetworkList
@@ -27,23 +23,18 @@ from domain.outcomes import Outcome, Stop
 from domain.states import ExecutionStatus
 from domain.steps import NewMessage, Signal
 from runtime.schema_evaluation import IsolatedEvaluator
-from tests.agent.in_memory import budgets
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.record import InMemoryRecord, append_events, finish
 from tests.agent.in_memory.remote_tools import InMemoryRemoteTools
 from tests.agent.in_memory.rows import (
     Executions,
     SessionMessage,
-    StoredEvent,
     StoredExecution,
-    StoredModelCall,
-    StoredRequest,
     StoredSession,
-    StoredToolCall,
 )
-from tests.agent.in_memory.running import RunningExecution, StreamedText
-from tests.agent.in_memory.tools import Files, InMemoryStore, InMemoryTools
-from tests.engine import invariants
+from tests.agent.in_memory.run import InMemoryRun
+from tests.agent.in_memory.running import RunningExecution
+from tests.agent.in_memory.tools import InMemoryStore, InMemoryTools
 from tests.engine.storing import Turn, script, use
 
 __all__ = ["InMemoryRun", "Runner", "Turn", "script", "use"]
@@ -89,7 +80,7 @@ class Runner:
         session_id: UUID | None = None,
         columns: Mapping[str, Any] | None = None,
         **definition: Any,
-    ) -> "InMemoryRun":
+    ) -> InMemoryRun:
         """Start an execution whose model follows this script."""
         execution = self.open(*turns, session_id=session_id, columns=columns, **definition)
         self.move(execution)
@@ -113,7 +104,7 @@ class Runner:
         self._render_prompt(self.executions.add(execution))
         return execution
 
-    def run(self, execution_id: UUID) -> "InMemoryRun":
+    def run(self, execution_id: UUID) -> InMemoryRun:
         """An execution that exists."""
         return InMemoryRun(self, execution_id)
 
@@ -147,27 +138,27 @@ class Runner:
         task = self._tasks[execution.id] = asyncio.ensure_future(self._move(execution))
         task.add_done_callback(lambda _: self.executions.notify())
 
-    async def crash(self, run: "InMemoryRun") -> None:
+    async def crash(self, run: InMemoryRun) -> None:
         """End an execution's attempt as a kill of its worker does; the next one begins."""
         task = self._tasks[run.id]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         self.move(self.executions.by_id[run.id])
 
-    async def run_to_end(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
+    async def run_to_end(self, *turns: Turn, **fields: Any) -> InMemoryRun:
         """Start an execution and wait until it has ended, however it does."""
         run = await self.start(*turns, **fields)
         await run.wait_for_end()
         return run
 
-    async def run_to_completion(self, *turns: Turn, **fields: Any) -> "InMemoryRun":
+    async def run_to_completion(self, *turns: Turn, **fields: Any) -> InMemoryRun:
         """As `run_to_end`, and it must have completed."""
         run = await self.run_to_end(*turns, **fields)
         row = await run.row()
         assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
         return run
 
-    async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> "InMemoryRun":
+    async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> InMemoryRun:
         """As `run_to_end`, and it must have failed for this reason."""
         run = await self.run_to_end(*turns, **fields)
         row = await run.row()
@@ -271,158 +262,3 @@ def _missing_results(messages: Sequence[SessionMessage]) -> Sequence[Mapping[str
         return ()
     calls = tool_uses(json.loads(last.content))
     return [result_block(call["id"], NOT_RUN, is_error=True) for call in calls]
-
-
-@dataclass(frozen=True, slots=True)
-class InMemoryRun:
-    """One execution, with what `tests.engine.driver.Run` offers."""
-
-    runner: Runner
-    id: UUID
-
-    @property
-    def _execution(self) -> StoredExecution:
-        return self.runner.executions.by_id[self.id]
-
-    # --- reading ------------------------------------------------------------------------------
-
-    async def row(self) -> StoredExecution:
-        return self._execution
-
-    async def text(self) -> str:
-        """The text of its result."""
-        result = self._execution.result_data
-        assert result is not None
-        text: str = result["text"]
-        return text
-
-    async def events(self) -> Sequence[StoredEvent]:
-        return self._execution.events
-
-    async def event_types(self) -> list[str]:
-        return [event.type for event in self._execution.events]
-
-    async def messages(self, *, superseded: bool = False) -> Sequence[SessionMessage]:
-        del superseded  # nothing resets an execution in memory
-        return [m for m in self._execution.session.messages if m.execution_id == self.id]
-
-    async def blocks(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """The transcript as roles and blocks."""
-        return [(m.role, json.loads(m.content)) for m in await self.messages()]
-
-    async def results(self) -> list[dict[str, Any]]:
-        """Every tool result that was sent to the model, in order."""
-        return [
-            block
-            for role, blocks in await self.blocks()
-            for block in blocks
-            if role == "user" and block["type"] == "tool_result"
-        ]
-
-    async def model_calls(self) -> Sequence[StoredModelCall]:
-        return list(self._execution.model_calls.values())
-
-    async def tool_calls(self) -> Sequence[StoredToolCall]:
-        calls = self._execution.tool_calls.values()
-        return sorted(calls, key=lambda call: (call.turn, call.position))
-
-    async def requests(self) -> Sequence[StoredRequest]:
-        return list(self._execution.requests.values())
-
-    async def children(self) -> list["InMemoryRun"]:
-        children = self.runner.executions.children_of(self.id)
-        return [self.runner.run(child.id) for child in children]
-
-    @property
-    def files(self) -> Files:
-        """The files of its session."""
-        return self.runner.tools.files[self._execution.session_id]
-
-    @property
-    def live(self) -> StreamedText:
-        """What was shown while it ran."""
-        return self.runner.running[self.id].live
-
-    @property
-    def segments(self) -> int:
-        """How many times the loop was run, its end included."""
-        return self.runner.running[self.id].segments
-
-    # --- waiting ------------------------------------------------------------------------------
-
-    async def wait_until(self, condition: Callable[[StoredExecution], object]) -> StoredExecution:
-        """The row, as soon as the condition holds for it."""
-        row = self._execution
-        await self.runner.wait_until(lambda: bool(condition(row)), "the condition")
-        return row
-
-    async def wait_for_status(self, status: ExecutionStatus) -> StoredExecution:
-        return await self.wait_until(lambda row: row.status is status)
-
-    async def wait_for_end(self) -> StoredExecution:
-        """The row once it has ended. What holds for every execution is checked here."""
-        row = await self.wait_until(lambda row: row.status.is_terminal)
-        await invariants.check(self, row)
-        return row
-
-    async def wait_for_model_call(self) -> StoredModelCall:
-        """The model call that is under way, as soon as there is one."""
-        calls = self._execution.model_calls
-        return await self.runner.wait_until(
-            lambda: next((c for c in calls.values() if c.status == "intended"), None),
-            "a model call",
-        )
-
-    async def wait_for_tool_call(self) -> StoredToolCall:
-        """A tool call that has begun and has not ended, as soon as there is one."""
-        calls = self._execution.tool_calls
-        return await self.runner.wait_until(
-            lambda: next((c for c in calls.values() if c.status == "started"), None),
-            "a running tool",
-        )
-
-    async def wait_for_request(self) -> StoredRequest:
-        """The oldest open request, as soon as the execution waits for its answer."""
-        row = await self.wait_for_status(ExecutionStatus.WAITING_FOR_USER)
-        return next(r for r in row.requests.values() if r.status == "open")
-
-    # --- signalling ---------------------------------------------------------------------------
-
-    async def answer(self, request: StoredRequest, **answer: Any) -> None:
-        """Answer a request; `decision` is `approve` by default, as in the gateway."""
-        row = self._execution
-        if row.requests[request.id].status != "open":
-            raise AlreadyAnsweredError("The request takes no answer any more.")
-        given = {"decision": "approve", **answer}
-        row.requests[request.id] = replace(request, status="answered", answer=given)
-        answered = {"input_request_id": str(request.id), "kind": request.kind}
-        append_events(row, [Event("input.answered", answered)])
-        if request.kind == "budget" and given["decision"] == "approve" and "values" in given:
-            limit = Decimal(str(given["values"]["max_budget_usd"]))
-            budgets.raise_limits(self.runner.executions, row, limit)
-        self.runner.signal(self.id, "answer", {"input_request_id": str(request.id)})
-
-    async def cancel(self) -> None:
-        self.runner.signal(self.id, "cancel", {})
-
-    async def say(self, content: str) -> None:
-        """Send a message to the running execution."""
-        self.runner.signal(self.id, "message", {"content": content})
-
-    async def finish(self) -> None:
-        """Ask it to answer now."""
-        self.runner.signal(self.id, "message", {"content": FINISH_REQUEST})
-        self.runner.signal(self.id, "finish", {})
-
-    async def pause(self) -> None:
-        self._execution.pause_requested = True
-        self.runner.signal(self.id, "pause", {})
-
-    async def resume(self) -> None:
-        self._execution.pause_requested = False
-        self.runner.signal(self.id, "resume", {})
-
-    def skip_time(self) -> None:
-        """End the wait for a time that the execution is in."""
-        self.runner.running[self.id].skips_time = True
-        self.runner.executions.notify()
