@@ -30,10 +30,7 @@ from api.input_requests import remembered_routes as remembered_decisions
 from api.input_requests import routes as input_requests
 from api.live_updates import LiveUpdates
 from api.mcp import resource_metadata
-from api.mcp.catalogue import CATALOGUE
-from api.mcp.endpoint import McpEndpoint
-from api.mcp.server import create_server
-from api.mcp.state_keys import derive_state_keys
+from api.mcp.lazy_endpoint import LazyMcpEndpoint
 from api.mcp_servers import routes as mcp_servers
 from api.memory import routes as memory
 from api.notifications import routes as notifications
@@ -158,8 +155,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "PERDURE_DATABASE_URL is not set. Set it, or run `perdure up`, which starts a database."
         )
     tokens = Tokens.of(settings)
-    server = create_server(CATALOGUE, version=VERSION, state_keys=derive_state_keys(settings))
-    mcp = McpEndpoint(server, body_limit_bytes=settings.api_body_limit_bytes)
+    mcp = LazyMcpEndpoint(settings, version=VERSION)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -13,18 +13,21 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
-from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from api.gateway import Gateway
 from api.http.bodies import parse_beside, require_few_values
 from api.http.request_context import Call, authenticated
+from api.mcp.catalogue import CATALOGUE
 from api.mcp.context import CALL
 from api.mcp.elicitation import apply_reply
 from api.mcp.groups import groups_of
 from api.mcp.legacy import LegacyTransport
-from api.mcp.resource_metadata import PATH, refuse_unauthenticated
+from api.mcp.resource_metadata import refuse_unauthenticated
+from api.mcp.server import create_server
+from api.mcp.state_keys import derive_state_keys
 from domain.errors import UnauthenticatedError
+from runtime.settings import Settings
 
 DISCOVER = "server/discover"
 LISTEN = "subscriptions/listen"
@@ -32,8 +35,14 @@ METHOD_HEADER = "mcp-method"
 """Clients of the revision 2026-07-28 repeat the JSON-RPC method in it; the SDK refuses another."""
 
 
+def create_endpoint(settings: Settings, *, version: str) -> "McpEndpoint":
+    """The endpoint of a gateway, with all tools."""
+    server = create_server(CATALOGUE, version=version, state_keys=derive_state_keys(settings))
+    return McpEndpoint(server, body_limit_bytes=settings.api_body_limit_bytes)
+
+
 class McpEndpoint:
-    """The ASGI application at `/mcp`."""
+    """Answers the requests to `/mcp`; an ASGI application."""
 
     def __init__(self, server: Server[Any], *, body_limit_bytes: int) -> None:
         """Answers with `server`, while `running` is active."""
@@ -41,8 +50,6 @@ class McpEndpoint:
             server, stateless=True, max_request_body_size=body_limit_bytes
         )
         self._legacy = LegacyTransport(server, apply_reply)
-        # The server sends nothing outside of responses, and there is no session to delete.
-        self.route = Route(PATH, self, methods=["POST"], include_in_schema=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -52,7 +59,6 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        scope["route"] = self.route  # for metrics
         request = Request(scope, receive)
         try:
             await self._handle(request, send)

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from mcp.server.lowlevel.server import Server
+from starlette.routing import Route
 
 from api.main import VERSION, create_app
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
+from api.mcp.resource_metadata import PATH
 from api.mcp.server import create_server
 from tests.api.conftest import serve_app
 from tests.api.mcp.fixtures import add_fixtures
@@ -42,7 +44,7 @@ async def serve_fixtures(
     add(server)
     endpoint = McpEndpoint(server, body_limit_bytes=1_000_000)
     app = create_app(world.gateway.settings)
-    app.router.routes.insert(0, endpoint.route)
+    app.router.routes.insert(0, Route(PATH, endpoint, methods=["POST"]))
     async with endpoint.running(), serve_app(app) as url, authorized(url, token_of()) as proxied:
         yield f"{proxied}/mcp"
 

@@ -22,6 +22,7 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 from sqlalchemy import text
+from starlette.routing import Route
 
 from api.http.bodies import MOST_VALUES, read_model
 from api.http.large_bodies import LARGE_BYTES
@@ -30,6 +31,7 @@ from api.mcp import registry
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
 from api.mcp.legacy_sessions import LONGEST_ID, make_session_id
+from api.mcp.resource_metadata import PATH
 from api.mcp.server import CACHE_HINTS
 from api.mcp.state_keys import derive_state_keys
 from cli.stack.addresses import free_port
@@ -239,7 +241,7 @@ async def test_a_call_of_an_older_revision_can_ask_the_client(
 ) -> None:
     endpoint = McpEndpoint(asking_server, body_limit_bytes=1_000_000)
     app = create_app(world.gateway.settings)
-    app.router.routes.insert(0, endpoint.route)
+    app.router.routes.insert(0, Route(PATH, endpoint, methods=["POST"]))
 
     async def answer(_: object, params: object) -> ElicitResult:
         assert isinstance(params, ElicitRequestFormParams)
