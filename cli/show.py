@@ -188,7 +188,8 @@ def print_ids(value: Any) -> None:
     listed = value.get("items", [value]) if isinstance(value, dict) else value
     for item in listed or ():  # there is none if a claim found no work
         key = next((item[name] for name in ("id", "agent_id", "key", "name") if name in item), None)
-        print(key)  # noqa: T201 - for programs
+        if key is not None:
+            print(key)  # noqa: T201 - for programs
 
 
 def print_fields(resource: Mapping[str, Any], *, is_wide: bool | None = None) -> None:

@@ -15,7 +15,7 @@ from api.auth.principal import Principal
 from api.gateway import Gateway
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery, public_address
+from api.http.paging import Listing, ResourceQuery, public_address
 from api.http.rendering import created_with_secret, render_page
 from api.http.request_context import Call, Called, address_of, admit
 from api.http.resource_routes import ResourceRoutes
@@ -108,7 +108,7 @@ async def create_hook(
 
 @router.get("/tasks/{task_id}/hooks", responses={200: {"model": Listing[HookRead]}})
 async def list_hooks(
-    call: Called, task_id: UUID, query: Annotated[ListQuery, InQuery()]
+    call: Called, task_id: UUID, query: Annotated[ResourceQuery, InQuery()]
 ) -> Response:
     """List the hooks of a task of yours, newest first."""
     async with call.gateway.database.reading() as session:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.http.paging import ListQuery
+from api.http.paging import ResourceQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from domain.model_json import make_encodable
@@ -43,7 +43,7 @@ class RememberedDecisionRead(Read):
     expires_at: datetime | None
 
 
-class RememberedQuery(ListQuery):
+class RememberedQuery(ResourceQuery):
     """Filters of a list of remembered decisions, by what they apply to."""
 
     task_id: UUID | None = None

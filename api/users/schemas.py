@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.paging import ListQuery
+from api.http.paging import ResourceQuery, public_address
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from persistence.db.paging import COUNTED
@@ -114,9 +114,13 @@ class UserRead(Read):
 
 
 class UserInvited(UserRead):
-    """A new user with their API key, which is null in the response to a repeated request."""
+    """A new user, with their API key and the URL of this gateway.
+
+    Both are null in the response to a repeated request.
+    """
 
     api_key: str | None
+    api_url: str | None
 
 
 class QueueRead(BaseModel):
@@ -194,9 +198,9 @@ def reveal_api_key(_: Call, key: NewKey) -> dict[str, str]:
     return {"secret": key.secret}
 
 
-def reveal_invitation(_: Call, invitation: Invitation) -> dict[str, str]:
-    """Return the key, which only the response to the request that created it contains."""
-    return {"api_key": invitation.key.secret}
+def reveal_invitation(call: Call, invitation: Invitation) -> dict[str, str]:
+    """Return what only the response to the request that created the user contains."""
+    return {"api_key": invitation.key.secret, "api_url": public_address(call.request)}
 
 
 def _render_credentials(call: Call) -> CredentialsRead:
@@ -217,7 +221,7 @@ def _parse_time(timestamp: float) -> datetime | None:
         return None
 
 
-class UserQuery(ListQuery):
+class UserQuery(ResourceQuery):
     """Filters of a list of users."""
 
     subject: Annotated[str | None, Field(max_length=255)] = None

@@ -10,7 +10,7 @@ import typer
 from cli import show
 from cli.arguments import ArgumentError, Reference, open_client
 from cli.exits import CommandError, Exit
-from cli.option_groups import AsJson
+from cli.option_groups import with_output
 from cli.resources import NOTHING, CommandGroup, Json, argument, option
 from domain.ids import is_id
 
@@ -102,7 +102,7 @@ def _make_invitation(given: Json, _: Json) -> Json:
 
 def _print_invitation(user: Json) -> None:
     show.err.print(f"{user['subject']} begins with this, on their machine:")
-    show.err.print("  perdure profile add NAME --api-url THIS_GATEWAY --token KEY")
+    show.err.print(f"  perdure profile add NAME --api-url {user['api_url']} --token KEY")
     show.err.print("This is their key. Send it to them only; it is not shown again:")
     print(user["api_key"])  # noqa: T201 - what a script reads
 
@@ -215,7 +215,8 @@ GROUP.add_action(
 
 
 @GROUP.app.command("check-artifacts")
-def check_artifacts(context: typer.Context, *, as_json: AsJson = False) -> None:
+@with_output
+def check_artifacts(context: typer.Context, *, output: str) -> None:
     """Read every stored file, and list those that are missing or changed; exit with 1 if any is."""
     files, size, damaged = 0, 0, []
     after: str | None = ""
@@ -225,18 +226,26 @@ def check_artifacts(context: typer.Context, *, as_json: AsJson = False) -> None:
             files, size = files + found["files"], size + found["size_bytes"]
             damaged += found["damaged"]
             after = found["next_after"]
-    if as_json:
-        show.print_json({"files": files, "size_bytes": size, "damaged": damaged})
-        if damaged:
-            raise typer.Exit(Exit.FAILED)
-        return
+    checked = {"files": files, "size_bytes": size, "damaged": damaged}
+    show.print_answer(checked, output, _print_check)
+    if damaged:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_check(checked: Json) -> None:
+    """Print what is damaged.
+
+    Raises:
+        DamagedArtifactsError: something is.
+    """
+    files, damaged = checked["files"], checked["damaged"]
     for file in damaged:
         show.print_fields(_describe_damage(file))
     if damaged:
         raise DamagedArtifactsError(
             f"{len(damaged)} of {files} files are damaged. Restore them from a backup of the store."
         )
-    show.out.print(f"{files} files ({show.format_bytes(size)}) are intact.")
+    show.out.print(f"{files} files ({show.format_bytes(checked['size_bytes'])}) are intact.")
 
 
 def _describe_damage(file: Json) -> Mapping[str, object]:

@@ -1,5 +1,6 @@
 """`perdure agents` and `perdure tool-groups`: agents and lists of tools that tasks name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from cli import show
 from cli.arguments import TOOL_GROUP, ArgumentError, Reference, open_client, refer_by_name
 from cli.exits import Exit
-from cli.option_groups import AsJson
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ AGENTS.add_show("Show an agent with its system prompt.", "get_agent")
 
 
 @AGENTS.app.command("import")
+@with_output
 def import_files(
     context: typer.Context,
     files: Annotated[
@@ -52,7 +54,7 @@ def import_files(
     replace: Annotated[
         bool, typer.Option("--replace", help="Change your agents that have these names.")
     ] = False,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Make agents from coding agents' files; names of tools and models are mapped.
 
@@ -67,10 +69,10 @@ def import_files(
         for file in (file for path in files for file in find_files(path, MARKDOWN)):
             result = {"file": str(file), **_import_file(client, file, replace=replace)}
             results.append(result)
-            if not as_json:
+            if output == "table":  # each result as soon as it is known
                 _print_import(result)
-    if as_json:
-        show.print_json(results)
+    if output != "table":
+        show.print_answer(results, output, _print_imports)
     if any("refusal" in result for result in results):
         raise typer.Exit(Exit.USAGE)
 
@@ -88,6 +90,11 @@ def _import_file(client: "Client", file: Path, *, replace: bool) -> Json:
     except RefusedError as error:
         return {"refusal": f"{file}: {error}"}
     return agent
+
+
+def _print_imports(results: Sequence[Json]) -> None:
+    for result in results:
+        _print_import(result)
 
 
 def _print_import(result: Json) -> None:

@@ -7,7 +7,7 @@ import typer
 from cli import show
 from cli.arguments import open_client
 from cli.exits import CommandError, Exit
-from cli.option_groups import AsJson
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, option
 
 GROUP = CommandGroup("audit", "Who changed what.")
@@ -39,6 +39,7 @@ GROUP.add_list(
 
 
 @GROUP.app.command()
+@with_output
 def verify(
     context: typer.Context,
     from_seq: Annotated[int, typer.Option(min=1, help="The first seal to verify.")] = 1,
@@ -49,7 +50,7 @@ def verify(
     direct: Annotated[
         bool, typer.Option("--direct", help="Read PERDURE_DATABASE_URL, without the gateway.")
     ] = False,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Verify the chain over the audit log; exit with 1 if it is broken, and print where.
 
@@ -57,11 +58,17 @@ def verify(
     is a log that lost its end recognised.
     """
     found = _verify(context, from_seq, expect_head, direct=direct)
-    if as_json:
-        show.print_json(found)
-        if not found["is_intact"]:
-            raise typer.Exit(Exit.FAILED)
-        return
+    show.print_answer(found, output, _print_verification)
+    if not found["is_intact"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_verification(found: dict[str, Any]) -> None:
+    """Print what was verified.
+
+    Raises:
+        BrokenChainError: the chain is broken, or is not that of the expected head.
+    """
     if fault := found["broken"]:
         place = f"at seal {fault['seq']}" if fault["seq"] else "outside of the chain"
         raise BrokenChainError(

@@ -9,12 +9,13 @@ import typer
 from cli import show
 from cli.arguments import open_client
 from cli.exits import Exit
-from cli.option_groups import AsJson
+from cli.option_groups import with_output
 
 if TYPE_CHECKING:
     from cli.applying import ApplyResult, Planned
 
 
+@with_output
 def apply(
     context: typer.Context,
     file: Annotated[
@@ -26,7 +27,7 @@ def apply(
         bool,
         typer.Option("--dry-run", help="Show what would change or be refused; change nothing."),
     ] = False,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Create or update tasks and agents from files: YAML, JSON, or Markdown with front matter.
 
@@ -45,11 +46,12 @@ def apply(
         planned = applying.plan(client, wanted)
         carry_out = applying.rehearse if dry_run else applying.apply_all
         results: Iterable[ApplyResult] = carry_out(client, planned)
-        if as_json:
-            results = list(results)
-            show.print_json([_describe(result, dry_run=dry_run) for result in results])
-        else:
+        if output == "table":  # each result as soon as it is known
             results = _print_results(results, len(planned), dry_run=dry_run)
+        else:
+            results = list(results)
+            described = [_describe(result, dry_run=dry_run) for result in results]
+            show.print_answer(described, output, _print_wide)
     raise typer.Exit(_choose_exit(results))
 
 
@@ -86,6 +88,10 @@ def export(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     show.out.print(f"{len(found)} written to {output}")
+
+
+def _print_wide(described: Sequence[dict[str, str | None]]) -> None:
+    show.print_items(described, "kind, key, change, file, refusal?", nothing="No files.")
 
 
 def _describe(result: "ApplyResult", *, dry_run: bool) -> dict[str, str | None]:

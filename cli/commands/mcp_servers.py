@@ -18,7 +18,7 @@ from cli.arguments import (
     refer_by_name,
 )
 from cli.exits import Exit
-from cli.option_groups import AsJson
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:
@@ -158,17 +158,19 @@ GROUP.add_action(
 
 
 @GROUP.app.command("health-check")
-def check_health(context: typer.Context, server: ServerName, *, as_json: AsJson = False) -> None:
+@with_output
+def check_health(context: typer.Context, server: ServerName, *, output: str) -> None:
     """Connect to a server; exit with 1 if it is unhealthy, and print why."""
     with open_client(context) as client:
         found = find_resource(client, server, kind=MCP_SERVER)
         health = client.call("check_mcp_server", server_id=found["id"])
-    if as_json:
-        show.print_json(health)
-    else:
-        show.out.print(_format_health(health))
-        show.print_fields({name: value for name, value in health.items() if name != "status"})
+    show.print_answer(health, output, _print_health)
     raise typer.Exit(Exit.DONE if health["status"] == "healthy" else Exit.FAILED)
+
+
+def _print_health(health: Json) -> None:
+    show.out.print(_format_health(health))
+    show.print_fields({name: value for name, value in health.items() if name != "status"})
 
 
 ServerFile = Annotated[
@@ -192,6 +194,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would ch
 
 
 @GROUP.app.command("import")
+@with_output
 def import_servers(
     context: typer.Context,
     file: ServerFile,
@@ -202,7 +205,7 @@ def import_servers(
     secrets: StoreSecrets = False,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Store the servers of another program's file (`mcpServers`, or `servers` of VS Code).
 
@@ -220,13 +223,17 @@ def import_servers(
     with open_client(context) as client:
         plan = ImportPlanner(client, os.environ, _ask_value, on_existing=on_existing).plan(chosen)
         rehearse(client, plan)
-        (show.print_json(_describe_plan(plan)) if as_json else _print_plan(plan))
+        is_table = output in {"table", "wide"}
+        if is_table:
+            _print_plan(plan)
+        else:
+            show.print_answer(_describe_plan(plan), output, show.print_fields)
         if plan.has_problems:
             raise ArgumentError("Nothing is stored; correct the file, or choose with --only.")
         if not dry_run:
             _require_consent(plan, yes=yes, secrets=secrets)
             for sentence in store(client, plan):
-                (show.err if as_json else show.out).print(sentence)
+                (show.out if is_table else show.err).print(sentence)
 
 
 def _choose_servers(file: Path, only: Sequence[str] | None) -> "Sequence[ListedServer]":

@@ -15,7 +15,7 @@ from cli.arguments import (
     open_client,
     parse_json,
 )
-from cli.option_groups import AsJson, with_output
+from cli.option_groups import with_output
 from cli.resources import NOTHING, CommandGroup, Json, argument, option
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _print_value(entry: Json) -> None:
 
 
 @GROUP.app.command("put")
+@with_output
 def put_entry(
     context: typer.Context,
     namespace: Namespace,
@@ -92,7 +93,7 @@ def put_entry(
         str | None, typer.Option("--type", help="semantic, episodic or procedural.")
     ] = None,
     owner: Owner = None,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Write an entry as its next version."""
     from cli.definitions import read_text
@@ -102,10 +103,11 @@ def put_entry(
     body = {"value": content, **({"memory_type": memory_type} if memory_type else {})}
     with open_client(context) as client:
         entry = client.call("put_memory", body, namespace=namespace, key=key, owner=owner)
-    if as_json:
-        show.print_json(entry)
-    else:
-        show.out.print(f"{namespace} {key}: version {entry['version']}")
+    show.print_answer(entry, output, _print_written)
+
+
+def _print_written(entry: Json) -> None:
+    show.out.print(f"{entry['namespace']} {entry['key']}: version {entry['version']}")
 
 
 GROUP.add_list(

@@ -8,7 +8,7 @@ import typer
 from cli import show
 from cli.arguments import Reference, id_argument, open_client
 from cli.exits import Exit
-from cli.option_groups import AsJson
+from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, option
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def send_test(client: "Client", given: Json) -> Json:
 
 
 @GROUP.app.command("test")
+@with_output
 def send_sample(
     context: typer.Context,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="A webhook.")] = None,
@@ -100,17 +101,19 @@ def send_sample(
         str | None, typer.Option(metavar="SECRET", help="The secret that holds Slack's address.")
     ] = None,
     *,
-    as_json: AsJson = False,
+    output: str,
 ) -> None:
     """Send a sample the way all notifications go; exit with 1 if it was not delivered."""
     given = {"webhook": webhook, "secret": secret, "email": email, "slack": slack}
     with open_client(context) as client, show.err.status("sending"):
         notification = send_test(client, given)
-    if as_json:
-        show.print_json(notification)
-    elif notification["status"] == "delivered":
+    show.print_answer(notification, output, _print_tested)
+    if notification["status"] != "delivered":
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_tested(notification: Json) -> None:
+    if notification["status"] == "delivered":
         show.out.print("Delivered.")
     else:
         _print_notification(notification)
-    if notification["status"] != "delivered":
-        raise typer.Exit(Exit.FAILED)

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from cli.client import Client
+from cli.client import Client, NoGatewayError
 from cli.connection import Endpoint, UnreachableError
 
 IN_PROGRESS = {"code": "idempotency_in_progress", "detail": "The first one is being handled."}
@@ -17,7 +17,10 @@ IN_PROGRESS = {"code": "idempotency_in_progress", "detail": "The first one is be
 
 @contextmanager
 def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Endpoint, list[str]]]:
-    """A server that gives these answers, one after the other; None drops the connection."""
+    """A server that gives these answers, one after the other; None drops the connection.
+
+    A body of bytes is sent as it is, others as JSON.
+    """
     keys: list[str] = []
     left = list(answers)
 
@@ -31,7 +34,7 @@ def answering(*answers: tuple[int, object] | None) -> Iterator[tuple[Endpoint, l
                 self.close_connection = True
                 return
             status, body = answer
-            content = json.dumps(body).encode()
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -63,3 +66,11 @@ def test_without_a_gateway_a_start_fails_at_once() -> None:
         endpoint = Endpoint(f"http://127.0.0.1:{closed.getsockname()[1]}", "token")
         with Client(endpoint) as client, pytest.raises(UnreachableError):
             client.start("execute_work", {"prompt": "x"})
+
+
+def test_an_answer_that_is_not_json_names_the_address_to_correct() -> None:
+    with answering((200, b"<html>Welcome</html>")) as (endpoint, _), Client(endpoint) as client:
+        with pytest.raises(NoGatewayError) as refused:
+            client.call("execute_work", {"prompt": "x"})
+        assert f"{endpoint.api_url} answered with" in str(refused.value)
+        assert "PERDURE_API_URL" in str(refused.value)

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import StackCommand
 from tests.cli.pseudo_terminal import terminal
 from tests.cli.runner import parse_json
+from tests.cli.test_live_updates import DELEGATES
 from tests.stack import Up
 
 APPROVES_AND_ASKS = """
@@ -99,3 +100,15 @@ def test_a_budget_is_raised_at_the_terminal(
         shown.type("5\n")
         assert shown.end() == 0
         assert "completed" in shown.shown
+
+
+def test_the_question_of_a_subtask_is_asked_at_the_terminal(
+    stack: Up, stack_environment: dict[str, str], tmp_path: Path
+) -> None:
+    file, output = tmp_path / "task.yaml", tmp_path / "result.txt"
+    file.write_text(DELEGATES)
+    with terminal(stack, stack_environment, output, "run", str(file)) as shown:
+        assert "Which colour?" in shown.read_until("Your answer:")
+        shown.type("blue\n")
+        assert shown.end() == 0
+    assert output.read_text() == "The subtask says: It is settled.\n"

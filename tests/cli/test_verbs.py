@@ -106,8 +106,12 @@ async def test_keys_are_rotated_and_users_invited(perdure: Command) -> None:
     assert new.startswith("pdk_")
     assert new != old
     subject = f"grace {new_id()}"
-    key = ok(await perdure("admin", "invite", subject, role="admin", user="root")).strip()
-    assert key.startswith("pdk_")
+    invited = await perdure("admin", "invite", subject, role="admin", user="root")
+    assert ok(invited).strip().startswith("pdk_")
+    assert "--api-url http://" in invited.stderr
+    users = ("admin", "users", "-o", "json")
+    assert subject in ok(await perdure(*users, "--since", "1h", role="admin", user="root"))
+    assert subject not in ok(await perdure(*users, "--to", "yesterday", role="admin", user="root"))
     assert "admin" in refused(await perdure("admin", "invite", subject))
 
 
