@@ -1,18 +1,24 @@
-"""`perdure up`: lock the home, run the stack, report when it is ready, stop it cleanly."""
+"""`perdure up`: lock the home, run the stack, report when it is ready, stop it cleanly.
+
+The command becomes `python -m cli.up STARTED_AS PORTS [--scripted-model]`: the path by which it was
+started, and the ports as JSON.
+"""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from cli.configuration import load_settings
 from cli.doctor import State, model
-from cli.exits import Exit
+from cli.exits import Exit, exit_with
 from cli.program import program
+from cli.stack import postgres
 from cli.stack.assembly import Ports, Stack
 from cli.stack.home import Home
-from cli.stack.leftovers import end_leftovers
 from cli.stack.logs import keep_logs_small
 from cli.stack.process import PartFailedError
 from runtime.settings import Settings
@@ -28,7 +34,10 @@ def run(settings: Settings, ports: Ports, *, scripted_model: bool) -> Exit:
     os.umask(0o077)  # histories and logs are as private as the secrets beside them
     home = Home.open(settings.home)
     with home.held():
-        end_leftovers(home)
+        if home.ready_file.exists() or postgres.pid_file(home.postgres_data).exists():
+            from cli.stack.leftovers import end_leftovers  # psutil needs 4 MB
+
+            end_leftovers(home)
         home.ready_file.unlink(missing_ok=True)
         stack = Stack(settings, home, ports, scripted_model=scripted_model, report=report)
         return asyncio.run(_serve(stack, home))
@@ -103,3 +112,15 @@ def _ready_line(stack: Stack) -> str:
     if stack.temporal_ui_url:
         words.append(f"temporal_ui={stack.temporal_ui_url}")
     return " ".join(words)
+
+
+def main() -> None:
+    """Run with the settings of the environment, and exit with the code."""
+    started_as, ports, *options = sys.argv[1:]
+    sys.argv = [started_as]
+    is_scripted = "--scripted-model" in options
+    exit_with(lambda: run(load_settings(), Ports(**json.loads(ports)), scripted_model=is_scripted))
+
+
+if __name__ == "__main__":
+    main()

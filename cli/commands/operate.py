@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cli import show
 from cli.exits import CommandError
-from cli.option_groups import AsJson, with_output
+from cli.option_groups import with_output
 
 HIGHEST_PORT = 65535
 
@@ -42,18 +42,22 @@ def up(
     Data is kept in $PERDURE_HOME (.perdure here). PERDURE_DATABASE_URL and PERDURE_TEMPORAL_ADDRESS
     name servers of your own to use instead. Ctrl-C stops all of it.
     """
+    import json
+
     from cli.configuration import load_settings
-    from cli.stack.assembly import Ports
-    from cli.up import run
+    from cli.stack.parts import own_module
 
     settings = load_settings()
-    ports = Ports(
-        api=settings.api_port if api_port is None else api_port,
-        temporal=temporal_port,
-        temporal_ui=temporal_ui_port,
-        db=db_port,
-    )
-    raise typer.Exit(run(settings, ports, scripted_model=scripted_model))
+    ports = {
+        "api": settings.api_port if api_port is None else api_port,
+        "temporal": temporal_port,
+        "temporal_ui": temporal_ui_port,
+        "db": db_port,
+    }
+    options = ["--scripted-model"] if scripted_model else []
+    # Replace this process, because what runs the stack does not need the command line's memory.
+    command = own_module("cli.up", sys.argv[0], json.dumps(ports), *options)
+    os.execv(sys.executable, command)  # noqa: S606
 
 
 def worker(
@@ -78,9 +82,10 @@ def worker(
 def api() -> None:
     """Run a gateway by itself: the HTTP API."""
     from cli.configuration import load_settings
+    from cli.stack.parts import own_module
 
     load_settings()  # reports invalid settings before anything else is imported
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "cli.gateway"])  # noqa: S606 - as above
+    os.execv(sys.executable, own_module("cli.gateway"))  # noqa: S606 - as above
 
 
 def migrate() -> None:
@@ -159,7 +164,8 @@ def _print_settings(settings: Mapping[str, object]) -> None:
     show.print_rows(("variable", "value"), list(settings.items()), nothing="")
 
 
-def doctor(*, as_json: AsJson = False) -> None:
+@with_output
+def doctor(*, output: str) -> None:
     """Check this machine for what Perdure needs, and show how to repair what is missing."""
     from dataclasses import asdict
 
@@ -167,15 +173,16 @@ def doctor(*, as_json: AsJson = False) -> None:
     from cli.doctor import State, examine
     from cli.exits import Exit
 
-    styles = {State.OK: "green", State.HINT: "yellow", State.MISSING: "red"}
-    findings = list(examine(load_settings()))
-    if as_json:
-        show.print_json([asdict(finding) for finding in findings])
-    else:
-        for finding in findings:
-            state = (f"{finding.state:8}", styles[finding.state])
-            show.out.print_line(state, f" {finding.name}: {finding.what}")
-            if finding.state is not State.OK:
-                show.out.print(f"         {finding.fix}", style="dim")
-    if any(finding.state is State.MISSING for finding in findings):
+    findings = [asdict(finding) for finding in examine(load_settings())]
+    show.print_answer(findings, output, _print_findings)
+    if any(finding["state"] is State.MISSING for finding in findings):
         raise typer.Exit(Exit.FAILED)
+
+
+def _print_findings(findings: Sequence[Mapping[str, Any]]) -> None:
+    styles = {"ok": "green", "hint": "yellow", "missing": "red"}
+    for finding in findings:
+        state = (f"{finding['state']:8}", styles[finding["state"]])
+        show.out.print_line(state, f" {finding['name']}: {finding['what']}")
+        if finding["state"] != "ok":
+            show.out.print(f"         {finding['fix']}", style="dim")

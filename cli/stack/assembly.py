@@ -12,9 +12,10 @@ from typing import Any
 from cli.exits import CommandError
 from cli.stack import parts, postgres, temporal
 from cli.stack.addresses import free_port, is_free
+from cli.stack.forks import Forks
 from cli.stack.home import Home
 from cli.stack.postgres import Postgres
-from cli.stack.process import run_to_end
+from cli.stack.process import Part, run_to_end
 from cli.stack.supervisor import Supervisor
 from cli.stack.temporal import Temporal
 from cli.tokens import mint
@@ -62,6 +63,7 @@ class Stack:
         self._home = home
         self._report = report
         self._supervisor = Supervisor(report=report, on_change=self._write_ready)
+        self._forks: Forks | None = None
         self._is_ready = False
         taken = _PortTaker()
         self._api_port = taken.take(ports.api, "--api-port", settings.api_host)
@@ -89,14 +91,18 @@ class Stack:
         """
         is_first = not self._home.migrated_file.exists()
         self._report(f"starting on {self._home.path}" + (FIRST_START if is_first else ""))
+        if self._settings.worker_processes == 1:
+            self._forks = await Forks.load(self._environment, self._home.log("worker"))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_database())
             group.create_task(self._start_temporal())
             group.create_task(self._start_scripted_model())
         self._report("the database and Temporal run; starting the worker and the gateway")
+        ours = [self._worker(), self._gateway()]
+        processes = await self._forks.start(ours) if self._forks else {}
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._start_worker())
-            group.create_task(self._start_gateway())
+            for part in ours:
+                group.create_task(self._supervisor.start(part, processes.get(part.name)))
         self._is_ready = True
         self._write_ready()
 
@@ -104,6 +110,8 @@ class Stack:
         """Stop the parts, servers last, and delete `ready.json`."""
         self._is_ready = False
         self._home.ready_file.unlink(missing_ok=True)
+        if self._forks:
+            await self._forks.close()
         await self._supervisor.stop("worker", "api")
         await self._supervisor.stop("postgres", "temporal", "scripted_model")
 
@@ -200,7 +208,7 @@ class Stack:
         applied saves this second at later starts.
         """
         versions = files("persistence.db") / "migrations" / "versions"
-        known = "\n".join(sorted(file.name for file in versions.iterdir()))
+        known = "\n".join(sorted(f.name for f in versions.iterdir() if f.name.endswith(".py")))
         marker = self._home.migrated_file
         if self._postgres and marker.exists() and marker.read_text(encoding="utf-8") == known:
             return
@@ -219,23 +227,19 @@ class Stack:
                 parts.scripted_model(self._environment, log, self._scripted_port)
             )
 
-    async def _start_worker(self) -> None:
-        await self._supervisor.start(
-            parts.worker(
-                self._environment,
-                self._home.log("worker"),
-                self._home.run_file("worker.ready"),
-                self._settings.drain_seconds,
-                processes=self._settings.worker_processes,
-                is_scripted=self._scripted_port is not None,
-            )
+    def _worker(self) -> Part:
+        return parts.worker(
+            self._environment,
+            self._home.log("worker"),
+            self._home.run_file("worker.ready"),
+            self._settings.drain_seconds,
+            processes=self._settings.worker_processes,
+            is_scripted=self._scripted_port is not None,
         )
 
-    async def _start_gateway(self) -> None:
+    def _gateway(self) -> Part:
         log = self._home.log("api")
-        await self._supervisor.start(
-            parts.gateway(self._environment, log, self._local_host, self._api_port)
-        )
+        return parts.gateway(self._environment, log, self._local_host, self._api_port)
 
     def _write_ready(self) -> None:
         if self._is_ready:

@@ -19,14 +19,14 @@ SCRIPTED_STOP_SECONDS = 5.0
 
 SCRIPTED_KEY = "scripted-model"
 
+OWN_MODULE = (sys.executable, "-P", "-m")
+"""Runs a module of ours. `-P`: without it Python would first look for `api` and `worker` in the
+current directory, a user's project that may have such names."""
+
 
 def own_module(module: str, *arguments: str) -> list[str]:
-    """The command line of one of our modules.
-
-    `-P`: without it Python would first look for `api` and `worker` in the current directory, a
-    user's project that may have such names.
-    """
-    return [sys.executable, "-P", "-m", module, *arguments]
+    """The command line of one of our modules."""
+    return [*OWN_MODULE, module, *arguments]
 
 
 def workers(processes: int, *options: str) -> list[str]:

@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from cli.stack import launch
 from cli.stack.process import Part, PartFailedError, run_to_end
+
+if TYPE_CHECKING:
+    import psutil
 
 USER = "perdure"
 DATABASE = "perdure"
@@ -103,6 +105,7 @@ def part(server: Postgres, log: Path) -> Part:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "shared_buffers": "64MB",  # the system's cache has the rest
+        "io_method": "sync",  # the data is in memory, and three I/O processes are 3 MB
         "max_logical_replication_workers": "0",  # there are no subscriptions
         **server.options,
     }
@@ -128,30 +131,40 @@ def part(server: Postgres, log: Path) -> Part:
     )
 
 
-def serving_process(data: Path) -> psutil.Process | None:
+def pid_file(data: Path) -> Path:
+    """The file in which a running server of a data directory has its process and its state."""
+    return data / "postmaster.pid"
+
+
+def serving_process(data: Path) -> "psutil.Process | None":
     """The living server of a data directory.
 
     `postmaster.pid` alone is no proof: its process may be a zombie (PID 1 of many containers reaps
     none) or, after a restart of a container, another program.
     """
     try:
-        first_line = (data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0]
+        first_line = pid_file(data).read_text(encoding="utf-8").split("\n", 1)[0]
+    except FileNotFoundError:
+        return None
+    import psutil  # it needs 4 MB, and most starts find no file
+
+    try:
         process = psutil.Process(int(first_line))
         return process if str(data) in process.cmdline() else None  # a zombie's is empty
-    except (FileNotFoundError, psutil.NoSuchProcess):
+    except psutil.NoSuchProcess:
         return None
 
 
 def remove_stale_pid_file(data: Path) -> None:
     """Delete the file of a killed server, with which Postgres would refuse to start."""
     if serving_process(data) is None:
-        (data / "postmaster.pid").unlink(missing_ok=True)
+        pid_file(data).unlink(missing_ok=True)
 
 
 def _is_ready(data: Path, pid: int) -> bool:
     """Line 1 of postmaster.pid is the process, line 8 its state (src/include/utils/pidfile.h)."""
     try:
-        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        lines = pid_file(data).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return False
     return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004 - the line of the docstring

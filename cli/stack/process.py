@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cli.exits import CommandError, Exit
 from cli.stack import launch
@@ -51,24 +52,46 @@ def tie_to_parent(command: Sequence[str], death_signal: signal.Signals, identity
     return [*launcher, str(os.getpid()), str(int(death_signal)), identity, *command]
 
 
+class Process(Protocol):
+    """A child process; `asyncio.subprocess.Process` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs; a negative number is the signal that ended it."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        ...
+
+    def send_signal(self, signal: int, /) -> None:
+        """Send a signal, unless it has ended."""
+        ...
+
+
 class RunningPart:
     """One start of a part, until it has ended."""
 
-    def __init__(self, part: Part, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, part: Part, process: Process) -> None:
         """Use `start`."""
         self.part = part
         self._process = process
 
     @classmethod
-    async def start(cls, part: Part) -> "RunningPart":
-        """Start it and wait until it is ready.
+    async def start(cls, part: Part, process: Process | None = None) -> "RunningPart":
+        """Start it, unless it runs as `process`, and wait until it is ready.
 
         Raises:
             PartFailedError: it ended or took too long; it does not run any more.
         """
         if part.prepare:
             part.prepare()
-        running = cls(part, await _spawn(part))
+        running = cls(part, process or await _spawn(part))
         try:
             await running._ready()
         except BaseException:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from cli.stack.process import Part, PartFailedError, RunningPart, describe_exit
+from cli.stack.process import Part, PartFailedError, Process, RunningPart, describe_exit
 
 # Executions wait for the worker, so the first restart is immediate; a part that ends at every start
 # must not use up the machine (chosen).
@@ -27,13 +27,15 @@ class Supervisor:
         self._running: dict[str, RunningPart] = {}
         self._restarters: dict[str, asyncio.Task[None]] = {}
 
-    async def start(self, part: Part) -> None:
+    async def start(self, part: Part, process: Process | None = None) -> None:
         """Start a part, wait until it is ready, and keep it running from then on.
+
+        `process` is its first process, if that runs already.
 
         Raises:
             PartFailedError: it could not be started; a first start is not retried.
         """
-        self._running[part.name] = await RunningPart.start(part)
+        self._running[part.name] = await RunningPart.start(part, process)
         self._restarters[part.name] = asyncio.create_task(self._keep_running(part))
 
     def pid(self, name: str) -> int | None:

@@ -44,6 +44,7 @@ READS_THE_ENVIRONMENT = {
     "cli/inbox_screen.py": "VISUAL and EDITOR name a person's editor",
     "cli/connection.py": "`runtime.settings` would take longer than most commands run",
     "cli/lazy.py": "the shell's completion script sets a variable of the library's",
+    "cli/stack/forks.py": "a fork replaces that of its parent",
     "cli/stack/parts.py": "parts inherit it",
     "cli/stack/worker_processes.py": "workers inherit it",
     "cli/stack/postgres.py": "servers get an almost empty one",
