@@ -71,3 +71,4 @@ lock: setup ## update the lock files; UPGRADE=1 also upgrades the packages
 	$(LOCK) pyproject.toml --group dev --group bench --output-file requirements-dev.lock
 	$(LOCK) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock
+	$(LOCK) bench/peers/requirements.in --output-file bench/peers/requirements.lock

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,8 +15,8 @@ from typing import Any, Self
 from cli.stack import launch
 from cli.stack.process import read_tail, tie_to_parent
 
-READY_SECONDS = 60.0
-"""Imports take 3 s on two free cores and several times that on a busy machine."""
+READY_SECONDS = 180.0
+"""A start takes a few seconds on two free cores, and twenty times that on a busy machine."""
 
 STOP_SECONDS = 30.0
 """A worker that stops finishes its current step (chosen)."""
@@ -32,7 +32,7 @@ class ChildError(Exception):
 
 
 class Child:
-    """One module of ours that runs in a process of its own."""
+    """A program that runs in a process of its own."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         """Use `start`."""
@@ -41,10 +41,24 @@ class Child:
 
     @classmethod
     async def start(
-        cls, module: str, *arguments: str, environment: Mapping[str, str], log: Path, cwd: Path
+        cls,
+        module: str,
+        *arguments: str,
+        environment: Mapping[str, str],
+        log: Path,
+        cwd: Path,
+        python: str = sys.executable,
     ) -> Self:
         """Start `python -m module`; what it writes to stderr goes to `log`."""
-        command = [sys.executable, "-m", module, *arguments]
+        environment = {"PYTHONPATH": str(ROOT), **environment}
+        command = [python, "-m", module, *arguments]
+        return await cls.start_program(command, environment=environment, log=log, cwd=cwd)
+
+    @classmethod
+    async def start_program(
+        cls, command: Sequence[str], *, environment: Mapping[str, str], log: Path, cwd: Path
+    ) -> Self:
+        """Start a program; what it writes to stderr goes to `log`."""
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
                 *tie_to_parent(command, signal.SIGTERM, launch.SELF),
@@ -52,7 +66,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 limit=LINE_BYTES,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                env={**os.environ, **environment},
                 cwd=cwd,
             )
         return cls(process, log)

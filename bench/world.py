@@ -1,6 +1,7 @@
 """The servers all systems share: a fresh `perdure up` and a scripted model, in processes."""
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -104,7 +105,7 @@ class World:
         pids = {**self._up.pids(), "model": self._model.pid, "client": os.getpid()}
         return {name: pids[name] for name in (*names, "model", "client")}
 
-    async def peer(self, module: str, *arguments: str) -> Child:
+    async def peer(self, module: str, *arguments: str, python: str = sys.executable) -> Child:
         """A peer's process, ready. Its working directory is empty."""
         child = await Child.start(
             module,
@@ -112,6 +113,7 @@ class World:
             environment=model_environment(self.base_url),
             log=self.directory / f"{module}.log",
             cwd=self.directory / "empty",
+            python=python,
         )
         await child.read(within=READY_SECONDS)
         return child

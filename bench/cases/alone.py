@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from bench.figures import Bar, Section, Spread, Table
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
-from bench.systems.own_process import dbos, plain_loop
+from bench.systems.own_process import plain_loop
+from bench.systems.peers import others
 from bench.systems.perdure import perdure
 from bench.systems.system import System, side_by_side
-from bench.systems.temporal_peers import handwritten, pydantic_ai
+from bench.systems.temporal_peers import handwritten
 from bench.world import World
 
 DELAY_MS = 200
@@ -18,10 +19,9 @@ Latencies = dict[str, list[float]]
 
 async def measure(scale: Scale) -> Section:
     """Latencies at 0 and 200 ms, and what each system has on record afterwards."""
-    peers = (dbos, pydantic_ai) if scale.all_peers else ()
     async with (
         World.running() as world,
-        side_by_side(world, perdure, handwritten, plain_loop, *peers) as systems,
+        side_by_side(world, perdure, handwritten, plain_loop, *others(scale)) as systems,
     ):
         say("one at a time, the model answers at once")
         at_once = await _in_turn(systems, Job(), scale.alone)
@@ -32,7 +32,7 @@ async def measure(scale: Scale) -> Section:
         ]
     record = Table(
         "On record of one execution",
-        ("system", "rows in Postgres", "history events", "history bytes", "survives"),
+        ("system", "rows in Postgres", "events or journal entries", "history bytes", "survives"),
         [
             (n, str(r.rows), str(r.history_events), f"{r.history_bytes:,}", r.survives)
             for n, r in recorded

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from bench.figures import Bar, Section, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
-from bench.systems.own_process import dbos
+from bench.systems.peers import others
 from bench.systems.perdure import perdure
 from bench.systems.system import Start, System, side_by_side
-from bench.systems.temporal_peers import handwritten, pydantic_ai
+from bench.systems.temporal_peers import handwritten
 from bench.waiting import eventually
 from bench.world import Calls, World
 
@@ -30,6 +30,7 @@ class Crashed:
     undisturbed: float
     until_back: float
     until_done: float
+    lost: int
     repeats: Counter[str]
     are_identical: bool
 
@@ -41,9 +42,7 @@ class Crashed:
 
 async def measure(scale: Scale) -> Section:
     """Each system in a world of its own: a crash leaves traces."""
-    starts: list[Start] = [perdure, handwritten]
-    if scale.all_peers:
-        starts += [dbos, pydantic_ai]
+    starts: list[Start] = [perdure, handwritten, *others(scale)]
     found = []
     for start in starts:
         async with World.running() as world, side_by_side(world, start) as (system,):
@@ -56,6 +55,7 @@ async def measure(scale: Scale) -> Section:
             shown(one.until_back),
             shown(one.until_done),
             shown(one.beyond),
+            str(one.lost),
             str(one.repeats.total()),
             str(max(one.repeats.values(), default=0)),
             "yes" if one.are_identical else "no",
@@ -68,6 +68,7 @@ async def measure(scale: Scale) -> Section:
         "worker back after s",
         "then done after s",
         "beyond the work s",
+        "lost",
         "calls repeated",
         "most in one execution",
         "byte-identical",
@@ -101,12 +102,12 @@ async def _crash(world: World, system: System, count: int) -> Crashed:
     killed = time.perf_counter()
     await system.crash()
     back = time.perf_counter()
-    await system.outlive(flood)
+    lost = await system.outlive(flood)
     done = time.perf_counter()
     calls = Calls((await world.calls()).requests[before:])
     are_identical = all(
         len({call["sha256"] for call in same_turn}) == 1 for same_turn in calls.by_turn().values()
     )
     return Crashed(
-        system.name, undisturbed, back - killed, done - back, calls.repeats(), are_identical
+        system.name, undisturbed, back - killed, done - back, lost, calls.repeats(), are_identical
     )

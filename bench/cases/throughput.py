@@ -8,15 +8,16 @@ from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter
 from bench.scale import Scale, say
-from bench.systems.own_process import dbos, plain_loop
+from bench.systems.own_process import plain_loop
+from bench.systems.peers import others
 from bench.systems.perdure import perdure
 from bench.systems.system import System, side_by_side
-from bench.systems.temporal_peers import handwritten, pydantic_ai
+from bench.systems.temporal_peers import handwritten
 from bench.world import World
 
 IN_FLIGHT = 100
 DELAY_MS = 200
-SLOW = {"pydantic-ai", "DBOS"}
+SLOW = {"pydantic-ai", "DBOS", "LangGraph", "LangGraph dev"}
 SLOW_ROUNDS = 2
 """Peers that are far off need no close look, and would take most of the time."""
 
@@ -39,10 +40,9 @@ Rounds = dict[str, list[Round]]
 
 async def measure(scale: Scale) -> Section:
     """Floods at 0 and 200 ms."""
-    peers = (dbos, pydantic_ai) if scale.all_peers else ()
     async with (
         World.running() as world,
-        side_by_side(world, perdure, handwritten, plain_loop, *peers) as systems,
+        side_by_side(world, perdure, handwritten, plain_loop, *others(scale)) as systems,
     ):
         say(f"{IN_FLIGHT} in flight, the model answers at once")
         at_once = await _floods(systems, Job(), scale)
@@ -137,7 +137,7 @@ def _table(title: str, rounds: Rounds) -> Table:
 
 
 def _by_process(rounds: Rounds) -> Table:
-    roles = ["client", "api", "worker", "temporal", "postgres", "supervisor", "model"]
+    roles = ["client", "api", "worker", "temporal", "postgres", "restate", "supervisor", "model"]
     rows = []
     for name, done in rounds.items():
         cells = [

@@ -48,14 +48,20 @@ async def run(
     while True:
         content = await call_model(messages)
         messages.append({"role": "assistant", "content": content})
-        calls = [block for block in content if block["type"] == "tool_use"]
-        if not calls:
+        if not (calls := tool_calls(content)):
             return "".join(block["text"] for block in content if block["type"] == "text")
-        results = [
-            {"type": "tool_result", "tool_use_id": c["id"], "content": await run_tool(c["name"])}
-            for c in calls
-        ]
-        messages.append({"role": "user", "content": results})
+        messages.append({"role": "user", "content": [await result(c, run_tool) for c in calls]})
+
+
+def tool_calls(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The calls in the content of a response."""
+    return [block for block in content if block["type"] == "tool_use"]
+
+
+async def result(call: dict[str, Any], run_tool: Callable[[str], Awaitable[str]]) -> dict[str, Any]:
+    """Run the tool of one call."""
+    content = await run_tool(call["name"])
+    return {"type": "tool_result", "tool_use_id": call["id"], "content": content}
 
 
 async def run_tool(name: str) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 
 from bench.flood import flood
 
+_DRIVER = sys.stdout
+"""What a library writes to a redirected `sys.stdout` must not mix with the lines."""
+
 
 def announce_ready() -> None:
     """Report to the driver that work can start."""
@@ -22,9 +25,16 @@ async def until_stopped() -> None:
     await stopping.wait()
 
 
-async def serve_floods(run: Callable[[str], Awaitable[object]]) -> None:
-    """For peers that start executions in their own process: floods as they are asked for."""
+async def serve_floods(
+    run: Callable[[str], Awaitable[object]], recover: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """For peers that start executions in their own process: floods as they are asked for.
+
+    `recover` first continues what a process before this one did not finish.
+    """
     announce_ready()
+    if recover:
+        await recover()
     while line := await asyncio.to_thread(sys.stdin.readline):
         asked: dict[str, Any] = json.loads(line)
         seconds = await flood(run, asked["prompts"], in_flight=asked["in_flight"])
@@ -32,5 +42,5 @@ async def serve_floods(run: Callable[[str], Awaitable[object]]) -> None:
 
 
 def _say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    _DRIVER.write(json.dumps(message) + "\n")
+    _DRIVER.flush()

@@ -144,9 +144,10 @@ class Perdure:
 
         await eventually(is_back, within=READY_SECONDS, what="the worker")
 
-    async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
+    async def outlive(self, flood: asyncio.Task[list[float]]) -> int:
         """The gateway's clients wait on."""
         await flood
+        return 0
 
     async def recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""

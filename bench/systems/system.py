@@ -1,6 +1,7 @@
 """What the cases ask of every system."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ POWER_LOSS = "power loss"
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is on record of one execution after its end: rows in Postgres, Temporal's history.
+    """What is on record of one execution after its end.
+
+    Rows in Postgres; events of Temporal's history, or entries of Restate's journal.
 
     `survives` is the worst that can happen to the machine without a finished step being lost.
     """
@@ -51,8 +54,8 @@ class System(Protocol):
     async def crash(self) -> None:
         """Kill -9 the worker and start it again; returns when the new one is ready."""
 
-    async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
-        """After a crash: return when every execution of the flood has ended."""
+    async def outlive(self, flood: asyncio.Task[list[float]]) -> int:
+        """After a crash: wait for the ends of the flood's executions; return how many are lost."""
 
 
 async def survival(connection: asyncpg.Connection) -> str:
@@ -66,7 +69,14 @@ class PeerProcess:
     """The process in which a peer runs executions."""
 
     def __init__(
-        self, name: str, world: World, module: str, arguments: Sequence[str], parts: Sequence[str]
+        self,
+        name: str,
+        world: World,
+        module: str,
+        arguments: Sequence[str],
+        parts: Sequence[str],
+        *,
+        python: str = sys.executable,
     ) -> None:
         """`parts` are the servers of the world that it uses. Use `running`."""
         self.name = name
@@ -74,6 +84,7 @@ class PeerProcess:
         self._module = module
         self._arguments = arguments
         self._parts = parts
+        self._python = python
         self._process: Child | None = None
 
     @property
@@ -102,7 +113,7 @@ class PeerProcess:
         await self._start()
 
     async def _start(self) -> None:
-        self._process = await self._world.peer(self._module, *self._arguments)
+        self._process = await self._world.peer(self._module, *self._arguments, python=self._python)
 
 
 Start = Callable[[World], AbstractAsyncContextManager[System]]

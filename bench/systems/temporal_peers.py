@@ -58,9 +58,10 @@ class TemporalPeer(PeerProcess):
 
         return await flood(one, nonces, in_flight=in_flight)
 
-    async def outlive(self, flood: asyncio.Task[list[float]]) -> None:
+    async def outlive(self, flood: asyncio.Task[list[float]]) -> int:
         """The client waits for the results of any worker."""
         await flood
+        return 0
 
     async def recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""

@@ -6,13 +6,19 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bench.job import Job, fresh_nonces
-from bench.systems.own_process import dbos, plain_loop
+from bench.systems.own_process import dbos, langgraph, plain_loop
 from bench.systems.perdure import perdure
+from bench.systems.served_peers import langgraph_dev, restate
 from bench.systems.system import Start
 from bench.systems.temporal_peers import handwritten, pydantic_ai
 from bench.world import World
 
-SYSTEMS = [perdure, handwritten, plain_loop, dbos, pydantic_ai]
+INSTALLED = [perdure, handwritten, plain_loop, dbos, pydantic_ai]
+OTHERS = [restate, langgraph, langgraph_dev]
+"""Their packages are large, and only the bench uses them."""
+
+SYSTEMS = [*INSTALLED, *(pytest.param(one, marks=pytest.mark.long) for one in OTHERS)]
+RECORDS_NOTHING = (plain_loop, langgraph_dev)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,7 @@ async def test_the_job_is_done_with_every_call_made_once(world: World, start: St
     assert len(conversations) == 4
     assert sorted(call["turn"] for call in calls) == sorted([1, 2, 3, 4] * 4)
     assert all(call["status"] == 200 for call in calls)
-    assert start is plain_loop or recorded.rows + recorded.history_events > job.model_calls
+    assert start in RECORDS_NOTHING or recorded.rows + recorded.history_events > job.model_calls
 
 
 async def test_ours_outlives_a_killed_worker(world: World) -> None:

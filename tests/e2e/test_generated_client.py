@@ -13,7 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.node import NODE, installed_packages, node_tool
+from bench.packages import NODE
+from tests.node import installed_packages, node_tool
 from tests.stack import COMMAND_SECONDS, Up
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.node import NODE, node_tool
+from bench.packages import NODE
+from tests.node import node_tool
 
 
 def test_a_server_starts_from_the_installed_packages() -> None:

@@ -16,11 +16,12 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAu
 from pydantic import AnyUrl
 
 from api.main import create_app
+from bench.packages import NODE
 from cli.stack.addresses import free_port
 from runtime.settings import Settings
 from tests.api.conftest import serve_app, settings_of
 from tests.api.mcp.agents import call
-from tests.node import IDENTITY_PROVIDER, NODE, installed_packages
+from tests.node import IDENTITY_PROVIDER, installed_packages
 
 CALLBACK = "http://127.0.0.1:1/callback"
 FORM = re.compile(r'action="([^"]+)"')

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from bench.packages import NODE_HOME
 from domain.errors import McpServerError
 from domain.ids import new_id
 from domain.mcp_servers import ResolvedServer
@@ -17,7 +18,7 @@ from domain.permissions import Permissions
 from domain.remote_waits import RemoteState
 from domain.tool_calls import ProcessIdentity, ToolOutcome, ToolProgress
 from runtime.outbound import Outbound
-from tests.node import NODE_HOME, PLACE
+from tests.node import PLACE
 from tools.limits import ToolLimits
 from tools.mcp.attempts import AttemptServers, McpTools
 from tools.mcp.settings import McpSettings
