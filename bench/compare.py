@@ -11,13 +11,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from bench import results
-from bench.figures import Spread, Table
+from bench.figures import Section, Spread, Table
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter
 from bench.systems.perdure import perdure
@@ -67,6 +66,7 @@ async def serve() -> None:
 
 async def compare(trees: Sequence[Path], pairs: int) -> None:
     """Write the ratios of the first tree over the second one."""
+    before = results.load()
     servers = [await _start(tree) for tree in trees]
     for server in servers:
         await _read(server)
@@ -89,13 +89,13 @@ async def compare(trees: Sequence[Path], pairs: int) -> None:
         rows.append((figure, str(Spread.of_ratios(ours, theirs)), bar))
     columns = ("figure", "this checkout over the earlier one", "bar")
     about = (
-        f"Written by `python -m bench.compare CHECKOUT` on {datetime.now(UTC):%Y-%m-%d}: {pairs} "
-        f"pairs of {ALTERNATIONS} alternating measurements each; one measures {ALONE} executions "
-        f"alone, then {FLOOD} with {IN_FLIGHT} in flight. "
+        f"{pairs} pairs of {ALTERNATIONS} alternating measurements each; one measures {ALONE} "
+        f"executions alone, then {FLOOD} with {IN_FLIGHT} in flight. "
         "Medians of the ratios, with the smallest and largest in brackets."
     )
-    table = Table("Ratios", columns, rows)
-    results.write_comparison("\n".join([about, "", *results.markdown(table)]))
+    section = Section("Compared with an earlier checkout", about, [Table("", columns, rows)])
+    command = "python -m bench.compare CHECKOUT"
+    results.record("comparison", section, command=command, load_before=before)
 
 
 async def _start(tree: Path) -> asyncio.subprocess.Process:

@@ -1,19 +1,29 @@
-"""`RESULTS.md`: what was measured where, and which bars are met."""
+"""`RESULTS.md`: what was measured on which machine, and which bars are met.
 
+Figures are stored in `machines/`, one file for each kind of machine. A case that is measured again
+replaces its figures of that machine; the document shows the figures of all machines.
+"""
+
+import json
 import os
 import platform
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+from pydantic import TypeAdapter
 
+from bench.cases import CASES
 from bench.figures import Bar, Section, Table, shown
 from bench.scale import say
 
 FILE = Path(__file__).with_name("RESULTS.md")
-COMPARISON = "\n## Compared with an earlier checkout\n\n"
+MACHINES = Path(__file__).with_name("machines")
+PEERS = Path(__file__).with_name("peers")
 
 PACKAGES = (
     "temporalio",
@@ -28,52 +38,83 @@ PACKAGES = (
     "uvicorn",
     "uvloop",
 )
+PEER_PACKAGES = ("restate-sdk", "langgraph", "langgraph-checkpoint-postgres", "langgraph-api")
+RESTATE_SERVER = "@restatedev/restate-server"
+MARKS = re.compile(r"\((R|TM)\)| Processor| CPU| @.*")
+"""What processors have in their names beside the name."""
 
 
-def render(sections: Sequence[Section], *, command: str, busy: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A case as it was measured; `load` is the load average before and after."""
+
+    section: Section
+    command: str
+    on: str
+    load: str
+    versions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A kind of machine and its figures by case."""
+
+    name: str
+    description: str
+    cases: dict[str, Measured] = field(default_factory=dict)
+
+
+_STORED = TypeAdapter(Machine)
+
+
+def record(case: str, section: Section, *, command: str, load_before: str) -> None:
+    """Store what was measured here and now, and write the document."""
+    measured = _measured(section, command, load_before)
+    processor = MARKS.sub("", _processor()).strip()
+    file = MACHINES / f"{re.sub(r'[^a-z0-9]+', '-', processor.lower())}.json"
+    before = _STORED.validate_json(file.read_bytes()).cases if file.exists() else {}
+    machine = Machine(processor, _description(), {**before, case: measured})
+    MACHINES.mkdir(exist_ok=True)
+    file.write_text(json.dumps(asdict(machine), indent=1) + "\n", encoding="utf-8")
+    write()
+
+
+def stored() -> Sequence[Machine]:
+    """All machines, by name."""
+    return [_STORED.validate_json(file.read_bytes()) for file in sorted(MACHINES.glob("*.json"))]
+
+
+def write() -> None:
+    """Write the document from what is stored."""
+    FILE.write_text(render(stored()), encoding="utf-8")
+    say(f"written to {FILE}")
+
+
+def preview(section: Section, *, command: str, load_before: str) -> str:
+    """What was measured here and now, as the document would show it alone."""
+    measured = _measured(section, command, load_before)
+    return render([Machine(_processor(), _description(), {"": measured})])
+
+
+def render(machines: Sequence[Machine]) -> str:
     """The whole document."""
     about = (
-        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. All systems ran in one "
-        "run on one machine, taking turns, against the same servers and the same scripted model. "
-        "Numbers are medians with the smallest and largest in brackets; ratios are of pairs "
-        "measured one right after the other. Absolute numbers are this machine's."
+        "Written by `python -m bench`. All systems of a case ran in one run, taking turns, against "
+        "the same servers and the same scripted model. Numbers are medians with the smallest and "
+        "largest in brackets; ratios are of pairs measured one right after the other. Absolute "
+        "numbers are those of the machine. The job has 3 turns with one tool call (in-process, "
+        "read-only) and a final answer, unless a case says otherwise."
     )
-    lines = [
-        "# What was measured",
-        "",
-        about,
-        "",
-        f"- machine: {_machine()}",
-        f"- load average at the start and at the end: {busy}",
-        f"- Python {platform.python_version()}; "
-        + ", ".join(f"{package} {version(package)}" for package in PACKAGES),
-        "- job: 3 turns with one tool call (in-process, read-only) and a final answer by default",
-        "",
-        "## Bars",
-        "",
-        *markdown(_bars(sections)),
-    ]
-    for section in sections:
-        lines += ["", f"## {section.title}", "", section.about]
-        for table in section.tables:
-            lines += ["", f"### {table.title}", "", *markdown(table)]
-        for note in section.notes:
-            lines += ["", note]
+    lines = ["# What was measured", "", about, "", "## Machines", ""]
+    for machine in machines:
+        lines.append(f"- **{machine.name}**: {machine.description}")
+        for versions, days in _versions(machine).items():
+            lines.append(f"    - {', '.join(sorted(days))}: {versions}")
+    lines += ["", "## Bars", "", *markdown(_bars(machines))]
+    for case in _names(machines):
+        if found := [(m.name, m.cases[case]) for m in machines if case in m.cases]:
+            lines += _case(found)
     return "\n".join(lines) + "\n"
-
-
-def write(text: str) -> None:
-    """Write the document; the section of `bench.compare` stays."""
-    comparison = FILE.read_text(encoding="utf-8").partition(COMPARISON)
-    FILE.write_text(text + "".join(comparison[1:]), encoding="utf-8")
-    say(f"written to {FILE}")
-
-
-def write_comparison(text: str) -> None:
-    """Replace the section of `bench.compare`, which is the last one."""
-    measured = FILE.read_text(encoding="utf-8").partition(COMPARISON)[0]
-    FILE.write_text(f"{measured}{COMPARISON}{text}\n", encoding="utf-8")
-    say(f"written to {FILE}")
 
 
 def load() -> str:
@@ -81,27 +122,78 @@ def load() -> str:
     return f"{os.getloadavg()[0]:.1f}"
 
 
-def _bars(sections: Iterable[Section]) -> Table:
-    rows = [_bar(bar) for section in sections for bar in section.bars]
-    return Table("Bars", ("what", "measured", "bar", "", "goal", ""), rows)
-
-
-def _bar(bar: Bar) -> tuple[str, ...]:
-    met = "met" if bar.is_met else "**not met**"
-    limit = f"{bar.side} {shown(bar.limit)} {bar.unit}".rstrip()
-    measured = f"{shown(bar.value)} {bar.unit}".rstrip()
-    if bar.goal is None:
-        return (bar.claim, measured, limit, met, "", "")
-    reached = "reached" if bar.holds(bar.goal) else "not reached"
-    return (bar.claim, measured, limit, met, f"{bar.side} {shown(bar.goal)}", reached)
-
-
 def markdown(table: Table) -> list[str]:
+    """The rows of a table, without its title."""
     lines = ["| " + " | ".join(table.columns) + " |", "|" + " --- |" * len(table.columns)]
     return lines + ["| " + " | ".join(row) + " |" for row in table.rows]
 
 
-def _machine() -> str:
+def _case(found: Sequence[tuple[str, Measured]]) -> list[str]:
+    lines = ["", f"## {found[0][1].section.title}"]
+    for name, measured in found:
+        about = f"{measured.section.about} Measured by `{measured.command}` on {measured.on}"
+        lines += ["", f"### {name}", "", f"{about}, load average {measured.load}."]
+        for table in measured.section.tables:
+            lines += ["", *([f"#### {table.title}", ""] if table.title else []), *markdown(table)]
+        for note in measured.section.notes:
+            lines += ["", note]
+    return lines
+
+
+def _names(machines: Iterable[Machine]) -> Iterable[str]:
+    """In the order in which they are measured; those of other commands at the end."""
+    return dict.fromkeys([*CASES, *(name for machine in machines for name in machine.cases)])
+
+
+def _bars(machines: Sequence[Machine]) -> Table:
+    """A row for each bar, and in it what each machine reached."""
+    found: dict[tuple[str, str, str], dict[str, str]] = {}
+    for case in _names(machines):
+        for machine in machines:
+            for bar in machine.cases[case].section.bars if case in machine.cases else ():
+                limit = f"{bar.side} {shown(bar.limit)} {bar.unit}".rstrip()
+                goal = "" if bar.goal is None else f"{bar.side} {shown(bar.goal)}"
+                found.setdefault((bar.claim, limit, goal), {})[machine.name] = _outcome(bar)
+    names = [machine.name for machine in machines]
+    rows = [(*bar, *(cells.get(name, "") for name in names)) for bar, cells in found.items()]
+    return Table("", ("what", "bar", "goal", *names), rows)
+
+
+def _outcome(bar: Bar) -> str:
+    value = f"{shown(bar.value)} {bar.unit}".rstrip()
+    if not bar.is_met:
+        return f"{value}, **not met**"
+    return f"{value}, goal reached" if bar.goal is not None and bar.holds(bar.goal) else value
+
+
+def _versions(machine: Machine) -> dict[str, set[str]]:
+    """The days on which each set of versions was measured."""
+    found: dict[str, set[str]] = {}
+    for measured in machine.cases.values():
+        if measured.versions:
+            found.setdefault(measured.versions, set()).add(measured.on)
+    return found
+
+
+def _measured(section: Section, command: str, load_before: str) -> Measured:
+    loads = f"{load_before} to {load()}"
+    return Measured(section, command, f"{datetime.now(UTC):%Y-%m-%d}", loads, _installed())
+
+
+def _installed() -> str:
+    lock = (PEERS / "requirements.lock").read_text(encoding="utf-8")
+    pinned = {
+        **{package: version(package) for package in PACKAGES},
+        **dict(re.findall(rf"^({'|'.join(PEER_PACKAGES)})==(\S+)", lock, re.MULTILINE)),
+        "restate-server": json.loads((PEERS / "package.json").read_bytes())["dependencies"][
+            RESTATE_SERVER
+        ],
+    }
+    packages = ", ".join(f"{package} {number}" for package, number in pinned.items())
+    return f"Python {platform.python_version()}; {packages}"
+
+
+def _description() -> str:
     memory = psutil.virtual_memory().total / 2**30
     return (
         f"{psutil.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, "

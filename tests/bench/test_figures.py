@@ -1,7 +1,7 @@
 import pytest
 
 from bench.figures import Bar, Section, Spread, Table, shown
-from bench.results import render
+from bench.results import FILE, Machine, Measured, render, stored
 
 
 def test_ratios_are_of_pairs() -> None:
@@ -21,15 +21,29 @@ def test_three_digits_are_shown(value: float, words: str) -> None:
     assert shown(value) == words
 
 
-def test_a_missed_bar_is_shown_as_not_met() -> None:
-    bars = [
-        Bar("latency", 0.8, 0.75, goal=0.6),
-        Bar("speed", 1.4, 1.3, side="at least", goal=1.5),
-        Bar("memory", 400, 450, unit="MB"),
-    ]
+def test_the_document_shows_each_machine_and_the_bars_that_it_misses() -> None:
+    latency = Bar("latency", 0.8, 0.75, goal=0.6)
+    faster = Bar("latency", 0.5, 0.75, goal=0.6)
+    memory = Bar("memory", 400, 450, unit="MB")
     table = Table("t", ("system", "ms"), [("Perdure", "1")])
-    text = render([Section("s", "about", [table], bars)], command="bench", busy="1.0, 1.0")
-    assert "| latency | 0.80 | at most 0.75 | **not met** | at most 0.60 | not reached |" in text
-    assert "| speed | 1.40 | at least 1.30 | met | at least 1.50 | not reached |" in text
-    assert "| memory | 400 MB | at most 450 MB | met |  |  |" in text
-    assert "| Perdure | 1 |" in text
+    machines = [
+        Machine(name, "2 cores", {"alone": Measured(section, "bench", "2026-11-29", "1.0 to 2.0")})
+        for name, section in (
+            ("AMD", Section("s", "about.", [table], [latency, memory])),
+            ("Intel", Section("s", "about.", [table], [faster])),
+        )
+    ]
+    text = render(machines)
+    assert "| what | bar | goal | AMD | Intel |" in text
+    assert (
+        "| latency | at most 0.75 | at most 0.60 | 0.80, **not met** | 0.50, goal reached |" in text
+    )
+    assert "| memory | at most 450 MB |  | 400 MB |  |" in text
+    assert text.count("## s\n") == 1
+    assert text.count("| Perdure | 1 |") == 2
+
+
+def test_the_document_is_made_from_the_stored_figures() -> None:
+    assert FILE.read_text() == render(stored()), (
+        "run `python -c 'from bench.results import write; write()'`"
+    )
