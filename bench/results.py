@@ -1,5 +1,6 @@
 """`RESULTS.md`: what was measured on which machine, and which bars are met.
 
+`python -m bench.results` writes it from the stored figures, for example after a note was added.
 Figures are stored in `machines/`, one file for each kind of machine. A case that is measured again
 replaces its figures of that machine; the document shows the figures of all machines.
 """
@@ -99,11 +100,12 @@ def preview(section: Section, *, command: str, load_before: str) -> str:
 def render(machines: Sequence[Machine]) -> str:
     """The whole document."""
     about = (
-        "Written by `python -m bench`. All systems of a case ran in one run, taking turns, against "
-        "the same servers and the same scripted model. Numbers are medians with the smallest and "
-        "largest in brackets; ratios are of pairs measured one right after the other. Absolute "
-        "numbers are those of the machine. The job has 3 turns with one tool call (in-process, "
-        "read-only) and a final answer, unless a case says otherwise."
+        "Written by `python -m bench` from the figures in `bench/machines`. All systems of a case "
+        "ran in one run, taking turns, against the same servers and the same scripted model. "
+        "Numbers are medians with the smallest and largest in brackets; ratios are of pairs "
+        "measured one right after the other. Absolute numbers are those of the machine. The job "
+        "has 3 turns with one tool call (in-process, read-only) and a final answer, unless a case "
+        "says otherwise."
     )
     lines = ["# What was measured", "", about, "", "## Machines", ""]
     for machine in machines:
@@ -208,3 +210,7 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+if __name__ == "__main__":
+    write()

@@ -44,6 +44,4 @@ def test_the_document_shows_each_machine_and_the_bars_that_it_misses() -> None:
 
 
 def test_the_document_is_made_from_the_stored_figures() -> None:
-    assert FILE.read_text() == render(stored()), (
-        "run `python -c 'from bench.results import write; write()'`"
-    )
+    assert FILE.read_text() == render(stored()), "run `python -m bench.results`"
