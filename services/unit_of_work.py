@@ -150,9 +150,9 @@ class UnitOfWork:
         """Signal the workflow of an execution after the commit."""
         self.effects.append(partial(self.services.workflows.wake, row.workflow_id))
 
-    def close_workflow(self, row: ExecutionRow) -> None:
+    def close_workflow(self, workflow_id: str) -> None:
         """Wake the workflow of external work that has ended, after the commit; no request waits."""
-        self.effects.append(partial(self.services.closings.wake, row.workflow_id))
+        self.effects.append(partial(self.services.closings.wake, workflow_id))
 
     def synchronise_schedule(self, task_id: UUID) -> None:
         """Create, update or delete the schedule of a changed task after the commit."""

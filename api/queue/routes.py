@@ -13,6 +13,7 @@ from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ListQuery, split_values
 from api.http.request_context import Called
+from api.links import BASE
 from api.queue.claiming import repeat_claim
 from api.queue.schemas import (
     ClaimRead,
@@ -42,7 +43,7 @@ from services.external_work.inputs import (
 from services.external_work.overview import MOST_PLANNED
 from services.external_work.stale_work import CleanUpBody
 
-router = APIRouter(tags=["queue"])
+router = APIRouter(prefix=BASE, tags=["queue"])
 
 
 class QueuePlanQuery(BaseModel):

@@ -215,15 +215,12 @@ async def respond_alive(_: Call, __: AsyncSession, heartbeat: Heartbeat) -> Resp
     return answer(shown, 200)
 
 
-async def respond_reported(call: Call, session: AsyncSession, completion: Completion) -> Response:
+async def respond_reported(call: Call, _: AsyncSession, completion: Completion) -> Response:
     """Respond with the execution, or with a refusal that names the artifacts that were kept."""
     kept = [reference(row) for row in completion.artifacts]
     if completion.refusal is not None:
         return of_error(call.request.scope, explain_late(completion.refusal, kept))
-    if completion.columns is None:
-        (read,) = await readable_views(session, call, [completion.row])
-    else:
-        read = render_cached_execution(call, completion.columns)
+    read = render_cached_execution(call, completion.columns)
     return answer(WorkReportRead(**dict(read), artifacts=_references(kept)), 200)
 
 

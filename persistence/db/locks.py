@@ -13,46 +13,47 @@ allow other rows to refer to the locked one (`FOR NO KEY UPDATE`), so inserts do
 transaction finds that it needs a lock that is earlier in the order, it is retried as a whole.
 """
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
-from persistence.db.raw_connection import Connected, fetch_rows
 
 _SQL = sql.load("db/locks.sql", terminal=sql.quote(TERMINAL))
+
+LOCK_AFFECTED = _SQL["lock_affected"].text
+"""The beginning of a statement that locks what an end changes: `locked_sessions` and
+`locked_executions`. Its parameters are those of `end_parameters`."""
+
+_LOCK = text(
+    f"{LOCK_AFFECTED} SELECT id FROM locked_sessions"  # noqa: S608 - our own names
+    " WHERE (SELECT count(*) FROM locked_executions) > 0"
+)
 
 
 async def lock_for_end(
     session: AsyncSession, execution_id: UUID, status: ExecutionStatus
 ) -> Collection[UUID]:
     """Lock what the end of an execution changes; returns the sessions that are locked now."""
-    return frozenset((await _lock_for_end(session, execution_id, status)).sessions)
-
-
-async def lock_for_lone_end(on: Connected, execution_id: UUID) -> bool:
-    """Lock what a completion changes; returns whether it changes no other execution."""
-    locked = await _lock_for_end(on, execution_id, ExecutionStatus.COMPLETED)
-    return bool(locked.executions == 1)
-
-
-async def _lock_for_end(on: Connected, execution_id: UUID, status: ExecutionStatus) -> Any:
-    parameters = {
-        "execution_id": execution_id,
-        "ends_dependents": status is not ExecutionStatus.COMPLETED,
-        "is_end": True,
-    }
-    (locked,) = await fetch_rows(on, _SQL["lock_affected"], parameters)
-    return locked
+    return frozenset(await session.scalars(_LOCK, end_parameters(execution_id, status)))
 
 
 async def lock_for_cancel(session: AsyncSession, execution_id: UUID) -> None:
     """Lock an execution that may end although its session is not locked, and all that ends too."""
-    parameters = {"execution_id": execution_id, "ends_dependents": True, "is_end": False}
-    await session.execute(_SQL["lock_affected"], parameters)
+    parameters = end_parameters(execution_id, ExecutionStatus.CANCELLED)
+    await session.execute(_LOCK, {**parameters, "is_end": False})
+
+
+def end_parameters(execution_id: UUID, status: ExecutionStatus) -> Mapping[str, object]:
+    """The parameters of `LOCK_AFFECTED` for this end of an execution."""
+    return {
+        "execution_id": execution_id,
+        "ends_dependents": status is not ExecutionStatus.COMPLETED,
+        "is_end": True,
+    }
 
 
 async def lock_session_of(session: AsyncSession, execution_id: UUID) -> None:

@@ -1,5 +1,5 @@
 -- name: lock_affected
--- Locks an execution and those that its end changes: the sessions first, then the executions.
+-- The beginning of statements that lock an execution and those that its end changes: the sessions first, then the executions.
 --
 -- If it ends its dependents, as all ends but a completion do: everything below it, what waits for it
 -- or for one of those, and so on. If it is completed: what waits for it, with the sessions in which
@@ -40,8 +40,6 @@ locked_executions AS (
         AND (id = :execution_id OR status NOT IN ($terminal))
     ORDER BY id FOR NO KEY UPDATE
 )
-SELECT ARRAY(SELECT id FROM locked_sessions) AS sessions,
-    (SELECT count(*) FROM locked_executions) AS executions
 
 -- name: lock_session_of
 SELECT s.id FROM executions e JOIN sessions s ON s.id = e.session_id

@@ -16,7 +16,8 @@ from domain.external_work import MOST_LOST_ATTEMPTS
 from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import sql
 from persistence.db.database import to_json
-from persistence.db.raw_connection import Connected, fetch_rows
+from persistence.db.locks import LOCK_AFFECTED, end_parameters
+from persistence.db.raw_connection import Connected, RawTransaction, fetch_rows
 from persistence.executions.stored_work import SELECT_WORK, StoredWork, read_work, with_types
 from persistence.ledger.audit import ENGINE, INSERT_BY_ACTOR, Actor
 from persistence.tables.executions import CLAIMABLE, ExecutionRow
@@ -59,12 +60,19 @@ audited AS (
 )
 {SELECT_WORK}"""  # noqa: S608 - our own names
 
+_AUDIT_REPORT = f"""audited AS (
+    {INSERT_BY_ACTOR}, user_id, 'execution.report', 'execution', id, CAST(:audited AS json)
+    FROM reported
+)
+SELECT id FROM reported"""  # noqa: S608 - our own names
+
 _SQL = sql.load(
     "executions/leases.sql",
     available=_AVAILABLE,
     give_lease=_GIVE_LEASE,
     select_work=SELECT_WORK,
-    insert_by_actor=INSERT_BY_ACTOR,
+    lock_affected=LOCK_AFFECTED,
+    audit_report=_AUDIT_REPORT,
     held=_HELD,
     running=_RUNNING,
     expired=_EXPIRED,
@@ -104,6 +112,16 @@ class Report:
     summary: str | None
     result: Mapping[str, Any]
     audited: Mapping[str, Any]
+
+    def parameters(self, token: UUID, actor: Actor) -> dict[str, object]:
+        """The parameters of a statement that stores it under this lease."""
+        return {
+            **actor.parameters(),
+            "lease_token": token,
+            "summary": self.summary,
+            "result": to_json(self.result),
+            "audited": to_json(self.audited),
+        }
 
 
 async def claim_next(on: Connected, user_id: UUID, lease: Lease) -> StoredWork | None:
@@ -222,28 +240,36 @@ async def unblock(session: AsyncSession, row: ExecutionRow) -> bool:
 
 
 async def store_report(
-    on: Connected,
+    session: AsyncSession, execution_id: UUID, token: UUID, report: Report, *, actor: Actor
+) -> bool:
+    """Store what the worker of a locked execution has reported, in place of an earlier report.
+
+    Returns False if the lease has ended.
+    """
+    parameters = {**report.parameters(token, actor), "execution_id": execution_id}
+    return await session.scalar(_SQL["store_report"], parameters) is not None
+
+
+async def store_lone_report(
+    on: RawTransaction,
     execution_id: UUID,
     token: UUID,
     report: Report,
     *,
     actor: Actor,
-    owned_by: UUID | None = None,
+    owner_id: UUID,
 ) -> bool:
-    """Store what the worker of a locked execution has reported, in place of an earlier report.
+    """Lock what the completion of an execution changes, and store the report as `store_report`.
 
-    Returns False if the lease has ended, or if the execution is not the one of `owned_by`.
+    Returns False, and nothing is stored, if the completion changes other executions too, if the
+    lease has ended, or if the execution is not the owner's.
     """
     parameters = {
-        **actor.parameters(),
-        "execution_id": execution_id,
-        "lease_token": token,
-        "owned_by": owned_by,
-        "summary": report.summary,
-        "result": to_json(report.result),
-        "audited": to_json(report.audited),
+        **report.parameters(token, actor),
+        **end_parameters(execution_id, ExecutionStatus.COMPLETED),
+        "owner_id": owner_id,
     }
-    return len(await fetch_rows(on, _SQL["store_report"], parameters)) == 1
+    return len(await on.rows(_SQL["store_lone_report"], parameters)) == 1
 
 
 async def return_expired(session: AsyncSession, *, limit: int) -> int:

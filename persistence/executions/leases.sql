@@ -63,14 +63,20 @@ $select_work
 WITH reported AS (
     UPDATE executions SET summary = :summary, result_data = CAST(:result AS json)
     WHERE id = :execution_id AND $held
-        AND (CAST(:owned_by AS uuid) IS NULL OR user_id = :owned_by)
     RETURNING id, user_id
 ),
-audited AS (
-    $insert_by_actor, user_id, 'execution.report', 'execution', id, CAST(:audited AS json)
-    FROM reported
-)
-SELECT id FROM reported
+$audit_report
+
+-- name: store_lone_report
+-- Locks what a completion changes, and stores the report if that is only the execution itself.
+$lock_affected,
+reported AS (
+    UPDATE executions SET summary = :summary, result_data = CAST(:result AS json)
+    WHERE id = :execution_id AND user_id = :owner_id AND $held
+        AND (SELECT count(*) FROM locked_executions) = 1
+    RETURNING id, user_id
+),
+$audit_report
 
 -- name: renew
 -- Extends a lease that has not ended. With a progress the count of lost attempts starts again.

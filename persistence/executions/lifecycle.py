@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
@@ -29,8 +30,9 @@ from domain.states import (
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
-from persistence.db.raw_connection import Connected, fetch_rows
+from persistence.db.raw_connection import Connected, RawTransaction, fetch_rows
 from persistence.executions import events
+from persistence.executions.columns import select_columns, select_readers
 from persistence.executions.fencing import MAY_END, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
@@ -54,17 +56,26 @@ _ALLOWED_ENDS = " ".join(
     for after in sorted(TERMINAL)
 )
 
-_SQL = sql.load(
-    "executions/lifecycle.sql",
-    active=sql.quote(ACTIVE),
-    terminal=TERMINAL_STATUSES,
-    allowed_ends=_ALLOWED_ENDS,
-    may_end=MAY_END,
-    pending_to_running=_change(ExecutionStatus.PENDING, ExecutionStatus.RUNNING),
-    blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
-    worker_blocked=sql.quote([WORKER_BLOCKED]),
-    step_trigger=sql.quote([STEP_TRIGGER]),
-)
+
+def _load(*, shown: str) -> Mapping[str, TextClause]:
+    """The statements; `shown` are the columns of `ended` that an end returns."""
+    return sql.load(
+        "executions/lifecycle.sql",
+        shown=shown,
+        active=sql.quote(ACTIVE),
+        terminal=TERMINAL_STATUSES,
+        allowed_ends=_ALLOWED_ENDS,
+        may_end=MAY_END,
+        pending_to_running=_change(ExecutionStatus.PENDING, ExecutionStatus.RUNNING),
+        blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
+        worker_blocked=sql.quote([WORKER_BLOCKED]),
+        step_trigger=sql.quote([STEP_TRIGGER]),
+    )
+
+
+_SQL = _load(shown="ended.id, ended.status, ended.error_code, ended.cost_usd, ended.event_seq")
+
+_END_AND_READ = _load(shown=f"{select_columns('ended')}, {select_readers('ended')}")["end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +155,32 @@ async def end(
     The executions and their sessions are locked before (`locks.lock_for_end`): the statement sees
     what was committed until then, and nothing is added before the end is written.
     """
+    parameters = _end_parameters(
+        error_messages, status, error_code=error_code, report_error=report_error, run=run
+    )
+    return [_ended(row) for row in await fetch_rows(on, _SQL["end"], parameters)]
+
+
+async def complete_and_read(on: RawTransaction, execution_id: UUID) -> Mapping[str, Any] | None:
+    """Complete a locked execution as `end` does; returns its columns, or None if it did not end.
+
+    They are those of `cached_reads.CachedReads.execution`, with hidden ones and `is_awaited`.
+    """
+    parameters = _end_parameters({execution_id: None}, ExecutionStatus.COMPLETED)
+    ended = await on.rows(_END_AND_READ, parameters)
+    return vars(ended[0]) if ended else None
+
+
+def _end_parameters(
+    error_messages: Mapping[UUID, str | None],
+    status: ExecutionStatus,
+    *,
+    error_code: ErrorCode | None = None,
+    report_error: str | None = None,
+    run: RunIdentity | None = None,
+) -> Mapping[str, object]:
     token = run.token() if run else dict.fromkeys(("workflow_id", "run_id", "segment", "attempt"))
-    parameters = {
+    return {
         **token,
         "ids": list(error_messages),
         "error_messages": list(error_messages.values()),
@@ -155,7 +190,6 @@ async def end(
         "first_wake": FIRST_WAKE,
         "wake_channel": WAKE_CHANNEL,
     }
-    return [_ended(row) for row in await fetch_rows(on, _SQL["end"], parameters)]
 
 
 async def find_end(session: AsyncSession, execution_id: UUID) -> Ended:

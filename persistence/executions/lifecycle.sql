@@ -174,8 +174,7 @@ new_signals AS (
     RETURNING CASE WHEN kind <> 'start'
         THEN pg_notify(:wake_channel, CAST(execution_id AS text)) END
 )
-SELECT ended.id, ended.status, ended.error_code, ended.cost_usd, ended.event_seq,
-    p.workflow_id AS parent_workflow_id, EXISTS (
+SELECT $shown, p.workflow_id AS parent_workflow_id, EXISTS (
         SELECT FROM execution_prerequisites WHERE prerequisite_id = ended.id
     ) AS is_awaited, (
         SELECT coalesce(sum(c.estimate_usd), 0) FROM model_calls c

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, TextClause, TextualSelect, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_library.built_in import built_in_agents
 from domain.agents import Agent
 from domain.external_work import ArtifactReference, PrerequisiteResult
-from persistence.db.raw_connection import RawTransaction
 from persistence.definitions.agents import agent_of
 from persistence.executions.columns import select_columns, select_readers
 from persistence.sessions.artifacts import TOOL_OUTPUT
@@ -94,13 +94,13 @@ class StoredWork:
 
 _READ_COLUMNS = text(
     f"SELECT {select_columns('e')}, {select_readers('e')} FROM executions e WHERE id = :id"  # noqa: S608 - our own names
-)
+).columns(**_COLUMNS)
 
 
-async def read_columns(on: RawTransaction, execution_id: UUID) -> Mapping[str, Any]:
+async def read_columns(session: AsyncSession, execution_id: UUID) -> Mapping[str, Any]:
     """The columns of an execution, with those of `select_readers`."""
-    (found,) = await on.rows(_READ_COLUMNS, {"id": execution_id})
-    return vars(found)
+    found = await session.execute(_READ_COLUMNS, {"id": execution_id})
+    return found.one()._asdict()
 
 
 def with_types(statement: TextClause) -> TextualSelect:

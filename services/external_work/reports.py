@@ -11,8 +11,9 @@ from domain.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
 from domain.states import WORKER_BLOCKED, ExecutionStatus
 from persistence.blobs import registry
 from persistence.db import locks
-from persistence.db.raw_connection import Connected, RawTransaction
+from persistence.db.raw_connection import RawTransaction
 from persistence.executions import cascade, leases, lifecycle, queries, stored_work
+from persistence.executions.leases import Report
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
@@ -34,13 +35,16 @@ T = TypeVar("T")
 class Completion:
     """What was stored of a report. `refusal`: the lease had ended; only the artifacts were kept.
 
-    `columns` are those of `cached_reads.CachedReads.execution`, if they were read.
+    `columns` are those of `cached_reads.CachedReads.execution`, and hidden ones.
     """
 
-    row: ExecutionRow
+    columns: Mapping[str, Any]
     artifacts: Sequence[ArtifactRow] = ()
     refusal: LeaseLostError | None = None
-    columns: Mapping[str, Any] | None = None
+
+    def make_row(self) -> ExecutionRow:
+        """The execution; it belongs to no session."""
+        return stored_work.make_row(self.columns)
 
 
 async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> Completion:
@@ -78,9 +82,8 @@ async def _complete_alone(
         return None
     if columns is None:
         return None
-    row = stored_work.make_row(columns)
-    work.close_workflow(row)
-    return Completion(row, columns=columns)
+    work.close_workflow(columns["workflow_id"])
+    return Completion(columns)
 
 
 async def _end_alone(
@@ -91,33 +94,23 @@ async def _end_alone(
     Raises:
         DependentsChangedError: something is stored, but another execution depends on this one.
     """
-    if not await locks.lock_for_lone_end(on, execution_id):
+    report, actor = _make_report(body), work.caller.actor
+    owner_id = work.caller.user_id
+    if not await leases.store_lone_report(
+        on, execution_id, body.lease_token, report, actor=actor, owner_id=owner_id
+    ):
         return None
-    if not await _store_report(work, on, execution_id, body, owned_by=work.caller.user_id):
-        return None
-    (ended,) = await lifecycle.end(on, {execution_id: None}, ExecutionStatus.COMPLETED)
-    if ended.is_awaited:
+    columns = await lifecycle.complete_and_read(on, execution_id)
+    if columns is None or columns["is_awaited"]:
         raise DependentsChangedError("An execution began to wait for this one; end that, too.")
-    return await stored_work.read_columns(on, execution_id)
+    return columns
 
 
-async def _store_report(
-    work: UnitOfWork,
-    on: Connected,
-    execution_id: UUID,
-    body: CompleteBody,
-    kept: Sequence[ArtifactRow] = (),
-    *,
-    owned_by: UUID | None = None,
-) -> bool:
-    """Store a report; returns False if the lease has ended, or `owned_by` does not own the work."""
-    report = leases.Report(
+def _make_report(body: CompleteBody, kept: Sequence[ArtifactRow] = ()) -> Report:
+    return Report(
         summary=body.summary,
         result=_make_result(body, kept),
         audited=_describe_report(body, kept, is_late=False),
-    )
-    return await leases.store_report(
-        on, execution_id, body.lease_token, report, actor=work.caller.actor, owned_by=owned_by
     )
 
 
@@ -156,22 +149,23 @@ async def _complete(
     sessions = await locks.lock_for_end(work.session, execution_id, status)
     row = await queries.lock_existing(work.session, execution_id)
     kept = await _keep_artifacts(work, row, body, sha256)
-    if not await _store_report(work, work.session, execution_id, body, kept):
+    report, actor = _make_report(body, kept), work.caller.actor
+    if not await leases.store_report(work.session, row.id, body.lease_token, report, actor=actor):
         await work.record_audit(
             "execution.report",
             ("execution", row.id),
             after=_describe_report(body, kept, is_late=True),
             owner_id=row.user_id,
         )
-        return Completion(row, kept, refusal=lease_lost(row))
+        columns = await stored_work.read_columns(work.session, row.id)
+        return Completion(columns, kept, refusal=lease_lost(row))
     await work.session.refresh(row)
     await _apply(work, row, body)
     if body.next_action is NextAction.COMPLETE:
         (ended,) = await lifecycle.end(work.session, {row.id: None}, status)
         await cascade.end_dependents(work.session, ended, sessions=sessions)
-        await work.session.refresh(row)
-        work.close_workflow(row)
-    return Completion(row, kept)
+        work.close_workflow(row.workflow_id)
+    return Completion(await stored_work.read_columns(work.session, row.id), kept)
 
 
 async def _keep_artifacts(
@@ -245,7 +239,7 @@ async def _fail(work: UnitOfWork, execution_id: UUID, body: FailBody) -> Executi
         )
         await cascade.end_dependents(work.session, ended, sessions=sessions)
         await work.session.refresh(row)
-        work.close_workflow(row)
+        work.close_workflow(row.workflow_id)
     after = {"status": row.status, "retryable": body.retryable}
     await work.record_audit(
         "execution.fail", ("execution", row.id), before=before, after=after, owner_id=row.user_id

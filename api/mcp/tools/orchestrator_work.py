@@ -149,16 +149,17 @@ async def _complete_task(context: ToolContext, arguments: CompleteTaskArguments)
     kept = [reference(file) for file in done.artifacts]
     if done.refusal is not None:  # after the commit, which keeps the artifacts
         raise explain_late(done.refusal, kept)
-    progress, following = await _find_following(context, done.row)
-    steps = [_describe_completion(done.row, following)]
+    row = done.make_row()
+    progress, following = await _find_following(context, row)
+    steps = [_describe_completion(row, following)]
     return CompletedTask(
-        task_id=done.row.id,
-        status=ExecutionStatus(done.row.status),
-        status_reason=done.row.status_reason,
-        summary=done.row.summary,
+        task_id=row.id,
+        status=ExecutionStatus(row.status),
+        status_reason=row.status_reason,
+        summary=row.summary,
         artifact_references=[view_reference(file) for file in kept],
         next_action=arguments.next_action,
-        completion_time=done.row.completed_at,
+        completion_time=row.completed_at,
         next_steps=steps,
         parent_progress=view_progress(progress),
         next_recommended_task=None if following is None else view_task(following),
