@@ -7,7 +7,6 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api import links
 from api.agents import routes as agents
 from api.artifacts import routes as artifacts
 from api.audit import routes as audit
@@ -120,7 +119,10 @@ FEATURES = (
     sign_in_codes,
     admin,
 )
-"""Modules whose `router` is served under `/api/v1`."""
+"""Modules whose `router` has routes under `/api/v1`."""
+
+UNVERSIONED = (resource_metadata, health, slack)
+"""Modules whose `router` has routes that other systems expect at their own paths."""
 
 PAGES = (
     docs,
@@ -179,14 +181,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     openapi.serve(app)
     _wrap(app, settings)
     problems.register(app)
-    for feature in FEATURES:
-        app.include_router(feature.router, prefix=links.BASE)
+    # The routes themselves: `include_router` would match each request twice, in each router.
+    app.router.routes += [route for feature in FEATURES for route in feature.router.routes]
     app.router.routes.append(mcp.route)
-    app.include_router(resource_metadata.router)
-    app.include_router(health.router)
-    app.include_router(slack.router)
-    for pages in PAGES:
-        app.include_router(pages.router)
+    app.router.routes += [route for feature in UNVERSIONED for route in feature.router.routes]
+    app.router.routes += [route for pages in PAGES for route in pages.router.routes]
     return app
 
 

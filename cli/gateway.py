@@ -3,7 +3,10 @@
 A module of its own, because a gateway does not need the 4 MB of the command line.
 """
 
+import gc
+
 import uvicorn
+from fastapi import FastAPI
 
 from api.http.connections import Connections
 from api.main import create_app
@@ -30,6 +33,15 @@ def serve(settings: Settings) -> None:
         app = create_app(settings)
     except ValueError as error:
         raise GatewaySettingsError(str(error)) from error
+    run(app, settings)
+
+
+def run(app: FastAPI, settings: Settings) -> None:
+    """Serve this application until SIGTERM or SIGINT."""
+    # Modules and routes live as long as the process. Otherwise each full garbage collection visits
+    # all of them, which stops the gateway for 0.1 s (measured 2026-11-29).
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
         app,
         host=settings.api_host,

@@ -15,6 +15,7 @@ from api.http.rendering import DryRun, render_page
 from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
+from api.links import BASE
 from services.definitions import agents
 from services.definitions.agents import AGENTS, ImportedAgent
 from services.definitions.inputs import AgentCreate, AgentImport, AgentUpdate, Slug
@@ -34,7 +35,7 @@ async def respond_imported(call: Call, _: AsyncSession, agent: ImportedAgent) ->
     return answer(read, 201 if agent.is_new else 200, {"Location": read.links["self"]})
 
 
-router = APIRouter(prefix="/agents", tags=["agents"])
+router = APIRouter(prefix=f"{BASE}/agents", tags=["agents"])
 
 
 @router.get("", responses={200: {"model": Listing[AgentRead]}})

@@ -22,6 +22,7 @@ from api.http.paging import Listing, ListQuery
 from api.http.rendering import created, render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
+from api.links import BASE
 from persistence.sessions import artifacts
 from services import artifact_retention, stored_files
 from services import artifacts as services
@@ -29,7 +30,7 @@ from services.artifact_retention import PruneBody
 from services.artifacts import ArtifactCreate, ArtifactUpload, ReceivedFile
 from services.executions.access import readable_execution
 
-router = APIRouter(tags=["artifacts"])
+router = APIRouter(prefix=BASE, tags=["artifacts"])
 
 UPLOADED = {
     "required": True,

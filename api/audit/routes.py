@@ -18,11 +18,12 @@ from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
+from api.links import BASE
 from domain.errors import NotFoundError, PermissionDeniedError
 from persistence.ledger import audit, audit_chain
 from persistence.ledger.audit import AuditFilter
 
-router = APIRouter(prefix="/audit-logs", tags=["audit"])
+router = APIRouter(prefix=f"{BASE}/audit-logs", tags=["audit"])
 
 
 LAST_SEQ = 2**63 - 1

@@ -19,7 +19,7 @@ from services.executions import bulk, control
 from services.executions.bulk import BulkOutcome
 from services.executions.inputs import BulkBody, BulkCancelBody, CancelBody, FinishBody
 
-router = APIRouter(prefix="/task-executions", tags=["executions"])
+router = APIRouter(prefix=f"{links.BASE}/task-executions", tags=["executions"])
 
 CHANGED: dict[int | str, dict[str, Any]] = {202: {"model": ExecutionRead}}
 

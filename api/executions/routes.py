@@ -16,6 +16,7 @@ from api.http.oversight import choose_owner
 from api.http.paging import Listing, ListQuery
 from api.http.request_context import Called
 from api.http.responses import single
+from api.links import BASE
 from domain.errors import NotFoundError
 from persistence.definitions import tasks
 from persistence.executions import prerequisites, queries
@@ -23,7 +24,7 @@ from persistence.executions.queries import ExecutionFilter
 from services.executions.access import own_execution, readable_execution
 from services.executions.bulk import filter_of
 
-router = APIRouter()
+router = APIRouter(prefix=BASE)
 
 
 @router.get(

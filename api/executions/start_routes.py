@@ -9,10 +9,11 @@ from fastapi import APIRouter, Depends, Response
 from api.executions.waiting import ACCEPTED, Wait, start_and_wait
 from api.http.bodies import JsonBody
 from api.http.request_context import Called
+from api.links import BASE
 from services.executions import forking, messaging, retrying, starting
 from services.executions.inputs import ExecuteBody, ForkBody, MessageBody, RetryBody, WorkBody
 
-router = APIRouter()
+router = APIRouter(prefix=BASE)
 
 
 @router.post("/tasks/{task_id}/execute", status_code=202, responses=ACCEPTED, tags=["tasks"])

@@ -19,9 +19,10 @@ from api.files.workspaces import (
 from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
+from api.links import BASE
 from services.executions.access import readable_execution
 
-router = APIRouter(prefix="/task-executions/{execution_id}/files", tags=["executions"])
+router = APIRouter(prefix=f"{BASE}/task-executions/{{execution_id}}/files", tags=["executions"])
 
 
 @router.get("", responses={200: {"model": Listing[FileRead]}})

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.schemas import Read, view_of
+from api.links import BASE
 from services.identity.groups import GROUPS, GroupCreate, GroupUpdate, WorkingHoursBody
 
 
@@ -29,7 +30,7 @@ class GroupRead(Read):
     updated_at: datetime
 
 
-router = APIRouter(prefix="/groups", tags=["input requests"])
+router = APIRouter(prefix=f"{BASE}/groups", tags=["input requests"])
 routes = ResourceRoutes(
     router, "group", GroupRead, view_of(GroupRead), "/{group_id}", path_key("group_id")
 )

@@ -82,7 +82,7 @@ async def respond_accepted(_: Call, __: AsyncSession, row: ExecutionRow) -> Resp
     return answer(read, 202, {"Location": path})
 
 
-router = APIRouter(tags=["hooks"])
+router = APIRouter(prefix=links.BASE, tags=["hooks"])
 
 _PAYLOAD = JsonBody(HookPayload, optional=True)
 _ANY_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -67,9 +67,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         )
         examples = load_examples()
         routes = [
-            route
-            for route in iter_route_contexts(app.routes)
-            if isinstance(route.original_route, APIRoute) and route.include_in_schema
+            route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema
         ]
         bodies = [_body(route.dependant) for route in routes]
         schemas = _schemas([Problem, *{body.model for body in bodies if body}])

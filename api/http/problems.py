@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -157,6 +156,6 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> list[str]:
     """All methods of the path; the router knows only the first matching route."""
     path = getattr(request.scope.get("route"), "path", None)
-    routes = [context.original_route for context in iter_route_contexts(request.app.routes)]
+    routes = request.app.routes
     alike = (route for route in routes if isinstance(route, Route) and route.path == path)
     return sorted({method for route in alike for method in route.methods or ()})

@@ -13,9 +13,10 @@ from api.input_requests.remembered_schemas import (
     RememberedQuery,
     render_rule,
 )
+from api.links import BASE
 from services.executions.remembering import REMEMBERED_DECISIONS, RememberedFilter
 
-router = APIRouter(prefix="/remembered-decisions", tags=["input requests"])
+router = APIRouter(prefix=f"{BASE}/remembered-decisions", tags=["input requests"])
 
 
 @router.get("", responses={200: {"model": Listing[RememberedDecisionRead]}})

@@ -173,7 +173,7 @@ def _render_tool_call(row: InputRequestRow) -> AskedToolCall | None:
     )
 
 
-router = APIRouter(prefix="/input-requests", tags=["input requests"])
+router = APIRouter(prefix=f"{links.BASE}/input-requests", tags=["input requests"])
 
 Kind = Literal["question", "approval", "plan_approval", "budget", "effect_check", "form"]
 

@@ -11,6 +11,7 @@ from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
+from api.links import BASE
 from persistence.tables.definitions import McpServerRow
 from services.definitions import mcp_health
 from services.definitions.inputs import McpAuth, McpServerCreate, McpServerUpdate
@@ -72,7 +73,7 @@ def render_mcp_server(_: Call, row: McpServerRow) -> McpServerRead:
     )
 
 
-router = APIRouter(prefix="/mcp-servers", tags=["MCP servers"])
+router = APIRouter(prefix=f"{BASE}/mcp-servers", tags=["MCP servers"])
 
 
 routes = ResourceRoutes(

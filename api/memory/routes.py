@@ -19,6 +19,7 @@ from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer, known, tags_of
 from api.http.schemas import Read, from_row, view_of
+from api.links import BASE
 from api.memory.schemas import (
     LAST_VERSION,
     MemoryEntryRead,
@@ -56,7 +57,7 @@ def read_address(
     return EntryAddress(namespace, key, owner)
 
 
-router = APIRouter(tags=["memory"])
+router = APIRouter(prefix=BASE, tags=["memory"])
 
 
 def _tag(version: int) -> str:
@@ -198,7 +199,7 @@ class MemoryGrantRead(Read):
     created_at: datetime
 
 
-grant_router = APIRouter(prefix="/memory-grants", tags=["memory"])
+grant_router = APIRouter(prefix=f"{BASE}/memory-grants", tags=["memory"])
 grant_routes = ResourceRoutes(
     grant_router,
     "memory_grant",
@@ -215,4 +216,4 @@ grant_routes.add_create(
 grant_routes.add_list(MEMORY_GRANTS.page, "List the grants that you gave or received.")
 grant_routes.add_get(MEMORY_GRANTS.find, "Get a grant.")
 grant_routes.add_delete(MEMORY_GRANTS.delete, "Take a grant back: it holds no longer at once.")
-router.include_router(grant_router)
+router.routes += grant_router.routes

@@ -18,6 +18,7 @@ from api.http.rendering import render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
+from api.links import BASE
 from domain.notifications import Kind
 from persistence.notifications import queries
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
@@ -100,7 +101,7 @@ def _mask_target(row: NotificationRow) -> dict[str, Any]:
     return target
 
 
-router = APIRouter(prefix="/notifications", tags=["notifications"])
+router = APIRouter(prefix=f"{BASE}/notifications", tags=["notifications"])
 
 
 class NotificationQuery(ResourceQuery):

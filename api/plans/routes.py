@@ -15,6 +15,7 @@ from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
+from api.links import BASE
 from api.plans.schemas import PlanQuery, PlanRead, PlanSummaryRead, render_plan, render_summary
 from api.reports.rendering import (
     DRAWING_RESPONSES,
@@ -31,7 +32,7 @@ from services.executions.inputs import CancelBody
 from services.plans import changing, generation, plans, retrying, starting
 from services.plans.inputs import PlanCreate, PlanGenerate, PlanUpdate, StepKey
 
-router = APIRouter(prefix="/plans", tags=["plans"])
+router = APIRouter(prefix=f"{BASE}/plans", tags=["plans"])
 
 
 @router.get("", responses={200: {"model": Listing[PlanSummaryRead]}})

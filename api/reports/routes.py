@@ -13,6 +13,7 @@ from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
+from api.links import BASE
 from api.reports.rendering import FILE_RESPONSES, FormatName, render_file
 from api.reports.schemas import (
     ReportItem,
@@ -30,7 +31,7 @@ from reports.compose import compose_json
 from reports.render import format_of
 from services.reports import CreatedReport, ReportCreate, create_report
 
-router = APIRouter(tags=["reports"])
+router = APIRouter(prefix=BASE, tags=["reports"])
 
 
 @router.get("/reports", responses={200: {"model": Listing[ReportItem]}})

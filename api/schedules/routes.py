@@ -15,6 +15,7 @@ from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import from_row
+from api.links import BASE
 from api.schedules.reading import read_schedule
 from api.schedules.schemas import (
     BackfillRead,
@@ -28,7 +29,7 @@ from services.executions import starting
 from services.executions.inputs import BackfillBody
 from services.scheduling.backfills import PlannedBackfill, backfill
 
-router = APIRouter(tags=["schedules"])
+router = APIRouter(prefix=BASE, tags=["schedules"])
 
 READ: dict[int | str, dict[str, Any]] = {200: {"model": ScheduleRead}}
 

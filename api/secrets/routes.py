@@ -13,6 +13,7 @@ from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer, etag, to_json
 from api.http.schemas import Read, from_row, view_of
+from api.links import BASE
 from services.definitions import secrets
 from services.definitions.inputs import SecretName, SecretPut
 from services.definitions.secrets import SECRETS, StoredSecret
@@ -40,7 +41,7 @@ async def respond_stored(_: Call, __: AsyncSession, secret: StoredSecret) -> Res
     return answer(read, 201, {**headers, "Location": read.links["self"]})
 
 
-router = APIRouter(prefix="/secrets", tags=["secrets"])
+router = APIRouter(prefix=f"{BASE}/secrets", tags=["secrets"])
 
 
 routes = ResourceRoutes(

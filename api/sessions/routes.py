@@ -17,6 +17,7 @@ from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
 from api.http.schemas import from_row, view_of
+from api.links import BASE
 from api.sessions.schemas import (
     MessageQuery,
     SessionQuery,
@@ -32,7 +33,7 @@ from services.executions import messaging
 from services.executions.access import own_session
 from services.executions.inputs import MessageBody, SessionCreate, SessionUpdate, SessionWork
 
-router = APIRouter(prefix="/sessions", tags=["sessions"])
+router = APIRouter(prefix=f"{BASE}/sessions", tags=["sessions"])
 
 render_session = view_of(SessionRead)
 

@@ -37,7 +37,7 @@ class SignInCodeCreated(Read):
     expires_at: datetime
 
 
-router = APIRouter(prefix="/sign-in-codes", tags=["users"])
+router = APIRouter(prefix=f"{links.BASE}/sign-in-codes", tags=["users"])
 
 
 @router.post("", status_code=201, responses={201: {"model": SignInCodeCreated}})

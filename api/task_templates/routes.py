@@ -13,6 +13,7 @@ from api.http.rendering import DryRun, created, created_responses
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.schemas import Read, view_of
+from api.links import BASE
 from api.tasks.schemas import TaskRead, render_task
 from services.definitions import task_templates
 from services.definitions.inputs import TaskFromTemplate, TaskTemplateCreate, TaskTemplateUpdate
@@ -35,7 +36,7 @@ class TaskTemplateRead(Read):
     updated_at: datetime
 
 
-router = APIRouter(prefix="/task-templates", tags=["task templates"])
+router = APIRouter(prefix=f"{BASE}/task-templates", tags=["task templates"])
 
 
 routes = ResourceRoutes(

@@ -14,6 +14,7 @@ from api.http.rendering import render_items
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import single
+from api.links import BASE
 from api.tasks.dry_run_views import respond_dry_run
 from api.tasks.schemas import (
     DryRunRead,
@@ -31,7 +32,7 @@ from services.executions import dry_running
 from services.executions.access import readable_task
 from services.executions.inputs import DryRunBody
 
-router = APIRouter(prefix="/tasks", tags=["tasks"])
+router = APIRouter(prefix=f"{BASE}/tasks", tags=["tasks"])
 
 
 class VersionQuery(TimelineQuery):

@@ -22,6 +22,7 @@ from api.executions.schemas import (
 from api.http.paging import LAST_SEQ, Listing, TimelineQuery
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
+from api.links import BASE
 from api.timeline.streams import event_fields, respond_stream
 from persistence.memory import uses
 from persistence.sessions import timeline
@@ -29,7 +30,7 @@ from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.columns import Row
 from services.executions.access import readable_execution
 
-router = APIRouter(prefix="/task-executions", tags=["executions"])
+router = APIRouter(prefix=f"{BASE}/task-executions", tags=["executions"])
 
 R = TypeVar("R", bound=Row)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.schemas import Read, view_of
+from api.links import BASE
 from services.definitions.inputs import ToolGroupCreate, ToolGroupUpdate
 from services.definitions.tool_groups import TOOL_GROUPS
 
@@ -28,7 +29,7 @@ class ToolGroupRead(Read):
     updated_at: datetime
 
 
-router = APIRouter(prefix="/tool-groups", tags=["tool groups"])
+router = APIRouter(prefix=f"{BASE}/tool-groups", tags=["tool groups"])
 
 
 routes = ResourceRoutes(

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query, Response
 
 from api.http.request_context import Called
 from api.http.responses import answer
+from api.links import BASE
 from api.usage.schemas import UsageQuery, UsageRead, render_usage
 from persistence.ledger import usage
 
-router = APIRouter(prefix="/usage", tags=["usage"])
+router = APIRouter(prefix=f"{BASE}/usage", tags=["usage"])
 
 
 @router.get("", responses={200: {"model": UsageRead}})

@@ -12,6 +12,7 @@ from api.http.paging import Listing
 from api.http.rendering import changed, created_with_secret, if_match, render_page
 from api.http.request_context import Called
 from api.http.responses import answer, single
+from api.links import BASE
 from api.users.schemas import (
     StatsRead,
     UserInvited,
@@ -29,7 +30,7 @@ from services.identity import users as services
 from services.identity.invitations import UserInvite
 from services.identity.users import UserUpdate
 
-router = APIRouter(prefix="/admin", tags=["admin"])
+router = APIRouter(prefix=f"{BASE}/admin", tags=["admin"])
 
 
 @router.get("/users", responses={200: {"model": Listing[UserRead]}})

@@ -13,13 +13,14 @@ from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import single
 from api.http.schemas import view_of
+from api.links import BASE
 from api.users.schemas import ApiKeyCreated, ApiKeyRead, MeRead, render_me, reveal_api_key
 from services.identity import api_keys
 from services.identity.api_keys import API_KEYS, ApiKeyCreate
 from services.identity.users import read_profile
 
-router = APIRouter(tags=["users"])
-api_key_router = APIRouter(prefix="/api-keys")
+router = APIRouter(prefix=BASE, tags=["users"])
+api_key_router = APIRouter(prefix=f"{BASE}/api-keys", tags=["users"])
 
 
 @router.get("/me", responses={200: {"model": MeRead}})
@@ -64,4 +65,4 @@ routes.add_delete(
     verb="revoke",
 )
 
-router.include_router(api_key_router)
+router.routes += api_key_router.routes

@@ -228,10 +228,9 @@ async def _gateway(much: Much) -> AsyncIterator[_Served]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         child = await Child.start(
-            "uvicorn",
-            *("--factory", "bench.constant:app", "--port", str(port), "--log-level", "warning"),
-            *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+            "bench.constant",
             environment={
+                "PERDURE_API_PORT": str(port),
                 "PERDURE_DATABASE_URL": much.url,
                 "PERDURE_JWT_SECRET": SECRET,
                 "PERDURE_HOME": str(directory),
