@@ -38,6 +38,7 @@ CATALOGUE = Catalogue(
         queue.GET,
         queue.LIST,
         queue.CANCEL,
+        queue.PRUNE,
         queue_reads.STATUS,
         queue_reads.EXECUTION_PLAN,
         memory.ADD,

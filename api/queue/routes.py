@@ -20,18 +20,20 @@ from api.queue.schemas import (
     CleanUpRead,
     ExecutionPlanRead,
     HeartbeatRead,
+    PruneWorkRead,
     QueueStatusRead,
     WorkReportRead,
     respond_alive,
     respond_claimed,
     respond_cleaned_up,
     respond_plan,
+    respond_pruned,
     respond_reported,
     respond_returned,
     respond_status,
 )
 from services.definitions.inputs import Slug
-from services.external_work import claims, overview, reports, stale_work, terms
+from services.external_work import claims, overview, pruning, reports, stale_work, terms
 from services.external_work.inputs import (
     ClaimBody,
     CompleteBody,
@@ -41,6 +43,7 @@ from services.external_work.inputs import (
     TermsBody,
 )
 from services.external_work.overview import MOST_PLANNED
+from services.external_work.pruning import PruneWorkBody
 from services.external_work.stale_work import CleanUpBody
 
 router = APIRouter(prefix=BASE, tags=["queue"])
@@ -89,6 +92,19 @@ async def clean_up_work(
     """
     respond = partial(respond_cleaned_up, dry_run=body.dry_run)
     return await run_service(call, partial(stale_work.clean_up, body=body), respond)
+
+
+@router.post("/queue/prune", responses={200: {"model": PruneWorkRead}})
+async def prune_work(
+    call: Called, body: Annotated[PruneWorkBody, Depends(JsonBody(PruneWorkBody))]
+) -> Response:
+    """Leave your finished external work out of lists and counts, or delete its content.
+
+    Unless `dry_run` is true, which is the default. A part is pruned with the work that it is a part
+    of, and only if all of that has ended.
+    """
+    respond = partial(respond_pruned, dry_run=body.dry_run)
+    return await run_service(call, partial(pruning.prune, body=body), respond)
 
 
 @router.post("/queue/{execution_id}/heartbeat", responses={200: {"model": HeartbeatRead}})

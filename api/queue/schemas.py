@@ -177,6 +177,25 @@ class CleanUpRead(BaseModel):
     items: list[StaleWorkRead]
 
 
+class PrunedWorkRead(Read):
+    """Finished work that is pruned."""
+
+    paths = {"self": "/task-executions/{execution_id}"}
+
+    execution_id: UUID
+    parent_execution_id: UUID | None
+    title: str
+    status: ExecutionStatus
+    completed_at: datetime
+
+
+class PruneWorkRead(BaseModel):
+    """The finished work, the oldest first, at most 100 trees; a further call finds the rest."""
+
+    dry_run: bool
+    items: list[PrunedWorkRead]
+
+
 async def respond_claimed(call: Call, _: AsyncSession, claim: Claim | None) -> Response:
     """Respond with the claimed work, or with 204 if there is no work."""
     if claim is None:
@@ -245,6 +264,14 @@ async def respond_cleaned_up(
         for stale in found
     ]
     return answer(CleanUpRead(dry_run=dry_run, items=items), 200)
+
+
+async def respond_pruned(
+    _: Call, __: AsyncSession, pruned: Sequence[ExecutionRow], *, dry_run: bool
+) -> Response:
+    """Respond with the pruned work."""
+    items = [from_row(PrunedWorkRead, row, execution_id=row.id) for row in pruned]
+    return answer(PruneWorkRead(dry_run=dry_run, items=items), 200)
 
 
 def explain_late(refusal: LeaseLostError, kept: Sequence[ArtifactReference]) -> LeaseLostError:

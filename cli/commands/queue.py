@@ -174,7 +174,7 @@ def _print_stale(answer: Json) -> None:
         show.err.print("Nothing was changed; --apply does it.")
 
 
-def _make_clean_up(given: Json, _: Json) -> Json:
+def _with_dry_run(given: Json, _: Json) -> Json:
     return {"dry_run": not given.pop("apply"), **given}
 
 
@@ -190,7 +190,42 @@ GROUP.add_action(
         "abandoned_hours": option("Work is abandoned after this time. (72)", kind=float | None),
         "apply": option("Change what is listed.", "--apply", kind=bool, default=False),
     },
-    make_body=_make_clean_up,
+    make_body=_with_dry_run,
+    has_json=True,
+)
+
+
+def _print_pruned(answer: Json) -> None:
+    show.print_items(
+        answer["items"],
+        "status, ended: completed_at, title, id: execution_id",
+        nothing="There is no such work.",
+    )
+    if answer["items"] and answer["dry_run"]:
+        show.err.print("Nothing was changed; --apply does it.")
+
+
+GROUP.add_action(
+    "prune",
+    "prune_work",
+    "List finished work; with --apply, leave it out of lists and counts, and with --erase, delete "
+    "its content.",
+    _print_pruned,
+    of=NOTHING,
+    options={
+        "execution_ids": option(
+            "Only this work with its parts; may be repeated.", "--id", kind=list[str] | None
+        ),
+        "statuses": option(
+            "completed, failed or cancelled; may be repeated.", "--status", kind=list[str] | None
+        ),
+        "older_than_hours": option("Only what ended so long ago.", kind=float | None),
+        "erase": option(
+            "Delete texts, results and artifacts.", "--erase", kind=bool, default=False
+        ),
+        "apply": option("Change what is listed.", "--apply", kind=bool, default=False),
+    },
+    make_body=_with_dry_run,
     has_json=True,
 )
 GROUP.add_action(

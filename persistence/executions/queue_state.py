@@ -39,6 +39,18 @@ class PendingWork:
     oldest_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedFilter:
+    """Work with one of these statuses and one of these ids, which ended before a time.
+
+    No ids are no condition.
+    """
+
+    ids: Sequence[UUID]
+    statuses: Sequence[ExecutionStatus]
+    ended_before: datetime
+
+
 MOST_COUNTED = COUNTED
 """Of a user, an agent and a status: the counts of lists end there, too."""
 
@@ -178,3 +190,22 @@ async def list_prerequisites_of(session: AsyncSession, execution_id: UUID) -> Se
 async def list_affected(session: AsyncSession, execution_id: UUID) -> Sequence[UUID]:
     """The unfinished executions that end with one that is cancelled: its parts, those that wait."""
     return (await session.scalars(_SQL["list_affected"], {"id": execution_id})).all()
+
+
+async def list_finished(
+    session: AsyncSession, user_id: UUID, finished: FinishedFilter, *, limit: int
+) -> Sequence[ExecutionRow]:
+    """The user's finished external work with its parts, the oldest first, at most `limit` trees.
+
+    A tree is left out while a part of it has not ended. Unless it is named by its id, a part is not
+    the top of a tree.
+    """
+    parameters = {
+        "user_id": user_id,
+        "ids": list(finished.ids),
+        "statuses": list(finished.statuses),
+        "ended_before": finished.ended_before,
+        "limit": limit,
+    }
+    ids = await session.scalars(_SQL["list_finished"], parameters)
+    return await find_all(session, user_id, ids.all())

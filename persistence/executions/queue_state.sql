@@ -48,3 +48,29 @@ WITH RECURSIVE affected AS (
     ) AS dependent
 )
 SELECT id FROM affected WHERE id <> :id ORDER BY id
+
+-- name: list_finished
+-- Finished external work and its parts: the first `:limit` trees in which everything has ended.
+WITH RECURSIVE tree AS (
+    (
+        SELECT top.id FROM executions top
+        WHERE $queued AND user_id = :user_id AND status = ANY(:statuses)
+            AND completed_at < :ended_before
+            AND CASE WHEN CAST(:ids AS uuid[]) = '{}' THEN parent_execution_id IS NULL
+                ELSE id = ANY(:ids) END
+            AND NOT EXISTS (
+                WITH RECURSIVE part AS (
+                    SELECT id, status FROM executions WHERE parent_execution_id = top.id
+                    UNION ALL
+                    SELECT e.id, e.status FROM part
+                        JOIN executions e ON e.parent_execution_id = part.id
+                )
+                SELECT FROM part WHERE status NOT IN ($terminal)
+            )
+        ORDER BY id LIMIT :limit
+    )
+    UNION
+    SELECT e.id FROM tree JOIN executions e ON e.parent_execution_id = tree.id
+    WHERE $queued
+)
+SELECT id FROM tree ORDER BY id

@@ -300,6 +300,7 @@ BODIES: dict[str, Any] = {
     "POST /queue/claim": {},
     "PATCH /queue/{execution_id}": {"priority": 9},
     "POST /tasks/{task_id}/artifacts/prune": {"dry_run": False, "older_than_seconds": 60},
+    "POST /queue/prune": {"dry_run": False, "older_than_hours": 1e-7},
     "POST /queue/clean-up": {"dry_run": False, "abandoned_hours": 1e-7},
     "POST /queue/{execution_id}/heartbeat": LEASE,
     "POST /queue/{execution_id}/complete": {**LEASE, "summary": "changed"},

@@ -102,6 +102,15 @@ async def waits_for_a_worker(world: World, owner: Owner, made: dict[str, str]) -
     assert response.is_success, response.text
 
 
+async def work_has_ended(world: World, owner: Owner, made: dict[str, str]) -> None:
+    """Only finished work is pruned."""
+    await waits_for_a_worker(world, owner, made)
+    claimed = (await owner.client.post(f"{API}/queue/claim", json={})).json()
+    body = {"lease_token": claimed["lease_token"]}
+    response = await owner.client.post(f"{API}/queue/{claimed['id']}/complete", json=body)
+    assert response.is_success, response.text
+
+
 async def keeps_an_old_artifact(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only artifacts of executions that have ended are deleted."""
     task = (await owner.client.get(f"{API}/tasks/{made['task_id']}")).json()
@@ -155,6 +164,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /tasks/{task_id}/artifacts/prune": keeps_an_old_artifact,
     "POST /queue/claim": waits_for_a_worker,
     "POST /queue/clean-up": waits_for_a_worker,
+    "POST /queue/prune": work_has_ended,
     "DELETE /sessions/{session_id}": finished,
     "POST /memory-grants": reader_is_known,
 }

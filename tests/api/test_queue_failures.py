@@ -3,12 +3,13 @@ clocks of workers (test_queue.py), priorities (test_queue_order.py), a prerequis
 (mcp/test_queue.py), repeated migrations (tests/cli/test_commands.py)."""
 
 import asyncio
+from typing import Any
 
 import httpx2
 
 from domain.ids import new_id
 from tests.api.mcp.agents import call, connect
-from tests.api.test_queue import QUEUE, WORK, claim, enqueue, make_agent, read
+from tests.api.test_queue import QUEUE, WORK, claim, enqueue, make_agent, read, report
 from tests.api.world import World
 
 Client = httpx2.AsyncClient
@@ -36,6 +37,42 @@ async def test_claims_at_the_same_time_get_different_work(client: Client) -> Non
     claimed = [response.json()["id"] for response in responses if response.status_code == 200]
     assert sorted(claimed) == sorted(work["id"] for work in works)
     assert sum(response.status_code == 204 for response in responses) == 15
+
+
+async def test_whole_trees_of_finished_work_are_pruned(world: World) -> None:
+    async with world.client(f"user-{new_id()}") as client:
+
+        async def prune(**body: Any) -> list[str]:
+            response = await client.post(f"{QUEUE}/prune", json=body)
+            assert response.status_code == 200, response.text
+            return [item["execution_id"] for item in response.json()["items"]]
+
+        async def end(work: dict[str, Any]) -> None:
+            claimed = await claim(client, work)
+            done = await report(client, claimed, detailed_work="A moon in June.")
+            assert done.status_code == 200, done.text
+
+        whole = await enqueue(client)
+        part = await enqueue(client, parent_execution_id=whole["id"])
+        other = await enqueue(client)
+        await end(whole)
+        await end(other)
+        now = {"older_than_hours": 1e-9}
+        assert await prune(**now) == [other["id"]], "a part has not ended"
+        await end(part)
+        assert await prune(**now) == [whole["id"], part["id"], other["id"]]
+        assert await prune(**now, statuses=["failed"]) == []
+        assert await prune(older_than_hours=1) == []
+        named = {"execution_ids": [whole["id"]], "erase": True, "dry_run": False}
+        assert await prune(**named) == [whole["id"], part["id"]]
+        assert await prune(**now, dry_run=False) == [other["id"]]
+        assert await prune(**now) == []
+        erased, kept = await read(client, part), await read(client, other)
+        assert (erased["rendered_prompt"], erased["result_data"]) == (None, None)
+        assert kept["result_data"]["text"] == "A moon in June."
+        for invalid in ({}, {**now, "statuses": ["pending"]}):
+            refusal = await client.post(f"{QUEUE}/prune", json=invalid)
+            assert refusal.status_code == 422, refusal.text
 
 
 async def test_a_search_takes_characters_literally(world: World) -> None:

@@ -35,8 +35,10 @@ from services.executions.inputs import (
     Estimate,
     WorkBody,
 )
+from services.external_work import pruning
 from services.external_work.context import find_artifacts
 from services.external_work.planning import ShortText, find_slug
+from services.external_work.pruning import PruneWorkBody
 from services.field_types import Moment, Text, Variables
 from services.validation_messages import refuse_field
 
@@ -270,6 +272,52 @@ async def _cancel(context: ToolContext, arguments: CancelArguments) -> Cancelled
     )
 
 
+class PruneArguments(OwnArguments):
+    """Which finished work to prune."""
+
+    task_ids: Annotated[
+        tuple[UUID, ...], Field(description="These, with their parts. Empty: all that match.")
+    ] = ()
+    status: Annotated[
+        tuple[ExecutionStatus, ...], Field(description="Of completed, failed, cancelled.")
+    ] = ()
+    older_than_hours: Annotated[
+        float | None, Field(gt=0, description="Only what ended so long ago.")
+    ] = None
+    erase: Annotated[bool, Field(description="Delete texts, results and artifacts.")] = False
+    dry_run: bool = True
+
+
+class PrunedTasks(OrchestratorResult):
+    """The finished work that is or would be pruned, the oldest first, at most 100 trees."""
+
+    dry_run: bool
+    pruned_task_ids: list[UUID]
+    total_pruned: int
+
+
+async def _prune(context: ToolContext, arguments: PruneArguments) -> PrunedTasks:
+    given = arguments.model_dump(exclude={"user_id", "task_ids", "status"})
+    fields = {"execution_ids": arguments.task_ids, "statuses": arguments.status, **given}
+    try:
+        async with context.transaction() as work:
+            rows = await pruning.prune(work, PruneWorkBody.model_validate(fields))
+    except InvalidInputError as error:
+        raise error.rename_fields({"execution_ids": "task_ids", "statuses": "status"}) from error
+    if not rows:
+        step = "No finished work matches."
+    elif arguments.dry_run:
+        step = "Nothing was changed. Call it again with dry_run false to prune these tasks."
+    else:
+        step = "These tasks are left out of lists and counts. Call it again for further ones."
+    return PrunedTasks(
+        dry_run=arguments.dry_run,
+        pruned_task_ids=[row.id for row in rows],
+        total_pruned=len(rows),
+        next_step=step,
+    )
+
+
 def _tool(name: str, title: str, description: str, **more: Any) -> AgentTool[Any, Any]:
     return AgentTool(name=name, group="queue", title=title, description=description, **more)
 
@@ -312,4 +360,16 @@ CANCEL = _tool(
     result=CancelledTasks,
     handler=_cancel,
     is_destructive=True,
+)
+PRUNE = _tool(
+    "task_prune",
+    "Prune finished work of the queue",
+    "Lists finished work by ids, status or age, and with dry_run false leaves it out of lists and "
+    "counts; with erase, its texts, results and artifacts are deleted. Parts are pruned with the "
+    "task that they are parts of, and only if all of them have ended.",
+    arguments=PruneArguments,
+    result=PrunedTasks,
+    handler=_prune,
+    is_destructive=True,
+    is_idempotent=True,
 )

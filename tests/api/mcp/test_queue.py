@@ -55,6 +55,10 @@ async def test_work_is_added_read_ordered_and_cancelled(world: World) -> None:
         ended = await call(client, "task_cancel", task_id=first["task_id"], reason="enough")
         assert ended["cascaded_task_ids"] == ids[1:]
         assert ended["total_cancelled"] == 3
+        pruned = await call(client, "task_prune", status=["completed"], older_than_hours=1)
+        assert (pruned["dry_run"], pruned["total_pruned"]) == (True, 0)
+        nothing = await refused(client, "task_prune")
+        assert nothing["errors"][0]["argument"] == "older_than_hours"
 
 
 async def test_a_failed_prerequisite_fails_new_work_at_once(world: World) -> None:

@@ -1,0 +1,65 @@
+"""Leaves finished work out of the queue, or deletes its content, in whole trees."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from domain.states import TERMINAL, ExecutionStatus
+from persistence.executions import queue_state
+from persistence.executions.queue_state import FinishedFilter
+from persistence.tables.executions import ExecutionRow
+from services.external_work import planning
+from services.external_work.stale_work import Hours
+from services.field_types import Body
+from services.unit_of_work import UnitOfWork
+from services.validation_messages import refuse_field
+
+MOST_AT_ONCE = 100
+"""Trees of one call, the oldest ones; a tree has at most 101 executions (chosen: most have one)."""
+
+
+class PruneWorkBody(Body):
+    """Which finished work to prune: these executions, or what ended so long ago.
+
+    A part is pruned with the work that it is a part of, and only if all of that has ended. Pruned
+    work is left out of lists and counts of work; with `erase`, its texts, results and artifacts are
+    deleted too. A dry run only lists it.
+    """
+
+    execution_ids: Annotated[tuple[UUID, ...], Field(max_length=MOST_AT_ONCE)] = ()
+    statuses: Annotated[
+        tuple[ExecutionStatus, ...], Field(description="Of `completed`, `failed`, `cancelled`.")
+    ] = ()
+    older_than_hours: Hours | None = None
+    erase: bool = False
+    dry_run: bool = True
+
+
+async def prune(work: UnitOfWork, body: PruneWorkBody) -> Sequence[ExecutionRow]:
+    """Prune finished external work of the caller; returns it, the oldest first.
+
+    Raises:
+        InvalidInputError: the request says neither which work nor how old, or a status is not one
+            in which work has ended.
+    """
+    if not body.execution_ids and body.older_than_hours is None:
+        hint = "Say which executions to prune, or how long ago they must have ended."
+        raise refuse_field("The request is invalid; see errors.", "older_than_hours", hint)
+    if not TERMINAL.issuperset(body.statuses):
+        hint = "Only finished work is pruned: use completed, failed or cancelled."
+        raise refuse_field("The request is invalid; see errors.", "statuses", hint)
+    finished = FinishedFilter(
+        ids=body.execution_ids,
+        statuses=body.statuses or tuple(TERMINAL),
+        ended_before=datetime.now(UTC) - timedelta(hours=body.older_than_hours or 0),
+    )
+    rows = await queue_state.list_finished(
+        work.session, work.caller.user_id, finished, limit=MOST_AT_ONCE
+    )
+    if not body.dry_run:
+        for row in rows:
+            await planning.delete(work, row.id, force=True, erase=body.erase)
+    return rows
