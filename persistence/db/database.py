@@ -1,5 +1,6 @@
 """Connections and transactions: one request or one step is one transaction, committed here."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -75,12 +76,19 @@ class Database:
     async def transaction(self, *, keep: bool = True) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        Without `keep` it is always rolled back: a dry run.
+        Without `keep` it is always rolled back: a dry run. The first statement begins it, so a
+        block without one costs almost nothing.
         """
-        async with self._sessions() as session, session.begin():
+        session = self._sessions()
+        was_used = True
+        try:
             yield session
-            if not keep:
-                await session.rollback()
+            was_used = session.in_transaction()
+            if was_used:
+                await (session.commit() if keep else session.rollback())
+        finally:
+            if was_used:
+                await asyncio.shield(session.close())  # as the session's own context manager
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
