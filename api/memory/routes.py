@@ -30,7 +30,7 @@ from api.memory.schemas import (
 )
 from definitions.memory import Key, Namespace
 from domain.memory import GrantMode
-from services.memory import entries, grants
+from services.memory import entries, grants, versions
 from services.memory.entries import (
     ANY_VERSION,
     NO_VERSION,
@@ -120,7 +120,7 @@ async def list_memory_versions(
     """List the versions of an entry, which may be deleted, oldest first."""
     address = EntryAddress(namespace, key, query.owner)
     async with call.gateway.database.reading() as session:
-        page = await entries.list_versions(session, call.caller, address, query.span())
+        page = await versions.list_versions(session, call.caller, address, query.span())
     items = [from_row(MemoryVersionRead, row) for row in page.rows]
     return render_items(call, query, page, items)
 
@@ -133,8 +133,8 @@ async def get_memory(
 ) -> Response:
     """Get an entry, or one version of it, even if the entry is deleted."""
     async with call.gateway.database.reading() as session:
-        found = await entries.find_version(session, call.caller, address, version)
-    old = {} if found.version is None else entries.version_fields(found.version)
+        found = await versions.find_version(session, call.caller, address, version)
+    old = {} if found.version is None else versions.version_fields(found.version)
     read = render_entry(call, found.row, **old)
     tag = _tag(read.version)
     return known(call.request, tag) or answer(read, headers={"ETag": tag})

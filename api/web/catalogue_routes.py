@@ -28,7 +28,7 @@ from services import artifacts
 from services.definitions.agents import AGENTS
 from services.definitions.inputs import Slug
 from services.executions.bulk import filter_of
-from services.memory import entries
+from services.memory import entries, versions
 from services.memory.entries import EntryAddress
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -144,9 +144,9 @@ async def _read_entry(
 ) -> Mapping[str, Any]:
     caller, span = visit.call.caller, TimelineRange(SHOWN_VERSIONS)
     async with visit.call.gateway.database.reading() as session:
-        found = await entries.find_version(session, caller, address, version)
-        history = await entries.list_versions(session, caller, address, span)
-    old = {} if found.version is None else entries.version_fields(found.version)
+        found = await versions.find_version(session, caller, address, version)
+        history = await versions.list_versions(session, caller, address, span)
+    old = {} if found.version is None else versions.version_fields(found.version)
     return {
         "entry": render_entry(visit.call, found.row, **old),
         "versions": history.rows[::-1],

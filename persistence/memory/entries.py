@@ -21,9 +21,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import REGCONFIG, insert
+from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.attributes import set_committed_value
 
 from domain.ids import new_id
 from domain.memory import MemoryAction, MemoryType, searchable_text
@@ -31,10 +30,32 @@ from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import to_json
 from persistence.db.paging import Page, Window, newest
+from persistence.db.raw_connection import Connected, fetch_rows
+from persistence.ledger.audit import INSERT_BY_ACTOR, Actor
 from persistence.sessions.timeline import TimelinePage, TimelineRange, read_by_seq
 from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
 
-_SQL = sql.load("memory/entries.sql")
+_COLUMNS = {
+    column.name: column.type
+    for column in MemoryEntryRow.__table__.columns
+    if column.name != "search"
+}
+
+_SQL = sql.load(
+    "memory/entries.sql",
+    columns=", ".join(_COLUMNS),
+    is_current="(deleted_at IS NULL AND (expires_at IS NULL OR expires_at > now()))",
+    insert_by_actor=INSERT_BY_ACTOR,
+)
+
+_READ, _LOCK, _WRITE = (_SQL[name].columns(**_COLUMNS) for name in ("read", "lock", "write"))
+
+_AUDITED = {
+    MemoryAction.CREATED: "memory_entry.create",
+    MemoryAction.UPDATED: "memory_entry.update",
+    MemoryAction.DELETED: "memory_entry.delete",
+}
+"""The actions of the audit log."""
 
 Bind = Callable[[Any], ColumnElement[Any]]
 """Makes the SQL of a value."""
@@ -105,60 +126,39 @@ def _is_at(user_id: Any, namespace: Any, key: Any) -> ColumnElement[bool]:
     return and_(row.user_id == user_id, row.namespace == namespace, row.key == key)
 
 
-_LOCK = (
-    select(MemoryEntryRow, IS_CURRENT)
-    .where(_is_at(bindparam("user_id"), bindparam("namespace"), bindparam("key")))
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
-"""It is built once: that takes as long as the rest of a write."""
+@dataclass(frozen=True, slots=True)
+class EntryState:
+    """An entry as it is, and whether it is current: neither deleted nor expired."""
+
+    row: MemoryEntryRow
+    """It belongs to no session."""
+    is_current: bool
 
 
-async def lock(
-    session: AsyncSession, user_id: UUID, namespace: str, key: str
-) -> tuple[MemoryEntryRow, bool] | None:
-    """The locked entry, and whether it is current; None if no version was ever written."""
-    at = {"user_id": user_id, "namespace": namespace, "key": key}
-    found = (await session.execute(_LOCK, at)).one_or_none()
-    return None if found is None else (found[0], found[1])
+async def read(
+    on: Connected, user_id: UUID, namespace: str, key: str, *, is_locked: bool = False
+) -> EntryState | None:
+    """The entry, locked until the end of the transaction if that is wanted.
+
+    None: it was never written, or is deleted completely.
+    """
+    parameters = {"user_id": user_id, "namespace": namespace, "key": key}
+    statement = _LOCK if is_locked else _READ
+    rows = await fetch_rows(on, statement, parameters)
+    return EntryState(_make_row(rows[0]), rows[0].is_current) if rows else None
 
 
-async def lock_or_create(
-    session: AsyncSession, user_id: UUID, namespace: str, key: str
-) -> tuple[MemoryEntryRow, bool]:
-    """As `lock`; a new entry has version 0 and no value."""
-    found = await lock(session, user_id, namespace, key)
-    if found is None:
-        await _create(session, user_id, namespace, key)
-        found = await lock(session, user_id, namespace, key)
-    if found is None:
-        raise LookupError(f"entry {key} was not created")
-    return found
-
-
-async def _create(session: AsyncSession, user_id: UUID, namespace: str, key: str) -> None:
-    """Create an entry without a version, unless another transaction does."""
-    values = {
-        "id": new_id(),
-        "user_id": user_id,
-        "namespace": namespace,
-        "key": key,
-        "version": 0,
-        "memory_type": MemoryType.SEMANTIC,
-        "value": None,
-        "stored_bytes": 0,
-        "search": "",
-        "deleted_at": func.now(),
-    }
-    unique = ["user_id", "namespace", "key"]
-    statement = insert(MemoryEntryRow).values(**values)
-    await session.execute(statement.on_conflict_do_nothing(index_elements=unique))
+def _make_row(found: Any) -> MemoryEntryRow:
+    return MemoryEntryRow(**{name: getattr(found, name) for name in _COLUMNS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVersion:
     """The next version of an entry. With `deleted_at` it is a deletion, which keeps the value."""
 
+    user_id: UUID
+    namespace: str
+    key: str
     memory_type: str
     value: Any
     created_by: str | None
@@ -168,46 +168,39 @@ class NewVersion:
     tool_use_id: str | None = None
 
 
-async def add_version(
-    session: AsyncSession,
-    row: MemoryEntryRow,
+async def write(
+    on: Connected,
+    before: MemoryEntryRow | None,
     new: NewVersion,
     *,
     action: MemoryAction,
+    actor: Actor,
     size_bytes: int,
     language: str,
-) -> None:
-    """Write the next version of a locked entry in one statement; the row is as it is then."""
-    place, words = _searched(row, new.value)
-    written = await session.execute(
-        _SQL["add_version"],
-        {
-            "entry_id": row.id,
-            "use_id": new_id(),
-            "memory_type": new.memory_type,
-            "value": to_json(new.value),
-            "created_by": None if new.created_by is None else clean(new.created_by),
-            "expires_at": new.expires_at,
-            "deleted_at": new.deleted_at,
-            "execution_id": new.execution_id,
-            "tool_use_id": new.tool_use_id,
-            "action": action,
-            "size_bytes": size_bytes,
-            "place": place,
-            "words": words,
-            "language": language,
-            "stemmed": "" if language == SIMPLE else words,
-        },
-    )
-    values = {**asdict(new), **written.mappings().one()}
-    for name in values.keys() - {"tool_use_id"}:
-        set_committed_value(row, name, values[name])
+) -> MemoryEntryRow | None:
+    """Write the version after `before` (None: the first one) in one statement, with its audit row.
 
-
-def _searched(row: MemoryEntryRow, value: Any) -> tuple[str, str]:
-    """What is searched: the namespace with the key, and the words of the value."""
-    place = " ".join([row.namespace.replace(":", " "), row.key.replace("/", " ")])
-    return place, clean(searchable_text(value))
+    Returns the entry as it is then, or None if another transaction has changed it since `before`.
+    """
+    place = " ".join([new.namespace.replace(":", " "), new.key.replace("/", " ")])
+    words = clean(searchable_text(new.value))
+    parameters = {
+        **asdict(new),
+        **actor.parameters(),
+        "entry_id": new_id() if before is None else before.id,
+        "version": 0 if before is None else before.version,
+        "value": to_json(new.value),
+        "created_by": None if new.created_by is None else clean(new.created_by),
+        "action": action,
+        "audited": _AUDITED[action],
+        "size_bytes": size_bytes,
+        "place": place,
+        "words": words,
+        "language": language,
+        "stemmed": "" if language == SIMPLE else words,
+    }
+    rows = await fetch_rows(on, _WRITE, parameters)
+    return _make_row(rows[0]) if rows else None
 
 
 async def search(

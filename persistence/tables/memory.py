@@ -41,7 +41,6 @@ class MemoryEntryRow(OwnedRow):
     namespace: Mapped[str] = mapped_column(Text(collation="C"))
     key: Mapped[str] = mapped_column(Text(collation="C"))
     version: Mapped[int]
-    """0 until the first version is written, in the same transaction."""
     memory_type: Mapped[str]
     value: Mapped[Any] = mapped_column(JSON)
     created_by: Mapped[str | None]

@@ -2,22 +2,27 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import FieldProblem, InvalidInputError, NotFoundError, PreconditionFailedError
+from domain.errors import (
+    ConflictError,
+    FieldProblem,
+    InvalidInputError,
+    NotFoundError,
+    PreconditionFailedError,
+)
 from domain.memory import EPISODIC_LIFETIME, MOST_VALUE_BYTES, MemoryAction, MemoryType
 from persistence.db.database import Database
 from persistence.db.paging import Page, Window
 from persistence.memory import entries, uses
 from persistence.memory.entries import EntryFilter, NewVersion
-from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.columns import read_as
-from persistence.tables.memory import MemoryEntryRow, MemoryUseRow, MemoryVersionRow
+from persistence.tables.memory import MemoryEntryRow, MemoryUseRow
 from services.caller import Caller
 from services.memory.access import find_owner, list_granted, require_access
 from services.memory.inputs import MemoryImport, MemoryPut
@@ -31,12 +36,9 @@ NO_VERSION = 0
 ANY_VERSION = range(1, 2**31)
 """The versions of an entry that exists."""
 
-_AUDITED = {
-    MemoryAction.CREATED: "memory_entry.create",
-    MemoryAction.UPDATED: "memory_entry.update",
-    MemoryAction.DELETED: "memory_entry.delete",
-}
-"""The actions of the audit log."""
+MOST_TRIES = 5
+"""Of a write, if others change the entry meanwhile; from the second one on, it is locked before it
+is read, so a further one is needed only if it was deleted completely, and written again."""
 
 BATCH = 500
 """Expired entries that one sweep marks as deleted (chosen: they are not read in any case)."""
@@ -116,26 +118,54 @@ async def edit_entry(
     """
     owner_id = await find_owner(work.session, work.caller, address.owner)
     await require_access(work.session, work.caller, owner_id, address.namespace, "write")
-    row, exists = await entries.lock_or_create(
-        work.session, owner_id, address.namespace, address.key
-    )
-    if (written := await _find_written(work, row, writer)) is not None:
-        _, result = edit(await _value_before(work.session, row, written))
-        return StoredEntry(row, is_new=False, version=written.version), result
-    _require_version(row.version if exists else NO_VERSION, expected)
-    body, result = edit(row.value if exists else None)
+    for count in range(MOST_TRIES):
+        done = await _try_edit(
+            work, owner_id, address, edit, expected=expected, writer=writer, is_locked=count > 0
+        )
+        if done is not None:
+            return done
+    raise ConflictError("Others change this entry all the time; repeat the request.")
+
+
+async def _try_edit(
+    work: UnitOfWork,
+    owner_id: UUID,
+    address: EntryAddress,
+    edit: Edit[T],
+    *,
+    expected: Collection[int] | None,
+    writer: EntryWriter,
+    is_locked: bool,
+) -> tuple[StoredEntry, T] | None:
+    """Read an entry and write its next version; None if another transaction has changed it."""
+    on = work.session if is_locked else work.connected
+    found = await entries.read(on, owner_id, address.namespace, address.key, is_locked=is_locked)
+    if found and (written := await _find_written(work, found.row, writer)):
+        _, result = edit(await _value_before(work.session, found.row, written))
+        return StoredEntry(found.row, is_new=False, version=written.version), result
+    current = found.row if found and found.is_current else None
+    _require_version(current.version if current else NO_VERSION, expected)
+    body, result = edit(current.value if current else None)
     size_bytes = _check(body)
-    values = _values(row if exists else None, body)
-    if exists and all(getattr(row, name) == value for name, value in values.items()):
-        return StoredEntry(row, is_new=False, version=row.version), result
-    is_first = row.version == NO_VERSION
+    values = _values(current, body)
+    if current and all(getattr(current, name) == value for name, value in values.items()):
+        return StoredEntry(current, is_new=False, version=current.version), result
     await work.services.storage.check(
-        work.session, owner_id, adding=size_bytes, memory_entries=int(is_first)
+        work.session, owner_id, adding=size_bytes, memory_entries=int(found is None)
     )
-    new = {"expires_at": _expiry(row, values), "created_by": row.created_by, **values}
-    action = MemoryAction.UPDATED if exists else MemoryAction.CREATED
-    await _write(work, row, NewVersion(**new), action, writer, size_bytes=size_bytes)
-    return StoredEntry(row, is_new=not exists, version=row.version), result
+    before = found.row if found else None
+    row = await entries.write(
+        on,
+        before,
+        _make_version(before, values, owner_id, address, writer),
+        action=MemoryAction.UPDATED if current else MemoryAction.CREATED,
+        actor=work.caller.actor,
+        size_bytes=size_bytes,
+        language=work.services.settings.memory_language,
+    )
+    if row is None:
+        return None
+    return StoredEntry(row, is_new=current is None, version=row.version), result
 
 
 async def _find_written(
@@ -189,12 +219,34 @@ def _values(current: MemoryEntryRow | None, body: MemoryPut) -> dict[str, Any]:
     return values
 
 
-def _expiry(row: MemoryEntryRow, values: Mapping[str, Any]) -> datetime | None:
+def _make_version(
+    before: MemoryEntryRow | None,
+    values: Mapping[str, Any],
+    owner_id: UUID,
+    address: EntryAddress,
+    writer: EntryWriter,
+) -> NewVersion:
+    kept = {
+        "expires_at": _expiry(before, values),
+        "created_by": before.created_by if before else None,
+    }
+    return NewVersion(
+        user_id=owner_id,
+        namespace=address.namespace,
+        key=address.key,
+        execution_id=writer.execution_id,
+        tool_use_id=writer.tool_use_id,
+        **{**kept, **values},
+    )
+
+
+def _expiry(before: MemoryEntryRow | None, values: Mapping[str, Any]) -> datetime | None:
     """When a new version expires, unless the writer says so."""
     if values["memory_type"] == MemoryType.EPISODIC:
         return datetime.now(UTC) + EPISODIC_LIFETIME
-    is_kept = row.deleted_at is None and row.memory_type == values["memory_type"]
-    return row.expires_at if is_kept else None
+    if before is None or before.deleted_at is not None:
+        return None
+    return before.expires_at if before.memory_type == values["memory_type"] else None
 
 
 def _require_version(version: int, expected: Collection[int] | None) -> None:
@@ -209,32 +261,9 @@ def _require_version(version: int, expected: Collection[int] | None) -> None:
     raise PreconditionFailedError(text)
 
 
-async def _write(
-    work: UnitOfWork,
-    row: MemoryEntryRow,
-    new: NewVersion,
-    action: MemoryAction,
-    writer: EntryWriter,
-    *,
-    size_bytes: int = 0,
-) -> None:
-    await entries.add_version(
-        work.session,
-        row,
-        replace(new, execution_id=writer.execution_id, tool_use_id=writer.tool_use_id),
-        action=action,
-        size_bytes=size_bytes,
-        language=work.services.settings.memory_language,
-    )
-    after = {"namespace": row.namespace, "key": row.key, "version": row.version}
-    if row.execution_id is not None:
-        after["execution_id"] = str(row.execution_id)
-    entity = ("memory_entry", row.id)
-    await work.record_audit(_AUDITED[action], entity, after=after, owner_id=row.user_id)
-
-
 async def import_entries(work: UnitOfWork, body: MemoryImport) -> Sequence[StoredEntry]:
     """Write several entries of the caller, as an export has them: all of them or none."""
+    work.is_one_service = False  # all writes in one transaction
     ordered = sorted(body.items, key=lambda item: (item.namespace, item.key))  # locks in one order
     return [await put_entry(work, EntryAddress(item.namespace, item.key), item) for item in ordered]
 
@@ -248,71 +277,22 @@ async def find_entry(
         NotFoundError: there is no such entry, or it is deleted or has expired.
         PermissionDeniedError: the namespace is another user's.
     """
-    owner_id = await _readable_owner(session, caller, address)
+    owner_id = await find_readable_owner(session, caller, address)
     row = await entries.find(session, owner_id, address.namespace, address.key)
     if row is None:
-        raise _missing(address)
+        raise missing_entry(address)
     return row
 
 
-@dataclass(frozen=True, slots=True)
-class EntryVersion:
-    """An entry, and the version of it that was asked for; None is the current one."""
-
-    row: MemoryEntryRow
-    version: MemoryVersionRow | None = None
-
-
-async def find_version(
-    session: AsyncSession, caller: Caller, address: EntryAddress, version: int | None
-) -> EntryVersion:
-    """Return a version of an entry, which may be deleted; None is the current version.
-
-    Raises:
-        NotFoundError: the entry has no such version, or is deleted and no version is named.
-        PermissionDeniedError: the namespace is another user's.
-    """
-    if version is None:
-        return EntryVersion(await find_entry(session, caller, address))
-    row = await _find_any(session, caller, address)
-    found = await entries.find_version(session, row.id, version)
-    if found is None:
-        raise NotFoundError(f"Entry {address.key!r:.300} has no version {version}.")
-    return EntryVersion(row, found)
-
-
-def version_fields(version: MemoryVersionRow) -> dict[str, Any]:
-    """The fields in which a version differs from its entry."""
-    fields = ("version", "memory_type", "value", "created_by", "execution_id")
-    return {
-        **{name: getattr(version, name) for name in fields},
-        "updated_at": version.created_at,
-    }
-
-
-async def list_versions(
-    session: AsyncSession, caller: Caller, address: EntryAddress, span: TimelineRange
-) -> TimelinePage[MemoryVersionRow]:
-    """Return the versions of an entry, which may be deleted, oldest first."""
-    row = await _find_any(session, caller, address)
-    return await entries.list_versions(session, row.id, span)
-
-
-async def _find_any(session: AsyncSession, caller: Caller, address: EntryAddress) -> MemoryEntryRow:
-    owner_id = await _readable_owner(session, caller, address)
-    row = await entries.find_any(session, owner_id, address.namespace, address.key)
-    if row is None:
-        raise _missing(address)
-    return row
-
-
-async def _readable_owner(session: AsyncSession, caller: Caller, address: EntryAddress) -> UUID:
+async def find_readable_owner(session: AsyncSession, caller: Caller, address: EntryAddress) -> UUID:
+    """Return the user whose entry is meant, which the caller may read."""
     owner_id = await find_owner(session, caller, address.owner)
     await require_access(session, caller, owner_id, address.namespace, "read")
     return owner_id
 
 
-def _missing(address: EntryAddress) -> NotFoundError:
+def missing_entry(address: EntryAddress) -> NotFoundError:
+    """The error for an entry that does not exist."""
     return NotFoundError(f"There is no entry {address.key!r:.300} in {address.namespace!r}.")
 
 
@@ -369,20 +349,36 @@ async def delete_entry(
     """
     owner_id = await find_owner(work.session, work.caller, address.owner)
     await require_access(work.session, work.caller, owner_id, address.namespace, "write")
-    locked = await entries.lock(work.session, owner_id, address.namespace, address.key)
+    locked = await entries.read(
+        work.session, owner_id, address.namespace, address.key, is_locked=True
+    )
     if locked is None:
-        raise _missing(address)
-    row, exists = locked
+        raise missing_entry(address)
+    row, exists = locked.row, locked.is_current
     if await _find_written(work, row, writer) is not None:
         return
     if not (exists or purge):
-        raise _missing(address)
+        raise missing_entry(address)
     _require_version(row.version if exists else NO_VERSION, expected)
     if purge:
         await _purge(work, row)
         return
-    deletion = read_as(NewVersion, row, deleted_at=datetime.now(UTC), tool_use_id=None)
-    await _write(work, row, deletion, MemoryAction.DELETED, writer)
+    deletion = read_as(
+        NewVersion,
+        row,
+        deleted_at=datetime.now(UTC),
+        execution_id=writer.execution_id,
+        tool_use_id=writer.tool_use_id,
+    )
+    await entries.write(
+        work.session,
+        row,
+        deletion,
+        action=MemoryAction.DELETED,
+        actor=work.caller.actor,
+        size_bytes=0,
+        language=work.services.settings.memory_language,
+    )
 
 
 async def _purge(work: UnitOfWork, row: MemoryEntryRow) -> None:

@@ -7,7 +7,7 @@ from domain.memory import MemoryAction, MemoryRecord, MemoryType
 from domain.tool_calls import ToolInvocation
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
-from services.memory import entries
+from services.memory import entries, versions
 from services.memory.entries import ANY_VERSION, NO_VERSION, EntryAddress, MemoryQuery
 from services.memory.inputs import MemoryPut
 from services.memory.task_access import record_reads, transaction_of, writer_of
@@ -29,10 +29,10 @@ class TaskMemory:
     async def get(self, call: ToolInvocation) -> MemoryRecord:
         """Return an entry, in the version of the call or the present one."""
         async with transaction_of(self._services, call) as work:
-            found = await entries.find_version(
+            found = await versions.find_version(
                 work.session, work.caller, _address(call), call.input.get("version")
             )
-            old = {} if found.version is None else entries.version_fields(found.version)
+            old = {} if found.version is None else versions.version_fields(found.version)
             record = _record(found.row, **old)
             await record_reads(work, call, [(found.row, record.version)], MemoryAction.READ)
         return record

@@ -15,7 +15,7 @@ from domain.memory import LONGEST_QUERY, MOST_FOUND, MemoryType
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
 from services.executions.access import own_execution
-from services.memory import entries
+from services.memory import entries, versions
 from services.memory.entries import (
     ANY_VERSION,
     NO_VERSION,
@@ -137,10 +137,10 @@ class MemoryGetArguments(EntryArguments):
 
 async def _get(context: ToolContext, arguments: MemoryGetArguments) -> MemoryEntryResult:
     async with context.reading() as session:
-        found = await entries.find_version(
+        found = await versions.find_version(
             session, context.caller, arguments.address, arguments.version
         )
-    old = {} if found.version is None else entries.version_fields(found.version)
+    old = {} if found.version is None else versions.version_fields(found.version)
     values = {("task_id" if name == "execution_id" else name): v for name, v in old.items()}
     next_step = "Use the value. Change it with memory_update if it is no longer true."
     return MemoryEntryResult(**_view_entry(found.row, **values), next_step=next_step)
