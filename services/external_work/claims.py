@@ -70,6 +70,8 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
         return await _claim_one(work, row, body)
     slugs = await list_agents(work.session, work.caller, body)
     lease = _make_lease(work, body)
+    # This may commit before the response is made. If the process ends or rendering fails between,
+    # the lease runs out, and the work returns to the queue or, the fifth time, fails.
     found = await _claim_next(work.connected, work.caller.user_id, slugs, lease)
     # A worker of Perdure returns expired work each second; nothing waits for it while there is
     # other work.

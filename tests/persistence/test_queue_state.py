@@ -1,6 +1,7 @@
 """The state of the queue is counted up to a bound, from an index alone."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from persistence.db.database import Database
-from persistence.executions import queue_state
+from persistence.executions import planned_work, queue_state
 from persistence.identity import users
 
 ROWS, MOST = 3_000, 100
@@ -94,3 +95,12 @@ async def test_the_pending_work_of_all_users_is_counted_from_an_index(database: 
         pending = await queue_state.list_pending(session)
     found = {one.agent_id: one.number for one in pending}
     assert found == {None: MOST, "agent-1": 10, "agent-2": MOST}
+
+
+async def test_young_work_is_not_read_to_find_stale_work(
+    database: Database, explained: UUID
+) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    async with database.reading() as session:
+        found = await planned_work.list_stale(session, explained, before=an_hour_ago, limit=10)
+    assert found == []
