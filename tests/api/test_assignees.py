@@ -9,6 +9,7 @@ import httpx2
 from persistence.tables.executions import ExecutionRow
 from tests.api.factories import report
 from tests.api.world import World, ask, execute, in_session, make_task
+from tests.waiting import WITHIN_SECONDS
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
@@ -78,7 +79,10 @@ async def test_a_stream_ends_when_the_request_is_assigned_to_another(world: Worl
         await in_session(world, execution, "waiting_for_user")
         request = f"{BASE}/{await ask(world, execution, assignee='boss')}"
         url, headers = execution["_links"]["events"], {"Accept": "text/event-stream"}
-        async with asyncio.timeout(20), boss.stream("GET", url, headers=headers) as stream:
+        async with (
+            asyncio.timeout(WITHIN_SECONDS),
+            boss.stream("GET", url, headers=headers) as stream,
+        ):
             lines = stream.aiter_lines()
             while not (await anext(lines)).startswith("event: execution.created"):
                 pass

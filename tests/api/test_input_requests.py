@@ -13,6 +13,7 @@ from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow, SignalRow
 from services.executions import discussions
 from tests.api.world import APPROVAL, World, ask, execute, make_task
+from tests.waiting import WITHIN_SECONDS
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/input-requests"
@@ -249,7 +250,7 @@ async def test_rights_that_end_during_a_request_are_refused(
         "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
         "AND datname = current_database()"
     )
-    async with world.client("boss") as boss, asyncio.timeout(20):
+    async with world.client("boss") as boss, asyncio.timeout(WITHIN_SECONDS):
         async with database.transaction() as session:
             await queries.lock_existing(session, UUID(execution["id"]))
             row = await input_requests.lock(session, key)

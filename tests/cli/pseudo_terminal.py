@@ -48,7 +48,10 @@ class Terminal:
 
     def is_quiet(self) -> bool:
         """Whether nothing is drawn while a person thinks."""
-        return not self._read(UNDRAWN_SECONDS) and not self.shown.strip(" ")
+        ends_at = time.monotonic() + UNDRAWN_SECONDS
+        while (left := ends_at - time.monotonic()) > 0:
+            self._read(left)
+        return not self.shown.strip(" ")
 
     def type(self, line: str) -> None:
         os.write(self._master, line.encode())

@@ -16,7 +16,7 @@ import httpx2
 from cli.tokens import mint
 from tests.api.world import SECRET, World
 from tests.cli.conftest import Command
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
 SLEEP = "import sys, time; sys.stdin.read(); print('on', flush=True); time.sleep(60)"
 ECHO = """
@@ -91,13 +91,13 @@ async def test_a_worker_runs_a_command_for_each_execution(world: World, perdure:
 async def test_a_cancel_and_a_signal_stop_the_command(
     world: World, perdure: Command, tmp_path: Path
 ) -> None:
-    """A lease of 3 s lasts as long as its worker, which releases its work when it is stopped."""
+    """A lease of 6 s lasts as long as its worker, which releases its work when it is stopped."""
     headers = {"Authorization": f"Bearer {token()}"}
     pids = tmp_path / "pids"
     code = f"import os; open({str(pids)!r}, 'a').write(str(os.getpid()) + chr(10)); {SLEEP}"
     first = (await perdure("queue", "add", "First.")).stdout.strip()
     async with (
-        working(world, code, "--lease-seconds", "3") as worker,
+        working(world, code, "--lease-seconds", "6") as worker,
         httpx2.AsyncClient(base_url=world.url, headers=headers) as client,
     ):
 
@@ -120,10 +120,10 @@ async def test_a_cancel_and_a_signal_stop_the_command(
             lease, claim = (
                 datetime.fromisoformat(row[n]) for n in ("lease_expires_at", "claimed_at")
             )
-            return lease - claim > timedelta(seconds=3.5)
+            return lease - claim > timedelta(seconds=6.5)
 
-        await eventually(lambda: is_running(first), within=20, what="a claim")
-        await eventually(has_extended, within=10, what="a heartbeat")
+        await eventually(lambda: is_running(first), what="a claim")
+        await eventually(has_extended, what="a heartbeat")
         await client.post(f"/api/v1/task-executions/{first}/cancel", json={"reason": "enough"})
         assert worker.stdout is not None
         assert "First." in (await worker.stdout.readline()).decode()
@@ -131,10 +131,10 @@ async def test_a_cancel_and_a_signal_stop_the_command(
         assert has_ended(0)
 
         second = (await perdure("queue", "add", "Second.")).stdout.strip()
-        await eventually(lambda: is_running(second), within=20, what="a second claim")
-        await eventually(has_second_command, within=10, what="a second command")
+        await eventually(lambda: is_running(second), what="a second claim")
+        await eventually(has_second_command, what="a second command")
         worker.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(worker.wait(), 20) == 0
+        assert await asyncio.wait_for(worker.wait(), WITHIN_SECONDS) == 0
         released = await read(second)
         assert (released["status"], released["status_reason"]) == ("pending", "released")
         assert has_ended(1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from domain import rule_matching
 from domain.permissions import Permissions
 from domain.shell.commands import read
 from domain.shell.grammar import MAX_CHARACTERS
@@ -42,10 +43,11 @@ def test_the_corpus_is_what_bash_runs(tmp_path: Path) -> None:
     assert [line for line in HARMLESS if started[line]] == []
 
 
-def test_without_patterns_a_command_line_is_not_parsed() -> None:
-    began = time.process_time()
-    assert verdict("ls; " * 12_000, allowed=["bash"], disallowed=["read_file(x)"]).kind == "run"
-    assert time.process_time() - began < 0.01
+def test_without_patterns_a_command_line_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(rule_matching, "read")
+    with pytest.raises(NameError):
+        verdict("ls", allowed=["bash"], disallowed=["bash(x)"])
+    assert verdict("ls", allowed=["bash"], disallowed=["read_file(x)"]).kind == "run"
 
 
 @pytest.mark.parametrize(
@@ -148,18 +150,6 @@ def test_a_pattern_meets_the_words_of_a_command(rule: str, command: str, applies
 def test_what_cannot_be_taken_apart_is_restricted(text: str) -> None:
     assert verdict(text, allowed=["bash"], disallowed=[RULE]).kind == "deny"
     assert verdict(text, allowed=["bash(ls *)", "bash(a*)"]).kind == "ask"
-
-
-def test_a_check_takes_less_than_a_millisecond() -> None:
-    """The best of several, because other processes use this machine too."""
-    line = 'cd src && git log --oneline -5 | head -n 3 > "$OUT" && for f in *.py; do wc -l $f; done'
-    rules = {"allowed": ["bash(git *)", "bash(ls *)"], "disallowed": [RULE, "bash(curl *)"]}
-    seconds = []
-    for _ in range(20):
-        began = time.process_time()
-        verdict(line, **rules)
-        seconds.append(time.process_time() - began)
-    assert min(seconds) < 0.001
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
@@ -333,6 +335,17 @@ class Run:
 
     async def wake(self) -> None:
         await self.engine.dispatcher.wake(self.handle.id)
+
+    async def skip_time(self, duration: timedelta) -> None:
+        """Let the timers of the workflow fire that are due within this duration."""
+        skipper = TimeSkipper(self.engine.client, config=TimeSkippingConfig(enabled=False))
+        await skipper.fast_forward(self.handle, duration)
+
+    async def set_deadline_to_now(self) -> None:
+        """Let its deadline be reached; the timer of its workflow is not changed."""
+        async with self.engine.database.transaction() as session:
+            row = await session.get_one(ExecutionRow, self.id, with_for_update=True)
+            row.deadline_at = datetime.now(UTC)
 
     # --- Temporal -----------------------------------------------------------------------------
 

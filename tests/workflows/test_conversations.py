@@ -14,7 +14,7 @@ EXECUTIONS = "/api/v1/task-executions"
 
 async def post(system: System, path: str, status: int = 200, **body: Any) -> dict[str, Any]:
     response = await system.client.post(
-        path, json=body, params={"wait": 30} if status == 200 else {}
+        path, json=body, params={"wait": 60} if status == 200 else {}
     )
     assert response.status_code == status, response.text
     found: dict[str, Any] = response.json()

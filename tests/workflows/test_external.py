@@ -8,7 +8,6 @@ from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus
 
 from api.main import create_app
-from cli.stack.addresses import free_port
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.executions import signals
@@ -134,9 +133,7 @@ async def test_a_workflow_that_the_gateway_cannot_wake_is_closed_by_the_relay(
 ) -> None:
     run = await start(system)
     await wait_for_session(run)
-    cut_off = gateway_world.gateway.settings.model_copy(
-        update={"temporal_address": f"127.0.0.1:{free_port()}"}
-    )
+    cut_off = gateway_world.gateway.settings.model_copy(update={"temporal_address": "127.0.0.1:1"})
     app = create_app(cut_off)
     async with serve_app(app) as url, World(url, app.state.gateway).client("alice") as client:
         await complete(System(system.engine, client), run, await claim(system, run))

@@ -26,6 +26,7 @@ LAST_RESULT = {"text": "{last_tool_result}"}
 ASK_USER: dict[str, Any] = {"allowed_tools": ["ask_user"]}
 WRITE = {"tool_use": use("write_file", path="note", content="one")}
 ASKING: dict[str, Any] = {"ask_tools": ["write_file"]}
+HOUR = timedelta(hours=1)
 
 
 async def note(run: Run) -> str | None:
@@ -80,13 +81,12 @@ async def test_past_due_takes_no_answer(engine: Engine) -> None:
 
 
 async def test_a_deadline_ends_a_wait(engine: Engine) -> None:
-    run = await engine.run_to_failure(
-        QUESTION,
-        LAST_RESULT,
-        code=ErrorCode.DEADLINE_PASSED,
-        **ASK_USER,
-        columns={"deadline_at": datetime.now(UTC) + timedelta(seconds=5)},
-    )
+    deadline = datetime.now(UTC) + HOUR
+    run = await engine.start(QUESTION, LAST_RESULT, **ASK_USER, columns={"deadline_at": deadline})
+    await run.wait_for_request()
+    await run.set_deadline_to_now()
+    await run.skip_time(2 * HOUR)
+    assert (await run.wait_for_end()).error_code == ErrorCode.DEADLINE_PASSED
     [request] = await run.requests()
     assert request.status == "cancelled"
 
@@ -164,7 +164,6 @@ async def test_an_escalated_request_expires_by_its_second_rule(engine: Engine) -
         "remind_after_seconds": [0.1],
     }
     run = await engine.start(WRITE, LAST_RESULT, **ASKING, human_input_policy=policy)
-    await run.wait_for_request()
 
     async def expired() -> bool:
         await reminding.act_on_due(engine.database, engine.services.workflows)

@@ -107,9 +107,13 @@ async def test_a_repeated_backfill_runs_once(engine: Engine) -> None:
     assert await server.backfill(wanted)
     assert await server.backfill(wanted)
     await all_ended(scheduled, 3)
-    found = await scheduled.describe()
-    assert found is not None
-    assert found.info.num_actions == 3
+
+    async def all_counted() -> bool:
+        found = await scheduled.describe()
+        return found is not None and found.info.num_actions == 3
+
+    await eventually(all_counted, what="the count of three actions")
+    assert len(await scheduled.runs()) == 3
 
 
 SWITCHES: list[tuple[str, dict[str, bool]]] = [

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,18 +58,19 @@ async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
 
 @pytest.mark.parametrize("how", ["deadline", "temporal"])
 async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=8) if how == "deadline" else None
     run = await engine.start(
         {"tool_use": delegate({"tool_use": use("ask_user", question="?")}, LAST_RESULT)},
         LAST_RESULT,
         allowed_tools=["delegate", "ask_user"],
-        columns={"deadline_at": deadline},
     )
     await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     child = await only_child(run)
     await child.wait_for_request()
     if how == "temporal":
         await run.handle.cancel()
+    else:
+        await run.set_deadline_to_now()
+        await run.wake()
     row = await run.wait_for_end()
     assert row.error_code == (ErrorCode.DEADLINE_PASSED if how == "deadline" else None)
     assert (await child.wait_for_end()).status == ExecutionStatus.CANCELLED

@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from temporalio.testing import TimeSkipper, TimeSkippingConfig
-
 from domain.ids import new_id
 from domain.working_hours import WorkingHours
 from persistence.tables.people import GroupRow
@@ -36,12 +34,6 @@ async def pass_time(engine: Engine, request_id: UUID, duration: timedelta) -> In
     await reminding.act_on_due(engine.database, engine.services.workflows)
     async with engine.database.reading() as session:
         return await session.get_one(InputRequestRow, request_id)
-
-
-async def skip_time(engine: Engine, run: Run, duration: timedelta) -> None:
-    """Let the timers of the workflow fire that are due within this duration."""
-    skipper = TimeSkipper(engine.client, config=TimeSkippingConfig(enabled=False))
-    await skipper.fast_forward(run.handle, duration)
 
 
 async def make_group(engine: Engine, hours: dict[str, Any]) -> str:
@@ -91,7 +83,7 @@ async def test_a_request_is_recalled_escalated_and_denied_over_days(engine: Engi
     left = escalated.due_at - datetime.now(UTC)
     assert left > timedelta(weeks=3)
     await pass_time(engine, request.id, left)
-    await skip_time(engine, run, left + HOUR)
+    await run.skip_time(left + HOUR)
     await run.wait_for_end()
     [call] = await run.tool_calls()
     assert (call.status, (await input_events(run))[-1]) == ("denied", "input.expired")
@@ -109,7 +101,7 @@ async def test_a_default_answers_after_three_days(engine: Engine) -> None:
     )
     request = await run.wait_for_request()
     await pass_time(engine, request.id, days)
-    await skip_time(engine, run, days + HOUR)
+    await run.skip_time(days + HOUR)
     await run.wait_for_end()
     assert await run.text() == "blue"
     assert await input_events(run) == ["input.requested", "input.expired"]

@@ -173,19 +173,19 @@ async def test_a_schedule_without_a_task_is_deleted(engine: Engine) -> None:
     await foreign.delete()
 
 
-async def test_a_correct_schedule_is_not_updated(engine: Engine) -> None:
-    scheduled = await Scheduled.make(engine, DONE)
+async def test_a_correct_schedule_is_not_updated(alone: Engine) -> None:
+    scheduled = await Scheduled.make(alone, DONE)
     await repaired(scheduled)
     before = await scheduled.describe()
     wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None
 
     async def as_wanted() -> bool:
-        differences = await Schedules(engine.client).compare({wanted.task_id: wanted})
+        differences = await Schedules(alone.client).compare({wanted.task_id: wanted})
         return differences is not None and not differences.differing
 
     await eventually(as_wanted)
-    await reconcile(engine)
+    await reconcile(alone)
     after = await scheduled.describe()
     assert before is not None
     assert after is not None

@@ -1,5 +1,6 @@
 """Programs as MCP servers that take too much, say too much, say nothing, or end."""
 
+import os
 import sys
 from functools import partial
 
@@ -115,13 +116,15 @@ async def test_a_program_that_never_answers_is_given_up(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "open_connection", partial(open_connection, seconds=0.5))
-    put(worker, "/bin/sh", "-c", "echo still starting >&2; exec sleep 7301")
+    duration = f"7{int.from_bytes(os.urandom(5))}"  # of no other process on this machine
+    put(worker, "/bin/sh", "-c", f"echo still starting >&2; exec sleep {duration}")
     async with worker.attempt() as attempt:
         with pytest.raises(McpServerError) as caught:
             await attempt.pin()
     assert "did not answer within 0.5 s" in caught.value.detail
     assert not any(
-        process.info["cmdline"] == ["sleep", "7301"] for process in psutil.process_iter(["cmdline"])
+        process.info["cmdline"] == ["sleep", duration]
+        for process in psutil.process_iter(["cmdline"])
     )
 
 
