@@ -1,5 +1,7 @@
 """When to kill: which calls and commands of an execution are in flight, seen from outside."""
 
+import os
+
 import psutil
 
 from claude.scripted.request_log import LoggedCall
@@ -29,6 +31,11 @@ async def during_command(duration: str) -> list[psutil.Process]:
         return sleeping(duration)
 
     return await eventually(runs, what=f"sleep {duration}")
+
+
+def new_duration() -> str:
+    """Seconds, years of them, that no other `sleep` on this machine has."""
+    return f"6{int.from_bytes(os.urandom(5))}"
 
 
 def sleeping(duration: str) -> list[psutil.Process]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos import accounts, jobs
 from tests.chaos.jobs import Job
-from tests.chaos.moments import during_command, during_model_calls, sleeping
+from tests.chaos.moments import during_command, during_model_calls, new_duration, sleeping
 from tests.chaos.stack import Stack
 from tests.stack import is_running
 
@@ -33,11 +33,12 @@ async def test_worker_during_a_model_call(shared_stack: Stack, task_id: str) -> 
 
 
 async def test_worker_during_a_shell_command(shared_stack: Stack, task_id: str) -> None:
-    started = await jobs.begin(shared_stack, task_id, [Job("ran", steps=2, hangs_once="601")])
-    [command] = await during_command("601")
+    duration = new_duration()
+    started = await jobs.begin(shared_stack, task_id, [Job("ran", steps=2, hangs_once=duration)])
+    [command] = await during_command(duration)
     await shared_stack.kill("worker")
     assert not is_running(command)
-    assert sleeping("601") == []
+    assert sleeping(duration) == []
     await jobs.finish(shared_stack, started)
     assert (await accounts.settled(shared_stack, started)).total == 0
     assert await effect_checks(shared_stack, started) == 1
@@ -82,14 +83,15 @@ async def test_postgres_during_a_shell_command(shared_stack: Stack, task_id: str
 async def test_everything_during_model_calls_and_commands(
     shared_stack: Stack, task_id: str
 ) -> None:
+    duration = new_duration()
     thinking = [Job(f"thinking-{n}", steps=2, is_gated=True) for n in range(2)]
     started = await jobs.begin(
-        shared_stack, task_id, [*thinking, Job("running", steps=2, hangs_once="602")]
+        shared_stack, task_id, [*thinking, Job("running", steps=2, hangs_once=duration)]
     )
-    await during_command("602")
+    await during_command(duration)
     await during_model_calls(shared_stack, len(thinking))
     await shared_stack.kill_everything()
-    assert sleeping("602") == []
+    assert sleeping(duration) == []
     for job in thinking:
         job.open_gate(shared_stack)
     await jobs.finish(shared_stack, started)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos import accounts, jobs
 from tests.chaos.jobs import Job
-from tests.chaos.moments import during_command, during_model_calls, sleeping
+from tests.chaos.moments import during_command, during_model_calls, new_duration, sleeping
 from tests.chaos.stack import Stack
 
 ROWS = """
@@ -31,11 +31,12 @@ async def fingerprint(stack: Stack, execution_id: str) -> str:
 @pytest.mark.timeout(900)
 async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stack: Stack) -> None:
     stack, task_id = shared_stack, await jobs.define(shared_stack)
-    thinks, runs = Job("thinks", steps=1, is_gated=True), Job("runs", hangs_once="603")
+    duration = new_duration()
+    thinks, runs = Job("thinks", steps=1, is_gated=True), Job("runs", hangs_once=duration)
     gated = Job("gated", is_gated=True)
     started = await jobs.begin(stack, task_id, [thinks, runs])
     longer = await jobs.begin(stack, task_id, [gated])
-    await during_command("603")
+    await during_command(duration)
     await during_model_calls(stack, 2)
     stopped = psutil.Process(stack.pid("worker"))
     stopped.suspend()
@@ -46,7 +47,7 @@ async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stac
         await jobs.finish(stack, started)
         repeats = await accounts.settled(stack, started)
         assert repeats.total == repeats.most == 1
-        assert sleeping("603") == []
+        assert sleeping(duration) == []
         before = [await fingerprint(stack, execution_id) for execution_id in started]
         # One of its executions has ended, another is in other hands.
         assert await stack.rows("SELECT FROM executions WHERE status = 'running' AND attempt > 1")

@@ -15,7 +15,12 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from tests.chaos import accounts, jobs
 from tests.chaos.jobs import Job
-from tests.chaos.moments import during_command, during_model_calls, model_calls_in_flight
+from tests.chaos.moments import (
+    during_command,
+    during_model_calls,
+    model_calls_in_flight,
+    new_duration,
+)
 from tests.chaos.stack import Stack
 from tests.stack import is_running
 from tests.waiting import eventually
@@ -93,9 +98,10 @@ async def test_a_cancel_closes_the_models_connection(shared_stack: Stack) -> Non
 
 
 async def test_a_cancel_ends_the_commands_processes(shared_stack: Stack) -> None:
-    job = Job("long", hangs_once="600")
+    duration = new_duration()
+    job = Job("long", hangs_once=duration)
     started = await jobs.begin(shared_stack, await jobs.define(shared_stack), [job])
-    processes = await during_command("600")
+    processes = await during_command(duration)
     [execution_id] = started
     await cancel(shared_stack, execution_id)
 

@@ -47,7 +47,7 @@ async def test_any_text_is_rendered_without_effect(report_of: ReportOf) -> None:
     # The kind of a block decides what is shown, so kinds are not replaced.
     reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
-    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, suppress_health_check=list(HealthCheck))
     @given(TEXTS)
     def check(text: str) -> None:
         made = replace_texts(content, text)
