@@ -314,14 +314,19 @@ def render_execution(
 
 
 def render_cached_execution(call: Call, columns: Mapping[str, Any]) -> ExecutionRead:
-    """Return the same from the columns of a cached read, which has columns beyond the resource."""
+    """Return the same from the columns of a cached read."""
+    return ExecutionRead(**cached_fields(call, columns))
+
+
+def cached_fields(call: Call, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an execution as this caller sees it, and columns beyond the resource."""
     unreadable = set()
     reader = columns["task_reader"]
     if reader is None or not call.caller.owns(reader):
         unreadable.add(columns["task_id"])
     if columns["session_is_deleted"]:
         unreadable.add(columns["session_id"])
-    return ExecutionRead(**columns, links=links.execution(call, columns, unreadable))
+    return {**columns, "links": links.execution(call, columns, unreadable)}
 
 
 def render_message(row: MessageRow) -> MessageRead:

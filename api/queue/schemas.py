@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
-from api.executions.schemas import ExecutionRead, readable_views, render_cached_execution
+from api.executions.schemas import ExecutionRead, cached_fields, readable_views
 from api.http.problems import of_error
 from api.http.request_context import Call
 from api.http.responses import answer
@@ -200,21 +200,18 @@ async def respond_claimed(call: Call, _: AsyncSession, claim: Claim | None) -> R
     """Respond with the claimed work, or with 204 if there is no work."""
     if claim is None:
         return Response(status_code=204)
-    read = render_cached_execution(call, claim.stored.columns)
+    fields = cached_fields(call, claim.stored.columns)
     context = claim.context
-    shown = ClaimRead(
-        **{**dict(read), "links": {**read.links, **_worker_links(claim.row.id)}},
-        execution_id=claim.row.id,
-        lease_token=claim.lease_token,
-        prompt=context.prompt,
-        specialist_context=context.render(),
-        instructions=list(context.instructions()),
-        prerequisites=[
-            PrerequisiteResultRead.model_validate(asdict(result))
-            for result in context.prerequisites
-        ],
-        artifacts=_references(context.artifacts),
-    )
+    fields |= {
+        "links": {**fields["links"], **_worker_links(fields["id"])},
+        "execution_id": fields["id"],
+        "prompt": context.prompt,
+        "specialist_context": context.render(),
+        "instructions": context.instructions(),
+        "prerequisites": [asdict(result) for result in context.prerequisites],
+        "artifacts": _references(context.artifacts),
+    }
+    shown = ClaimRead(**fields)
     return answer(shown, 200)
 
 
@@ -239,8 +236,8 @@ async def respond_reported(call: Call, _: AsyncSession, completion: Completion) 
     kept = [reference(row) for row in completion.artifacts]
     if completion.refusal is not None:
         return of_error(call.request.scope, explain_late(completion.refusal, kept))
-    read = render_cached_execution(call, completion.columns)
-    return answer(WorkReportRead(**dict(read), artifacts=_references(kept)), 200)
+    fields = cached_fields(call, completion.columns)
+    return answer(WorkReportRead(**fields, artifacts=_references(kept)), 200)
 
 
 async def respond_returned(call: Call, session: AsyncSession, row: ExecutionRow) -> Response:
