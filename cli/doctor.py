@@ -53,10 +53,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _program("temporal", "PERDURE_TEMPORAL_ADDRESS", temporal.binary)
     yield _sandbox(settings)
     yield _network(settings)
-    yield model()
+    home = Home(settings.home.absolute())
+    yield _scripted_model(home) or model()
     yield from _model_lifecycle(settings)
     yield _disk(settings)
-    home = Home(settings.home.absolute())
     if home.path.exists() and home.is_held():
         yield _running_stack(home)
     else:
@@ -138,6 +138,14 @@ def _network(settings: Settings) -> Finding:
         )
     shown = ", ".join(settings.network_allow)
     return Finding("network", State.OK, f"tasks may let tools connect to {shown}")
+
+
+def _scripted_model(home: Home) -> Finding | None:
+    """Whether the stack on this home needs no model; None if none runs, or if it needs one."""
+    facts = home.read_ready()
+    if facts is None or "scripted_model" not in facts["pids"]:
+        return None
+    return Finding("model", State.OK, "the stack on this home uses the scripted model")
 
 
 def model() -> Finding:

@@ -1,12 +1,13 @@
 """`perdure run`, `perdure watch` and `perdure say`: executions that the command waits for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.arguments import (
     AllowMissing,
+    ArgumentError,
     Budget,
     ExecutionId,
     Variable,
@@ -23,6 +24,9 @@ from cli.following import (
     with_detaching,
     with_watching,
 )
+
+if TYPE_CHECKING:
+    from cli.client import Client, Json
 
 
 @with_detaching
@@ -54,10 +58,24 @@ def run(
 
             task = applying.apply(client, definitions.read_task(Path(task_or_file)))
         else:
-            task = find_resource(client, task_or_file)
+            task = _find_task(client, task_or_file)
         with hint_at_missing_variables():
             execution = client.start("execute_task", body, task_id=task["id"])
         follow_started(client, execution, how)
+
+
+def _find_task(client: "Client", name: str) -> "Json":
+    try:
+        return find_resource(client, name)
+    except ArgumentError as error:
+        from cli.definitions import SUFFIXES
+
+        if Path(name).suffix in SUFFIXES:
+            raise ArgumentError(
+                f"There is no file {name!r} in {Path.cwd()}, and no task of this name. "
+                "`perdure tasks list` shows the tasks."
+            ) from error
+        raise
 
 
 def is_file(name_or_file: str) -> bool:

@@ -89,6 +89,8 @@ async def test_every_page_opens_for_its_owner_only(world: World, alice: Client) 
         is_for_admins = path in {"/users", "/audit/verification"}
         assert response.status_code == (404 if is_for_admins else 200), (path, response.text[:500])
         assert "<b>mark</b>" not in response.text or "html" not in response.headers["content-type"]
+        if response.text.startswith("<!doctype html>"):
+            assert response.text.count("<h1") == 1, path
         if values and not path.startswith(("/agents/", "/groups/")):  # all users see them
             assert (await bob.get(fill(path, values))).status_code == 404, path
         refused = await visitor.get(fill(path, values))

@@ -226,6 +226,7 @@ def test_doctor_looks_at_the_running_stack(stack: Up, at_stack: StackCommand) ->
     found = {f["name"]: f for f in parse_json(at_stack("doctor", "--json"))}
     assert found["stack"]["state"] == "ok"
     assert stack.facts()["api_url"] in found["stack"]["what"]
+    assert "scripted model" in found["model"]["what"]
 
 
 def test_the_demo_uses_the_stack_that_runs(stack: Up, at_stack: StackCommand) -> None:

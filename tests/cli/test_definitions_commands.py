@@ -143,10 +143,10 @@ async def test_a_task_is_found_by_any_name(perdure: Command, world: World, name:
 
 
 async def test_what_is_neither_a_file_nor_a_name_is_wrong_usage(perdure: Command) -> None:
-    for name in ("missing.yaml", str(new_id()), "x" * 300):
+    for name, what in (("missing.yaml", "file"), (str(new_id()), "task"), ("x" * 300, "task")):
         result = await perdure("run", name)
         assert result.returncode == 2
-        assert f"There is no task {name!r}" in result.stderr
+        assert f"There is no {what} {name!r}" in result.stderr
 
 
 TABLES: dict[str, type[TaskRow | TaskTemplateRow | ToolGroupRow | McpServerRow]] = {
