@@ -13,8 +13,12 @@ from api.http.schemas import Read, from_row
 from definitions.tasks import MemoryPolicy, NetworkPolicy, PermissionMode, TaskDefinition
 from domain.offers import OfferRule
 from persistence.definitions.tasks import StoredTask, TaskFilter
-from persistence.tables.definitions import TaskVersionRow
-from services.definitions.warnings import definition_warnings, model_warnings
+from persistence.tables.definitions import TaskRow, TaskVersionRow
+from services.definitions.warnings import (
+    definition_warnings,
+    model_warnings,
+    schedule_warnings,
+)
 from services.field_types import UsdOut
 
 
@@ -159,18 +163,22 @@ def render_task(call: Call, stored: StoredTask) -> TaskRead:
         TaskRead,
         stored.row,
         is_deleted=stored.row.deleted_at is not None,
-        warnings=_find_warnings(call, definition),
+        warnings=_find_warnings(call, stored.row, definition),
         links=links.task(stored.row.id, is_own=is_own),
         **values,
     )
 
 
-def _find_warnings(call: Call, definition: TaskDefinition) -> list[str]:
+def _find_warnings(call: Call, row: TaskRow, definition: TaskDefinition) -> list[str]:
     """Return warnings. A task without a model uses that of its agent, or the default one."""
     services = call.gateway.services
     default = None if definition.agent_id else services.settings.default_model
     model = definition.sdk_options.model or default
-    return [*definition_warnings(definition), *model_warnings(services.models, model)]
+    return [
+        *definition_warnings(definition),
+        *(schedule_warnings(definition) if row.is_scheduled else ()),
+        *model_warnings(services.models, model),
+    ]
 
 
 def render_task_version(call: Call, task: StoredTask, row: TaskVersionRow) -> TaskVersionRead:

@@ -73,11 +73,19 @@ def _make_schedule(given: Json, _: Json) -> Json:
     return {**schedule, "is_scheduled": True, "schedule_enabled": True}
 
 
+def _print_made(task: Json) -> None:
+    show.out.print(
+        f"{task['name']} runs by {task['schedule_cron']!r} in {task['schedule_timezone']}: "
+        "`perdure schedules get` shows when."
+    )
+    show.print_warnings(task)
+
+
 GROUP.add_action(
     "create",
     "update_task",
     "Run a task at set times, or change its times.",
-    "{name} runs by {schedule_cron!r} in {schedule_timezone}: `perdure schedules get` shows when.",
+    _print_made,
     options={
         "cron": option("As '0 9 * * 1-5': weekdays at nine.", "--cron", kind=str, default=...),
         "zone": option("As Europe/Berlin. (default: UTC)", "--zone"),

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from definitions.tasks import TaskDefinition
 from domain.network import NetworkList
 from domain.permissions import valid_rules
-from domain.templates import unknown_expressions
+from domain.templates import names, normalise, unknown_expressions
 from domain.tool_requirements import ToolRequirement, unmet_requirement
 from services.model_catalog import ModelCatalog
+from services.scheduling.variables import SCHEDULE_VARIABLES
 
 
 def model_warnings(models: ModelCatalog, model: str | None) -> Sequence[str]:
@@ -35,6 +36,16 @@ def placeholder_warnings(definition: TaskDefinition) -> Sequence[str]:
         "digits, _ and -."
         for expression in unknown_expressions(definition.prompt_template)
     ]
+
+
+def schedule_warnings(definition: TaskDefinition) -> Sequence[str]:
+    """Return a sentence if the prompt of a scheduled task has variables without a value."""
+    known = {*map(normalise, definition.default_variables), *SCHEDULE_VARIABLES}
+    missing = ", ".join(name for name in names(definition.prompt_template) if name not in known)
+    if not missing:
+        return []
+    what = "Scheduled runs have no value for these placeholders"
+    return [f"{what}, which stay in the prompt: {missing}. Set default_variables."]
 
 
 def _requirement_warnings(definition: TaskDefinition) -> Iterator[str]:

@@ -41,6 +41,17 @@ async def read(client: Client, task: dict[str, Any]) -> dict[str, Any]:
     return schedule
 
 
+async def test_variables_that_a_schedule_does_not_give_are_named(client: Client) -> None:
+    prompt = "{{ topic }} and {{ place }} since {{ last_success_at }}"
+    task = await make_task(
+        client, prompt_template=prompt, default_variables={"place": "here"}, **NOON
+    )
+    [warning] = task["warnings"]
+    assert warning.endswith("stay in the prompt: topic. Set default_variables.")
+    changed = await client.patch(task["_links"]["self"], json={"is_scheduled": False})
+    assert changed.json()["warnings"] == []
+
+
 async def test_a_scheduled_task_has_its_schedule_at_once(world: World, client: Client) -> None:
     task = await make_task(
         client,
