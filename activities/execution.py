@@ -169,6 +169,7 @@ class Activities(ExecutionActivities, PlanActivities):
             has_unread_messages=end.has_unread_messages,
             parent_workflow_id=end.parent_workflow_id,
             cost_usd=cost_usd,
+            turns=end.turns,
         )
 
     @activity.defn(name="advance_plan")

@@ -232,7 +232,7 @@ class Attempt:
         step = inbox.apply(self.state, unread)
         must_stop = inbox.must_finish(unread) and not self.state.is_finishing
         if must_stop:
-            step += inbox.stop_work(self.state)
+            step += inbox.stop_work(self.state, unread.children)
         self.failure = step.failure or self.failure
         if step != Step():
             await self.write(step)

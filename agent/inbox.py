@@ -93,13 +93,17 @@ def apply(state: RunState, inbox: Inbox) -> Step:
     )
 
 
-def stop_work(state: RunState) -> Step:
-    """Settle what is still to run or to be decided, for an execution that must answer now."""
+def stop_work(state: RunState, children: Sequence[ChildResult]) -> Step:
+    """Settle what is still to run or to be decided, for an execution that must answer now.
+
+    A call gets the results of those of its subtasks that have ended.
+    """
     state.is_finishing = True
     requests = list(state.requests.values())
     unknown = {r.tool_call_id for r in requests if r.kind is RequestKind.EFFECT_CHECK}
+    delegations = {call.id: call for call in _settle_partly_ended(state, children)}
     calls = [
-        _stop_call(call, is_effect_unknown=call.id in unknown)
+        delegations.get(call.id) or _stop_call(call, is_effect_unknown=call.id in unknown)
         for call in state.calls.values()
         if not call.status.is_settled
     ]
@@ -192,6 +196,17 @@ def _settle_delegations(state: RunState, children: Sequence[ChildResult]) -> Ite
             text, is_error = describe_results(call, results, can_read_artifacts=can_read)
             status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
             yield input_requests.settle(call, status, text, is_error=is_error)
+
+
+def _settle_partly_ended(state: RunState, children: Sequence[ChildResult]) -> Iterator[ToolCall]:
+    """Settle the calls of which some subtasks have ended, with the results of those."""
+    known = {child.execution_id: child for child in children}
+    can_read = state.snapshot.prefix.offers(READ_ARTIFACT)
+    for call in state.calls_in(ToolCallStatus.WAITING_FOR_SUBTASK):
+        results = [known[child_id] for child_id in call.child_execution_ids if child_id in known]
+        if any(result.status.is_terminal for result in results):
+            text, _ = describe_results(call, results, can_read_artifacts=can_read)
+            yield input_requests.settle(call, ToolCallStatus.CANCELLED, text, is_error=True)
 
 
 async def apply_expiries(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.engine_tools import DELEGATE_MANY
+from domain.finishing import NOT_ENDED
 from domain.states import ExecutionStatus
 from domain.steps import ChildArtifact, ChildResult, ToolCall
 from domain.tool_rules import READ_ARTIFACT
@@ -30,7 +31,8 @@ def describe_results(
 ) -> tuple[str, bool]:
     """The result of a call whose subtasks have ended, and whether it is an error.
 
-    A failed subtask makes `delegate` an error. `delegate_many` lists the outcome of each one.
+    A failed subtask makes `delegate` an error. `delegate_many` lists the outcome of each one, also
+    of those that have not ended if a person asked the execution to finish.
     `can_read_artifacts`: the model is offered the tool that reads them.
     """
     about_artifacts = READABLE_ARTIFACTS if can_read_artifacts else UNREADABLE_ARTIFACTS
@@ -72,6 +74,8 @@ def _describe_outcome(result: ChildResult, limit: int) -> str:
         return _shorten(result.text or NO_TEXT, limit, result)
     if result.status is ExecutionStatus.CANCELLED:
         return "The subtask was cancelled."
+    if not result.status.is_terminal:
+        return NOT_ENDED
     message = _shorten(result.error_message or "", limit, result)
     return f"The subtask failed ({result.error_code}): {message}"
 

@@ -95,7 +95,8 @@ class RenderPromptResult(Contract):
 class FinishResult(Contract):
     """The terminal status, unless `has_unread_messages`: Claude has to answer a message first.
 
-    `parent_workflow_id` is the workflow to wake, because its subtask has ended.
+    `parent_workflow_id` is the workflow to wake, because its subtask has ended. `cost_usd` and
+    `turns` are totals of the execution.
     """
 
     status: ExecutionStatus
@@ -103,6 +104,7 @@ class FinishResult(Contract):
     has_unread_messages: bool = False
     parent_workflow_id: str | None = None
     cost_usd: Decimal = Decimal(0)
+    turns: int = 0
 
 
 class CallClaudeResult(Contract):

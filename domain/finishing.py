@@ -8,8 +8,8 @@ FINISH_REQUEST = (
 NOT_RUN = "This call has not run, because a person asked this execution to finish now."
 """The result of calls that were still to run or to be decided."""
 
-NOT_ENDED = "This call was stopped before it ended: a person asked this execution to finish now."
-"""The result of calls whose subtasks or MCP servers had not answered."""
+NOT_ENDED = "This was stopped before it ended: a person asked this execution to finish now."
+"""The result of calls whose subtasks or MCP servers had not answered, and of such a subtask."""
 
 MAX_REFUSED_TURNS = 2
 """Turns in which the model may still ask for tools; then its last text is the result (chosen)."""

@@ -148,7 +148,7 @@ class UnitOfWork:
 
     def wake_workflow(self, row: ExecutionRow) -> None:
         """Signal the workflow of an execution after the commit."""
-        self.effects.append(partial(self.services.workflows.wake, row.workflow_id))
+        self.effects.append(partial(_wake_workflow, self.services, row.workflow_id, row.id))
 
     def close_workflow(self, workflow_id: str) -> None:
         """Wake the workflow of external work that has ended, after the commit; no request waits."""
@@ -218,6 +218,11 @@ async def _start_workflow(services: Services, request: StartRequest) -> None:
     if was_started:
         await signals.mark_dispatched(services.database, request.execution_id)
     STARTS.labels("started" if was_started else "left_to_relay").inc()
+
+
+async def _wake_workflow(services: Services, workflow_id: str, execution_id: UUID) -> None:
+    if await services.workflows.wake(workflow_id):
+        await signals.mark_woken(services.database, execution_id)
 
 
 async def _forget_user(services: Services, user_id: UUID) -> None:

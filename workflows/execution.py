@@ -273,6 +273,9 @@ class TaskExecution(WorkflowRun):
 
     def _show_end(self, end: FinishResult) -> None:
         if not end.has_unread_messages:
+            # The last segment does not know them if its worker died after it wrote the end.
+            totals = {"turns": end.turns, "cost_usd": end.cost_usd}
+            self._progress = self._progress.model_copy(update=totals)
             self._show(end.status, str(end.error_code or "done"))
             workflow.upsert_search_attributes(
                 [STATUS.value_set(end.status), COST_USD.value_set(float(end.cost_usd))]

@@ -29,6 +29,7 @@ CATALOGUE = Catalogue(
         orchestrator_work.COMPLETE_TASK,
         orchestrator.UPDATE_TASK,
         orchestrator.CANCEL_TASK,
+        orchestrator.FINISH_TASK,
         orchestrator.DELETE_TASK,
         orchestrator.CLEAN_UP_TASKS,
         orchestrator_reads.QUERY_TASKS,

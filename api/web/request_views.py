@@ -22,6 +22,7 @@ from persistence.executions.input_requests import RequestContext
 from persistence.tables.sessions import InputRequestRow
 from services.caller import missing
 from services.executions.answer_links import AnswerLink
+from services.executions.approvals import has_approved
 from services.executions.holding import can_be_held
 
 _INSTRUCTED = (RequestKind.BUDGET, RequestKind.EFFECT_CHECK)
@@ -92,6 +93,7 @@ async def render_request(
         effect=decisions.describe_effect(context.effect),
         input_parts=describe_call(row),
         is_open=is_open,
+        is_stored=link is not None and has_approved(row, visit.call.caller),
         **shown,
         **_form_values(form or Form(), error, is_open=is_open),
     )

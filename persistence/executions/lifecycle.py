@@ -73,7 +73,9 @@ def _load(*, shown: str) -> Mapping[str, TextClause]:
     )
 
 
-_SQL = _load(shown="ended.id, ended.status, ended.error_code, ended.cost_usd, ended.event_seq")
+_SQL = _load(
+    shown="ended.id, ended.status, ended.error_code, ended.cost_usd, ended.total_turns, ended.event_seq"
+)
 
 _END_AND_READ = _load(shown=f"{select_columns('ended')}, {select_readers('ended')}")["end"]
 
@@ -86,6 +88,7 @@ class Ended:
     status: ExecutionStatus
     error_code: ErrorCode | None
     cost_usd: Decimal
+    turns: int
     event_seq: int
     parent_workflow_id: str | None
     has_unread_messages: bool = False
@@ -203,6 +206,7 @@ def _ended(row: Any) -> Ended:
         status=ExecutionStatus(row.status),
         error_code=None if row.error_code is None else ErrorCode(row.error_code),
         cost_usd=row.cost_usd,
+        turns=row.total_turns,
         event_seq=row.event_seq,
         parent_workflow_id=row.parent_workflow_id,
         is_awaited=row.is_awaited,

@@ -184,7 +184,7 @@ FROM ended LEFT JOIN executions p ON p.id = ended.parent_execution_id
 WHERE (SELECT count(*) FROM new_signals) >= 0
 
 -- name: find_end
-SELECT e.id, e.status, e.error_code, e.cost_usd, e.event_seq,
+SELECT e.id, e.status, e.error_code, e.cost_usd, e.total_turns, e.event_seq,
     p.workflow_id AS parent_workflow_id, false AS is_awaited, 0 AS lost_usd
 FROM executions e LEFT JOIN executions p ON p.id = e.parent_execution_id
 WHERE e.id = :execution_id

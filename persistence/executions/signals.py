@@ -163,6 +163,22 @@ async def mark_dispatched(database: Database, execution_id: UUID) -> None:
     await database.raw.run(MARK_DISPATCHED, parameters)
 
 
+MARK_WOKEN = text("""
+UPDATE signals SET wake_at = now() + :next_wake
+WHERE execution_id = :execution_id AND kind NOT IN ('start', 'ended') AND consumed_at IS NULL
+""")
+
+
+async def mark_woken(database: Database, execution_id: UUID) -> None:
+    """Store that Temporal has signalled the workflow, so that the relay does not repeat it soon.
+
+    A busy worker reads the signal later than `FIRST_WAKE`, and each repeated signal would take it
+    more time.
+    """
+    parameters = {"execution_id": execution_id, "next_wake": NEXT_WAKE}
+    await database.raw.run(MARK_WOKEN, parameters)
+
+
 DELETE_CONSUMED = text("""
 DELETE FROM signals WHERE id IN (
     SELECT id FROM signals WHERE consumed_at < now() - CAST(:kept AS interval)

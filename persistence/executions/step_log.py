@@ -47,6 +47,7 @@ from persistence.executions import (
     subtasks,
 )
 from persistence.executions.fencing import RunIdentity
+from persistence.executions.signals import SignalKind
 from persistence.ledger import audit, budgets
 from persistence.sessions import workspaces
 from persistence.sessions.workspaces import WorkspaceOwner
@@ -270,7 +271,10 @@ class ExecutionRecord:
                 signals=received,
                 answered=await _answered(session, _ids(received, "input_request_id")),
                 children=await subtasks.list_results(
-                    session, self._id, _ids(received, "execution_id")
+                    session,
+                    self._id,
+                    _ids(received, "execution_id"),
+                    is_all=any(signal.kind == SignalKind.FINISH for signal in received),
                 ),
                 # Read from the row, and last: unread signals are in the order of several clocks.
                 is_pause_requested=await _is_pause_requested(session, self._id),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import ExecutionStatus
@@ -40,20 +40,19 @@ async def read_tree(session: AsyncSession, root: UUID) -> Sequence[Mapping[str, 
 
 
 async def list_results(
-    session: AsyncSession, parent_id: UUID, ids: Sequence[UUID]
+    session: AsyncSession, parent_id: UUID, ids: Sequence[UUID], *, is_all: bool = False
 ) -> Sequence[ChildResult]:
-    """The results of these subtasks, and of the others that the same tool calls started."""
-    if not ids:
+    """The results of these subtasks, and of the others that the same tool calls started.
+
+    `is_all`: the results of all subtasks of the execution.
+    """
+    if not (ids or is_all):
         return ()
     row = ExecutionRow
     calls = select(row.parent_tool_call_id).where(row.id.in_(ids))
+    of_calls = true() if is_all else or_(row.id.in_(ids), row.parent_tool_call_id.in_(calls))
     found = await session.scalars(
-        select(row)
-        .where(
-            row.parent_execution_id == parent_id,
-            or_(row.id.in_(ids), row.parent_tool_call_id.in_(calls)),
-        )
-        .order_by(row.id)
+        select(row).where(row.parent_execution_id == parent_id, of_calls).order_by(row.id)
     )
     rows = found.all()
     artifacts = await _list_artifacts(session, [row.id for row in rows])

@@ -43,6 +43,11 @@ def require_other_approver(caller: Caller, row: InputRequestRow, answer: Mapping
         )
 
 
+def has_approved(row: InputRequestRow, caller: Caller) -> bool:
+    """Whether the caller's approval is one of several that are stored."""
+    return any(given["user_id"] == str(caller.user_id) for given in row.approvals)
+
+
 async def add_approval(work: UnitOfWork, row: InputRequestRow, answer: Mapping[str, Any]) -> bool:
     """Store one approval of several on a locked request; return whether it is decided now.
 
@@ -52,7 +57,7 @@ async def add_approval(work: UnitOfWork, row: InputRequestRow, answer: Mapping[s
     if answer["decision"] != "approve":
         return True
     caller = work.caller
-    if any(given["user_id"] == str(caller.user_id) for given in row.approvals):
+    if has_approved(row, caller):
         left = row.approvals_required - len(row.approvals)
         raise AlreadyAnsweredError(
             f"You have approved this request; it still needs {left} more people."

@@ -32,7 +32,7 @@ async def relay_due(database: Database, workflows: WorkflowServer) -> int:
     active = [(signal, row) for signal, row in due if not _has_ended(row)]
     start = signals.SignalKind.START
     await asyncio.gather(
-        *(_start(workflows, row) for signal, row in active if signal.kind == start)
+        *(_start(database, workflows, row) for signal, row in active if signal.kind == start)
     )
     # After the starts: a workflow that was just started may have further signals.
     to_wake = {row.workflow_id for signal, row in active if signal.kind != start}
@@ -56,6 +56,7 @@ async def _close(database: Database, workflows: WorkflowServer, row: ExecutionRo
             await signals.consume_end(session, row.id)
 
 
-async def _start(workflows: WorkflowServer, row: ExecutionRow) -> None:
+async def _start(database: Database, workflows: WorkflowServer, row: ExecutionRow) -> None:
     log.info("relay.start", execution_id=str(row.id))
-    await workflows.start(make_start_request(row))
+    if await workflows.start(make_start_request(row)):
+        await signals.mark_dispatched(database, row.id)

@@ -1,5 +1,6 @@
 """A person asks an execution to answer now with what it has."""
 
+import json
 from typing import Any
 
 from tests.agent.in_memory.driver import Runner, script, use
@@ -42,3 +43,24 @@ async def test_subtasks_are_not_waited_for(runner: Runner) -> None:
     assert await run.text() == ANSWER["text"]
     [call] = await run.tool_calls()
     assert call.status == "cancelled"
+
+
+async def test_the_results_of_subtasks_that_have_ended_are_kept(runner: Runner) -> None:
+    parts = [
+        {"title": "one", "prompt": script({"text": "Found it."})},
+        {"title": "two", "prompt": script({"tool_use": QUESTION}, ANSWER)},
+    ]
+    many: dict[str, Any] = {"allowed_tools": ["ask_user", "delegate_many"]}
+    run = await runner.start(
+        {"tool_use": use("delegate_many", subtasks=parts)}, {"text": "{last_tool_result}"}, **many
+    )
+    await run.wait_until(lambda row: row.status == "waiting_for_subtask")
+    [first, second] = await run.children()
+    await first.wait_for_end()
+    await second.wait_for_request()
+    await run.finish()
+    await run.wait_for_end()
+    listed = json.loads((await run.text()).partition("\n")[0])
+    assert listed["summary"] == "1 of 2 subtasks completed."
+    assert listed["subtasks"][0]["result"] == "Found it."
+    assert "before it ended" in listed["subtasks"][1]["error"]

@@ -77,7 +77,10 @@ async def test_a_used_link_stays_used_when_its_answer_did_not_decide(world: Worl
         request_id = await new_request(world, starter, approvals_required=2, assignee="link-ann")
         path = await link_for(world, request_id, "link-ann")
         async with browser(world) as page:
-            assert (await submit(page, path, decision="approve")).status_code == 200
+            done = await submit(page, path, decision="approve")
+            assert (done.status_code, "<form" in done.text) == (200, False)
+            assert "1 of 2 people have approved" in words(done)
+            assert "this link is used up. 1 more must approve" in words(done)
             await require_refused(page, path, 409, "was used before")
         found = (await starter.get(f"{BASE}/{request_id}")).json()
         assert (found["status"], len(found["approvals"])) == ("open", 1)

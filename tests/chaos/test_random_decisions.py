@@ -1,6 +1,8 @@
 """Random decisions about tool calls, with kills of the worker: what ran is what was approved.
 
-Each call writes its own text into a file of its own, so the workspace shows which calls ran.
+Each call writes its own text into a file of its own, so the workspace shows which calls ran. An
+execution is one sequence of decisions. A part has 100 of them and seeds of its own, so that each
+part can be run alone (`-k part-3`).
 """
 
 import asyncio
@@ -9,8 +11,10 @@ import hashlib
 import json
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,6 +24,7 @@ from sqlalchemy import select
 
 from claude.scripted import ScriptedModelServer
 from domain.errors import PerdureError
+from persistence.tables.executions import ExecutionRow
 from persistence.tables.people import RememberedDecisionRow
 from persistence.tables.sessions import InputRequestRow, ToolCallRow
 from services.executions import holding
@@ -27,11 +32,20 @@ from tests.engine.driver import Engine, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, worker_process
 from tests.waiting import eventually
 
-CALLS = 10
-"""Tool calls of one execution; one in four repeats the call before it."""
+PARTS = 10
+SEQUENCES, KILLS = 100, 4
+"""Of one part."""
+
+TURNS, CALLS = 2, 2
+"""Turns of one execution, and tool calls of a turn. One call in three is that of an earlier turn
+again, which a remembered decision covers."""
 
 DECISIONS = ("approve", "approve", "edit", "deny", "remember", "remember denial", "undo", "expire")
-POLICY = {"due_seconds": 3, "on_expiry": "deny"}
+KILLED_BETWEEN = range(20, 280)
+"""A worker is killed when this many decisions were made. Each part makes 300 at least."""
+
+EXPIRING = {"due_seconds": 8, "on_expiry": "deny"}
+PARALLEL_ANSWERS = 8
 
 
 @pytest.fixture
@@ -44,7 +58,7 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
 
 @dataclass(slots=True)
 class Decisions:
-    """Decides about each open request once, at random, and counts the decisions."""
+    """Decides about each open request once, at random, and remembers the decisions."""
 
     engine: Engine
     chance: random.Random
@@ -53,15 +67,19 @@ class Decisions:
     async def decide_open(self) -> None:
         async with self.engine.database.reading() as session:
             rows = await session.scalars(
-                select(InputRequestRow).where(InputRequestRow.status == "open")
+                select(InputRequestRow).where(
+                    InputRequestRow.status == "open", InputRequestRow.id.not_in(self.decided)
+                )
             )
-            new = [row for row in rows.all() if row.id not in self.decided]
+            new = rows.all()
         for row in new:
-            await self._decide(row)
+            self.decided[row.id] = self.chance.choice(DECISIONS)
+        for position in range(0, len(new), PARALLEL_ANSWERS):
+            batch = new[position : position + PARALLEL_ANSWERS]
+            await asyncio.gather(*(self._decide(row, self.decided[row.id]) for row in batch))
         await holding.apply_held(self.engine.services)
 
-    async def _decide(self, row: InputRequestRow) -> None:
-        chosen = self.decided[row.id] = self.chance.choice(DECISIONS)
+    async def _decide(self, row: InputRequestRow, chosen: str) -> None:
         if chosen == "expire":
             return
         tool_input = json.loads(row.tool_input or "")
@@ -74,7 +92,7 @@ class Decisions:
             "undo": {"decision": "approve", "undo_seconds": 30},
         }
         run = self.engine.run(row.execution_id)
-        with contextlib.suppress(PerdureError):  # it has expired meanwhile
+        with contextlib.suppress(PerdureError):  # it has expired, or a rule has decided it
             await run.answer(row, **bodies[chosen])
             if chosen == "undo":
                 async with self.engine.transaction() as work:
@@ -83,55 +101,84 @@ class Decisions:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("executions", "kills"), [(4, 2), (100, 40)])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "seed", [pytest.param(number, id=f"part-{number}") for number in range(1, PARTS + 1)]
+)
 async def test_what_ran_is_what_was_approved(
-    place: WorkerPlace, scripted_model: ScriptedModelServer, executions: int, kills: int
+    place: WorkerPlace, scripted_model: ScriptedModelServer, seed: int
 ) -> None:
-    chance = random.Random(executions)  # noqa: S311 - repeatable on purpose
+    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     async with open_driver(place, scripted_model) as engine:
         runs = [
-            await engine.start(*turns(chance), ask_tools=["write_file"], human_input_policy=POLICY)
-            for _ in range(executions)
+            await engine.start(
+                *turns(chance), ask_tools=["write_file"], human_input_policy=EXPIRING
+            )
+            for _ in range(SEQUENCES)
         ]
         decisions = Decisions(engine, chance)
+        killed: list[int] = []
         async with asyncio.TaskGroup() as group:
-            killing = group.create_task(kill_workers(place, scripted_model, chance, kills))
-            await eventually(
-                lambda: have_ended(runs, decisions), within=1500, what="the end of all executions"
+            kills = sorted(chance.sample(KILLED_BETWEEN, KILLS))
+            killing = group.create_task(
+                kill_workers(place, scripted_model, decisions, kills, killed)
             )
-            await killing if killing.done() else killing.cancel()
+            await eventually(
+                lambda: have_ended(runs, decisions), within=500, what="the end of all executions"
+            )
+            killing.cancel()
         executed = [await check(engine, run) for run in runs]
-    assert sum(executed) > executions
-    print(f"{len(decisions.decided)} requests, {sum(executed)} executed calls, {kills} kills")  # noqa: T201 - for the report
+    assert killed == kills
+    assert set(decisions.decided.values()) == set(DECISIONS)
+    assert sum(executed) > SEQUENCES
+    chosen = dict(Counter(decisions.decided.values()))
+    print(f"{SEQUENCES} sequences, {sum(executed)} calls ran, killed at {killed}: {chosen}")  # noqa: T201 - for the report
 
 
 def turns(chance: random.Random) -> list[dict[str, Any]]:
-    """One call in each turn; some repeat the call before them."""
-    made: list[dict[str, Any]] = []
-    for number in range(CALLS):
-        call = {"path": f"file-{number}", "content": f"text {number}"}
-        repeated = made[-1] if made and chance.random() < 0.25 else None
-        made.append(repeated or {"tool_use": use("write_file", **call)})
-    return [*made, {"text": "Done."}]
+    """Several calls in each turn; some repeat a call of the turn before."""
+    made: list[list[dict[str, Any]]] = []
+    for turn in range(TURNS):
+        calls = [
+            use("write_file", path=f"file-{turn}-{number}", content=f"text {turn} {number}")
+            for number in range(CALLS)
+        ]
+        if made and chance.random() < CALLS / 3:
+            calls[0] = chance.choice(made[-1])
+        made.append(calls)
+    return [*({"tool_use": calls} for calls in made), {"text": "Done."}]
 
 
 async def have_ended(runs: list[Run], decisions: Decisions) -> bool:
     await decisions.decide_open()
-    return all([(await run.row()).completed_at is not None for run in runs])
+    active = select(ExecutionRow.id).where(
+        ExecutionRow.id.in_([run.id for run in runs]), ExecutionRow.completed_at.is_(None)
+    )
+    async with decisions.engine.database.reading() as session:
+        return await session.scalar(active.limit(1)) is None
 
 
 async def kill_workers(
-    place: WorkerPlace, scripted: ScriptedModelServer, chance: random.Random, kills: int
+    place: WorkerPlace,
+    scripted: ScriptedModelServer,
+    decisions: Decisions,
+    kills: list[int],
+    killed: list[int],
 ) -> None:
     """Kill one worker after the other, and leave the last one running."""
-    for _ in range(kills):
+    for number in kills:
         async with running(place, scripted) as process:
-            # This sleep waits for no condition: the time of the next kill is random.
-            await asyncio.sleep(chance.uniform(0.5, 4))
+            await eventually(
+                partial(are_made, decisions, number), within=300, what=f"{number} decisions"
+            )
             process.kill()
+            killed.append(number)
     async with running(place, scripted):
         await asyncio.Event().wait()
+
+
+async def are_made(decisions: Decisions, number: int) -> bool:
+    return len(decisions.decided) >= number
 
 
 @contextlib.asynccontextmanager

@@ -2,9 +2,12 @@
 
 import socket
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import text
 
+from claude.scripted import ScriptedModelServer
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import queries, signals
@@ -15,6 +18,7 @@ from runtime.settings import Settings
 from runtime.temporal import RPC_TIMEOUT, connect
 from services.executions.relaying import relay_due
 from tests.engine.driver import Engine, use
+from tests.engine.running import make_place, open_driver
 from tests.engine.storing import store
 from tests.waiting import eventually
 
@@ -63,6 +67,27 @@ async def test_a_signal_without_a_wake_up_is_read(engine: Engine) -> None:
         )
     await run.wait_for_end()
     assert await run.text() == "not woken"
+
+
+async def test_what_temporal_has_accepted_is_not_sent_again_soon(
+    database_url: str, temporal_address: str, tmp_path: Path, scripted_model: ScriptedModelServer
+) -> None:
+    """No worker runs here, so nothing reads the signals."""
+    place = await make_place(database_url, temporal_address, tmp_path)
+    async with open_driver(place, scripted_model) as engine:
+        run = await engine.start({"text": "x"}, dispatch=False)
+        async with engine.database.transaction() as session:
+            await session.execute(text("UPDATE signals SET wake_at = now() - interval '1 second'"))
+        assert await relay_due(engine.database, engine.dispatcher) == 1
+        async with engine.transaction() as work:
+            row = await queries.lock_existing(work.session, run.id)
+            await append_signal(work.session, run.id, SignalKind.RESUME)
+            work.wake_workflow(row)
+        async with engine.database.reading() as session:
+            start, resume = await signals.list_unread(session, run.id)
+    now = datetime.now(UTC)
+    assert start.wake_at > now + signals.NEXT_WAKE
+    assert resume.wake_at > now + signals.FIRST_WAKE
 
 
 async def test_a_silent_temporal_delays_a_sweep_only_once(database_url: str) -> None:

@@ -1,6 +1,8 @@
 """What operators see of an execution in Temporal, and what they never see."""
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
@@ -9,6 +11,7 @@ from temporalio.common import SearchAttributeKey
 from contracts import names
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
+from persistence.executions.creation import make_start_request
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
@@ -119,3 +122,22 @@ async def test_heartbeats_hold_progress_and_no_content(engine: Engine) -> None:
     assert "secret" not in details
     await run.cancel()
     await run.wait_for_end()
+
+
+async def test_an_end_that_the_workflow_does_not_know_has_its_totals(engine: Engine) -> None:
+    """As if the worker died after it wrote the end: the next attempt only reads it."""
+    ended = {
+        "status": "completed",
+        "completed_at": datetime.now(UTC),
+        "total_turns": 3,
+        "cost_usd": Decimal("0.25"),
+    }
+    run = await engine.start({"text": "x"}, dispatch=False, columns=ended)
+    assert await engine.dispatcher.start(make_start_request(await run.row()))
+    await eventually(lambda: has_closed(run))
+    progress = await run.handle.query(names.PROGRESS)
+    assert (progress["turns"], float(progress["cost_usd"])) == (3, 0.25)
+
+
+async def has_closed(run: Run) -> bool:
+    return (await run.handle.describe()).close_time is not None

@@ -23,7 +23,8 @@ from domain.errors import FieldProblem, InvalidInputError
 from domain.states import ExecutionStatus
 from services.definitions.inline_work import make_title
 from services.definitions.inputs import Name
-from services.executions.inputs import CancelBody
+from services.executions import control
+from services.executions.inputs import CancelBody, FinishBody
 from services.external_work import planning, stale_work
 from services.external_work.planning import DescribedWork, PlanBody, StoredPlan, WorkUpdate
 from services.external_work.stale_work import CleanUpBody
@@ -172,6 +173,28 @@ async def _cancel_task(context: ToolContext, arguments: CancelTaskArguments) -> 
         )
 
 
+class FinishTaskArguments(TaskArguments, FinishBody):
+    """Which task to finish, and what the model should know for its answer."""
+
+
+class FinishingTask(OrchestratorResult):
+    """The task that was asked to finish."""
+
+    task_id: UUID
+    status: ExecutionStatus
+
+
+async def _finish_task(context: ToolContext, arguments: FinishTaskArguments) -> FinishingTask:
+    async with context.transaction() as work:
+        body = FinishBody(message=arguments.message)
+        row = await control.finish(work, arguments.task_id, body)
+        return FinishingTask(
+            task_id=row.id,
+            status=ExecutionStatus(row.status),
+            next_step="It answers with what it has. Read the answer with watch_execution.",
+        )
+
+
 class DeleteTaskArguments(TaskArguments):
     """Which task to delete."""
 
@@ -296,6 +319,19 @@ CANCEL_TASK = _tool(
     result=CancelledTask,
     handler=_cancel_task,
     is_destructive=True,
+)
+
+FINISH_TASK = _tool(
+    "orchestrator_finish_task",
+    "Finish a task early",
+    "Ask a task that Claude runs to answer now with what it has. Calls that have not run do not "
+    "run, and its subtasks are cancelled; the results of those that have ended are kept. Report "
+    "work that you have claimed with orchestrator_complete_task instead.",
+    arguments=FinishTaskArguments,
+    result=FinishingTask,
+    handler=_finish_task,
+    is_destructive=True,
+    is_idempotent=True,
 )
 
 DELETE_TASK = _tool(

@@ -161,16 +161,21 @@ class InMemoryRecord:
         return Inbox(
             signals=list(execution.signals),
             answered=[read_open_request(execution.requests[UUID(str(i))]) for i in answered],
-            children=[read_child_result(child) for child in self._siblings_of(ended)],
+            children=[
+                read_child_result(child)
+                for child in self._siblings_of(
+                    ended, is_all=any(signal.kind == "finish" for signal in execution.signals)
+                )
+            ],
             is_pause_requested=execution.pause_requested,
         )
 
-    def _siblings_of(self, ended: Sequence[Any]) -> list[StoredExecution]:
-        """The ended subtasks, and the others of their tool calls."""
+    def _siblings_of(self, ended: Sequence[Any], *, is_all: bool) -> list[StoredExecution]:
+        """The ended subtasks, and the others of their tool calls; or all subtasks."""
         by_id = self._executions.by_id
         calls = {by_id[UUID(str(i))].parent_tool_call_id for i in ended}
         children = self._executions.children_of(self._id)
-        return [child for child in children if child.parent_tool_call_id in calls]
+        return [child for child in children if is_all or child.parent_tool_call_id in calls]
 
     async def find_agents(self, slugs: Collection[str]) -> Mapping[str, Agent]:
         known = {**self._executions.agents, **built_in_agents()}

@@ -364,6 +364,7 @@ async def test_groups_decide_which_tools_are_offered(world: World) -> None:
         "orchestrator_complete_task",
         "orchestrator_update_task",
         "orchestrator_cancel_task",
+        "orchestrator_finish_task",
         "orchestrator_delete_task",
         "orchestrator_clean_up_tasks",
         "orchestrator_query_tasks",

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from domain.ids import new_id
-from persistence.executions import planned_work
-from tests.api.mcp.agents import call, connect
+from persistence.executions import planned_work, signals
+from tests.api.mcp.agents import call, connect, refused
 from tests.api.mcp.test_orchestrator import Agent, claim, complete, plan, row_of
-from tests.api.world import World
+from tests.api.world import World, execute, in_session, make_task
 
 
 @pytest.fixture
@@ -34,6 +34,20 @@ async def count_artifacts(world: World, task: dict[str, Any]) -> int:
         counted = text("SELECT count(*) FROM artifacts WHERE execution_id = :id")
         count: int = await session.scalar(counted, {"id": UUID(task["task_id"])})
     return count
+
+
+async def test_a_task_that_claude_runs_is_finished_early(world: World, agent: Any) -> None:
+    async with world.client("alice") as client:
+        execution = await execute(client, await make_task(client))
+    finish = {"task_id": execution["id"], "message": "That is enough."}
+    early = await refused(agent, "orchestrator_finish_task", **finish)
+    assert early["code"] == "conflict"
+    await in_session(world, execution)
+    assert (await call(agent, "orchestrator_finish_task", **finish))["status"] == "running"
+    async with world.gateway.database.reading() as session:
+        unread = await signals.list_unread(session, UUID(execution["id"]))
+    assert "That is enough." in next(s.payload["content"] for s in unread if s.kind == "message")
+    assert "finish" in {signal.kind for signal in unread}
 
 
 async def test_a_delete_for_good_leaves_an_empty_record(world: World, agent: Any) -> None:
