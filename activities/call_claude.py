@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -48,6 +49,38 @@ def current_run(run: RunRef) -> RunIdentity:
         continued_run_id=run.continued_run_id,
         is_repeat=run.is_repeat,
     )
+
+
+async def confirm_attempt() -> None:
+    """Send a heartbeat and wait for the answer of Temporal.
+
+    Raises:
+        FencedOutError: Temporal has started a later attempt.
+    """
+    token = activity.info().task_token
+    try:
+        await activity.client().get_async_activity_handle(task_token=token).heartbeat()
+    except AsyncActivityCancelledError:
+        pass  # the activity is cancelled in the usual way
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise FencedOutError("Temporal has started a later attempt.") from error
+
+
+async def confirm_late_attempt() -> None:
+    """Confirm an attempt that may have timed out before this process could start it.
+
+    The SDK receives attempts faster than a busy process starts them. If the process did the work of
+    those that Temporal has repeated meanwhile, it would start the next ones too late as well, and
+    no execution would continue until it has more processor time.
+
+    Raises:
+        FencedOutError: Temporal has started a later attempt.
+    """
+    info = activity.info()
+    if info.attempt > 1 or datetime.now(UTC) - info.started_time > policies.HEARTBEAT_EVERY:
+        await confirm_attempt()
 
 
 class InterruptWatchers:
@@ -203,20 +236,15 @@ class ExecutionRunner:
         Raises:
             FencedOutError: Temporal has started a later attempt.
         """
+        time = asyncio.get_running_loop().time
+        began = time()
         await self.model.ready()
         async with self.database.reading() as session:
             uses_mcp_servers = await queries.uses_mcp_servers(session, execution_id)
         if uses_mcp_servers:
             await self.mcp_tools.pool()
-        token = activity.info().task_token
-        try:
-            await activity.client().get_async_activity_handle(task_token=token).heartbeat()
-        except AsyncActivityCancelledError:
-            pass  # the activity is cancelled in the usual way
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            raise FencedOutError("Temporal has started a later attempt.") from error
+        if time() - began > policies.HEARTBEAT_EVERY.total_seconds():
+            await confirm_attempt()
 
     async def _record_workspace(self, loop: Loop) -> None:
         """Record the size of the workspace if this attempt changed it.

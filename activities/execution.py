@@ -9,7 +9,12 @@ from temporalio import activity
 
 from activities import report as reporting
 from activities.background_tasks import send_heartbeats
-from activities.call_claude import ExecutionRunner, LoopProgress, current_run
+from activities.call_claude import (
+    ExecutionRunner,
+    LoopProgress,
+    confirm_late_attempt,
+    current_run,
+)
 from activities.failures import is_retryable, translate_errors
 from activities.render_prompt import render_prompt
 from contracts.activities import ExecutionActivities
@@ -98,6 +103,7 @@ class Activities(ExecutionActivities, PlanActivities):
         # One sender for the whole segment: each waits before its first heartbeat.
         async with self._record_refused_resets(run):
             with send_heartbeats(progress.details):
+                await confirm_late_attempt()
                 run_segment = self._start_and_run if run.is_start else self._runner.run
                 result = await run_segment(run, progress)
                 if result.outcome in ENDS and not result.wants_report:

@@ -75,14 +75,19 @@ DELIVERY_RETRIES = RetryPolicy(
 delay (`domain.notifications.delay_after`) or ends the retries."""
 
 FOREVER = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=1.0, maximum_attempts=0
+    initial_interval=timedelta(seconds=0.1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=1),
+    maximum_attempts=0,
 )
 """The loop retries model calls and counts from the record. If an activity fails, its worker or
-database failed, so it is retried every second until both work (design.md, section 5)."""
+database failed, so it is retried until both work: soon, because a dead worker is only noticed
+after `HEARTBEAT`, and then every second (design.md, section 5)."""
 
 ON_HOST = RetryPolicy(
-    initial_interval=timedelta(seconds=1),
-    backoff_coefficient=1.0,
+    initial_interval=FOREVER.initial_interval,
+    backoff_coefficient=FOREVER.backoff_coefficient,
+    maximum_interval=FOREVER.maximum_interval,
     maximum_attempts=0,
     non_retryable_error_types=["TemporalTimeout:Heartbeat"],
 )

@@ -111,7 +111,8 @@ class HumanInputPolicy(DefinitionModel):
         Field(
             max_length=100,
             description="Tool rules. If an approval of such a call comes after an hour, a new "
-            "message or an edit of the task, the model is asked again before the call runs.",
+            "message, an edit of the task or another call that may have changed something, the "
+            "model is asked again before the call runs.",
         ),
     ] = ()
     on_unknown_effect: UnknownEffectRule = "auto"

@@ -6,6 +6,7 @@ another question, once.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +15,9 @@ STALE_AFTER = timedelta(hours=1)
 
 RECHECK_TURNS = 10
 """In how many turns the model may look around before it repeats the call (chosen)."""
+
+LISTED_FILES = 20
+"""Paths that are named to the model (chosen)."""
 
 RECHECKED = "The approval was stale, so the model was asked again."
 """The reason of a call that did not run for this."""
@@ -27,16 +31,21 @@ class ApprovalAge:
     """The time and the changes between a call and its approval.
 
     `task_version` is the present version of the task, if it is another one than the execution's.
+    `files` are the paths that other calls of the execution have written with file tools, and
+    `other_calls` counts the other calls with effects, such as commands.
     """
 
     waited: timedelta
     messages: int = 0
     task_version: int | None = None
+    files: Sequence[str] = ()
+    other_calls: int = 0
 
     @property
     def is_stale(self) -> bool:
         """Whether the model must look again."""
-        return bool(self.waited > STALE_AFTER or self.messages or self.task_version)
+        has_changes = self.messages or self.task_version or self.files or self.other_calls
+        return bool(self.waited > STALE_AFTER or has_changes)
 
     def describe(self, approved_input: str | None) -> str:
         """The result of the call that does not run, for the model."""
@@ -47,12 +56,22 @@ class ApprovalAge:
             changes.append(f"{self.messages} new message(s) came from people")
         if self.task_version:
             changes.append(f"the task was edited (version {self.task_version})")
+        if self.files:
+            changes.append(f"other calls have written {_list_files(self.files)}")
+        if self.other_calls:
+            changes.append(f"{self.other_calls} other call(s) with effects have run")
         edited = "" if approved_input is None else f" The approved input is: {approved_input}"
         return (
             f"A person approved this call, but it has not run, because since you made it "
-            f"{' and '.join(changes)}. Check whether it is still right in the present state. If "
+            f"{', and '.join(changes)}. Check whether it is still right in the present state. If "
             f"so, make the same call again: it runs without another question.{edited}"
         )
+
+
+def _list_files(files: Sequence[str]) -> str:
+    listed = ", ".join(files[:LISTED_FILES])
+    left_out = len(files) - LISTED_FILES
+    return f"{listed} and {left_out} more" if left_out > 0 else listed
 
 
 def is_same_input(one: str, other: str) -> bool:

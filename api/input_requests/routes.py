@@ -29,7 +29,12 @@ from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller
 from services.executions import answers, bulk_answers, discussions, holding
 from services.executions.access import readable_request
-from services.executions.bulk_answers import AlikeBody, AlikeOutcome
+from services.executions.bulk_answers import (
+    AlikeBody,
+    AlikeOutcome,
+    WithdrawBody,
+    WithdrawOutcome,
+)
 from services.executions.discussions import AssignBody, CommentBody
 from services.executions.inputs import AnswerBody
 
@@ -175,6 +180,8 @@ def _render_tool_call(row: InputRequestRow) -> AskedToolCall | None:
 
 router = APIRouter(prefix=f"{links.BASE}/input-requests", tags=["input requests"])
 
+_LIST = {"input_requests": f"{links.BASE}/input-requests"}
+
 Kind = Literal["question", "approval", "plan_approval", "budget", "effect_check", "form"]
 
 
@@ -213,8 +220,8 @@ async def _read_page(
     return await input_requests.page(session, user_id, filters, window, assignees=assignees)
 
 
-class Unanswered(BaseModel):
-    """A request that was not answered, and why."""
+class Skipped(BaseModel):
+    """A request that was not changed, and why."""
 
     id: UUID
     code: str
@@ -230,7 +237,15 @@ class AlikeResult(BaseModel):
         list[UUID],
         Field(description="Your approval is stored, but they need approvals of more people."),
     ]
-    skipped: list[Unanswered]
+    skipped: list[Skipped]
+    links: dict[str, str] = Field(serialization_alias="_links")
+
+
+class WithdrawResult(BaseModel):
+    """The requests that are open again, and the others."""
+
+    input_request_ids: list[UUID]
+    skipped: list[Skipped]
     links: dict[str, str] = Field(serialization_alias="_links")
 
 
@@ -243,18 +258,39 @@ async def answer_input_requests(
     Each request is named with the `input_sha256` that you have seen. A request that is answered
     already, or whose input is another one, is skipped.
     """
-    outcome = await bulk_answers.answer_alike(call.services, call.caller, body)
-    return answer(_render_alike(outcome))
+    return await run_service(call, partial(bulk_answers.answer_alike, body=body), _respond_alike)
 
 
-def _render_alike(outcome: AlikeOutcome) -> AlikeResult:
-    return AlikeResult(
+async def _respond_alike(_: Call, __: AsyncSession, outcome: AlikeOutcome) -> Response:
+    result = AlikeResult(
         answered=len(outcome.answered_ids),
         input_request_ids=list(outcome.answered_ids),
         approved_ids=list(outcome.approved_ids),
-        skipped=[Unanswered(**asdict(skipped)) for skipped in outcome.skipped],
-        links={"input_requests": f"{links.BASE}/input-requests"},
+        skipped=[Skipped(**asdict(skipped)) for skipped in outcome.skipped],
+        links=_LIST,
     )
+    return answer(result)
+
+
+@router.post("/bulk/withdraw", responses={200: {"model": WithdrawResult}})
+async def withdraw_answers(
+    call: Called, body: Annotated[WithdrawBody, Depends(JsonBody(WithdrawBody))]
+) -> Response:
+    """Withdraw your answers to several requests before they take effect.
+
+    A request without an answer of yours that can be withdrawn is skipped.
+    """
+    service = partial(bulk_answers.withdraw_all, body=body)
+    return await run_service(call, service, _respond_withdrawn)
+
+
+async def _respond_withdrawn(_: Call, __: AsyncSession, outcome: WithdrawOutcome) -> Response:
+    result = WithdrawResult(
+        input_request_ids=list(outcome.reopened_ids),
+        skipped=[Skipped(**asdict(skipped)) for skipped in outcome.skipped],
+        links=_LIST,
+    )
+    return answer(result)
 
 
 @router.get("/{request_id}", responses={200: {"model": InputRequestRead}})

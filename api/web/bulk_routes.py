@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -11,14 +12,19 @@ from api import links
 from api.web import answer_forms, decisions, pages
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
-from api.web.request_views import describe_call
+from api.web.request_views import UNDO_SECONDS, describe_call
 from api.web.visits import Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
 from domain.people import RequestKind
 from persistence.executions import input_requests, queries
 from services.executions import bulk_answers
 from services.executions.access import answerable_request
-from services.executions.bulk_answers import MOST_ANSWERS, AlikeBody, AlikeOutcome
+from services.executions.bulk_answers import (
+    MOST_ANSWERS,
+    AlikeBody,
+    AlikeOutcome,
+    WithdrawBody,
+)
 
 router = APIRouter(prefix=f"{links.INBOX}/together", include_in_schema=False, route_class=PageRoute)
 
@@ -42,7 +48,18 @@ async def answer_together(visit: Visiting, form: OwnForm) -> Response:
         outcome = await _answer(visit, form, seen)
     except SHOWN_ERRORS as error:
         return await _render(visit, list(_read_ids(of for of, _ in seen)), form, error)
-    return pages.render("together_done.html.j2", **visit.layout, outcome=outcome)
+    return pages.render(
+        "together_done.html.j2", **visit.layout, outcome=outcome, undo_seconds=UNDO_SECONDS
+    )
+
+
+@router.post("/withdraw")
+async def withdraw_together(visit: Visiting, form: OwnForm) -> Response:
+    """Withdraw the answers that one decision has given, before they take effect."""
+    form.require_sent()
+    body = make_body(WithdrawBody, {"ids": form.entries.get("request", ())})
+    outcome = await visit.perform(partial(bulk_answers.withdraw_all, body=body))
+    return pages.render("together_withdrawn.html.j2", **visit.layout, outcome=outcome)
 
 
 async def _answer(visit: Visit, form: Form, seen: Sequence[tuple[str, ...]]) -> AlikeOutcome:
@@ -51,9 +68,10 @@ async def _answer(visit: Visit, form: Form, seen: Sequence[tuple[str, ...]]) -> 
         "requests": [{"id": of, "input_sha256": sha} for of, sha in seen],
         "decision": form.text("decision"),
         "message": form.text("message").strip() or None,
+        "undo_seconds": UNDO_SECONDS,
     }
     body = make_body(AlikeBody, members)
-    return await bulk_answers.answer_alike(visit.call.services, visit.call.caller, body)
+    return await visit.perform(partial(bulk_answers.answer_alike, body=body))
 
 
 def _read_ids(entries: Iterable[str]) -> Iterator[UUID]:

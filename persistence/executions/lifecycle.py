@@ -74,7 +74,8 @@ def _load(*, shown: str) -> Mapping[str, TextClause]:
 
 
 _SQL = _load(
-    shown="ended.id, ended.status, ended.error_code, ended.cost_usd, ended.total_turns, ended.event_seq"
+    shown="ended.id, ended.status, ended.error_code, ended.cost_usd, ended.total_turns, "
+    "ended.event_seq"
 )
 
 _END_AND_READ = _load(shown=f"{select_columns('ended')}, {select_readers('ended')}")["end"]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -68,7 +69,8 @@ async def find_approval_age(session: AsyncSession, call_id: UUID) -> ApprovalAge
     if row is None or row.answered_at is None:
         return None
     version, messages = await _changes_by_people(session, row)
-    return ApprovalAge(row.answered_at - row.created_at, messages, version)
+    files, others = await _changing_calls(session, row)
+    return ApprovalAge(row.answered_at - row.created_at, messages, version, files, others)
 
 
 async def has_succeeded(session: AsyncSession, execution_id: UUID, tool_name: str) -> bool:
@@ -124,15 +126,19 @@ async def _changes_by_people(session: AsyncSession, row: InputRequestRow) -> tup
 
 
 async def _changing_calls(session: AsyncSession, row: InputRequestRow) -> tuple[Sequence[str], int]:
-    """The paths that file tools have written since, and the number of other calls with effects."""
+    """The paths that file tools have written since, and the number of other calls with effects.
+
+    Those that ended after the answer do not count: they were approved or decided before.
+    """
     call = ToolCallRow
+    until = row.answered_at or datetime.now(UTC)
     found = await session.execute(
         select(call.name, func.coalesce(call.approved_input, call.input))
         .where(
             call.execution_id == row.execution_id,
             call.id.is_distinct_from(row.tool_call_id),
             call.started_at.is_not(None),
-            call.completed_at > row.created_at,
+            call.completed_at.between(row.created_at, until),
             call.effect != ToolEffect.READ_ONLY,
         )
         .order_by(call.completed_at)

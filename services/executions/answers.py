@@ -39,7 +39,12 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
         AlreadyAnsweredError: it is answered, expired or cancelled.
         InputChangedError: the answer was given for another tool input.
     """
-    row = await _find_request(work, request_id)
+    return await answer_found(work, await find_request(work, request_id), body)
+
+
+async def answer_found(work: UnitOfWork, row: InputRequestRow, body: AnswerBody) -> InputRequestRow:
+    """As `answer`, of a request that `find_request` has returned."""
+    request_id = row.id
     await lock_budgets(work, row)
     await plan_approvals.lock_plan_of(work, row)
     execution = await queries.lock_existing(work.session, row.execution_id)
@@ -77,11 +82,12 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     return row
 
 
-async def _find_request(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
-    """Find the request, and ask Temporal whether its workflow was terminated.
+async def find_request(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
+    """Find a request that the caller may answer.
 
-    Then the request is cancelled. The transaction of `work` is not used: without an idempotency
-    key, no connection to the database is in use while Temporal does not answer.
+    If its workflow was terminated in Temporal, the request is cancelled first. The transaction of
+    `work` is not used: without an idempotency key, no connection to the database is in use while
+    Temporal does not answer.
     """
     services = work.services
     async with services.database.reading() as session:

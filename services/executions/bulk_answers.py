@@ -1,6 +1,7 @@
 """One decision for several requests that ask for alike calls, each of which the person has seen."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
@@ -12,15 +13,21 @@ from domain.errors import FieldProblem, InvalidInputError, PerdureError
 from domain.people import RequestKind
 from persistence.executions import input_requests
 from persistence.executions.input_requests import CallLikeness
+from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller
-from services.executions import answers
+from services.executions import answers, holding
 from services.executions.access import answerable_request
-from services.executions.inputs import AnswerBody
+from services.executions.holding import can_be_held
+from services.executions.inputs import AnswerBody, UndoSeconds
 from services.field_types import Body, Text
-from services.unit_of_work import Effect, Services, run_effects
+from services.unit_of_work import UnitOfWork
 
 MOST_ANSWERS = 100
 """In one request: as many as a page of a list shows."""
+
+CONCURRENT_READS = 8
+"""Requests that are read at the same time, each with a call of Temporal: fewer than the process has
+connections to the database (chosen)."""
 
 
 class SeenRequest(BaseModel):
@@ -38,11 +45,18 @@ class AlikeBody(Body):
     requests: Annotated[tuple[SeenRequest, ...], Field(min_length=1, max_length=MOST_ANSWERS)]
     decision: Literal["approve", "deny"]
     message: Text | None = None
+    undo_seconds: UndoSeconds = 0
+
+
+class WithdrawBody(Body):
+    """The requests whose answers are withdrawn."""
+
+    ids: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=MOST_ANSWERS)]
 
 
 @dataclass(frozen=True, slots=True)
-class UnansweredRequest:
-    """A request that could not be answered, and why."""
+class SkippedRequest:
+    """A request that was not changed, and why."""
 
     id: UUID
     code: str
@@ -58,34 +72,89 @@ class AlikeOutcome:
 
     answered_ids: Sequence[UUID]
     approved_ids: Sequence[UUID]
-    skipped: Sequence[UnansweredRequest]
+    skipped: Sequence[SkippedRequest]
 
 
-async def answer_alike(services: Services, caller: Caller, body: AlikeBody) -> AlikeOutcome:
-    """Give the same answer to several requests, each in a transaction of its own.
+@dataclass(frozen=True, slots=True)
+class WithdrawOutcome:
+    """The ids of the requests that are open again, and the others."""
+
+    reopened_ids: Sequence[UUID]
+    skipped: Sequence[SkippedRequest]
+
+
+Change = Callable[[UnitOfWork, UUID], Awaitable[InputRequestRow]]
+
+
+async def answer_alike(work: UnitOfWork, body: AlikeBody) -> AlikeOutcome:
+    """Give the same answer to several requests.
 
     Raises:
         InvalidInputError: they are not alike. No request is answered then.
     """
-    effects: list[Effect] = []
-    answered: list[UUID] = []
-    approved: list[UUID] = []
-    skipped: list[UnansweredRequest] = []
-    seen = list({request.id: request for request in body.requests}.values())
-    async with services.database.reading() as session:
-        await _require_alike(session, caller, seen)
-    for request in seen:
-        answer = AnswerBody(
-            decision=body.decision, message=body.message, input_sha256=request.input_sha256
+    seen = {request.id: request for request in body.requests}
+    async with work.services.database.reading() as session:
+        await _require_alike(session, work.caller, list(seen.values()))
+    found = await _find_all(work, list(seen))
+
+    async def answer(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
+        row = found[request_id]
+        if isinstance(row, PerdureError):
+            raise row
+        given = AnswerBody(
+            decision=body.decision,
+            message=body.message,
+            input_sha256=seen[request_id].input_sha256,
+            undo_seconds=body.undo_seconds if can_be_held(row) else 0,
         )
-        try:
-            async with services.transaction(caller, effects=effects) as work:
-                row = await answers.answer(work, request.id, answer)
-            (approved if row.status == "open" else answered).append(request.id)
-        except PerdureError as error:
-            skipped.append(UnansweredRequest(request.id, error.code, error.detail))
-    await run_effects(effects)
+        return await answers.answer_found(work, row, given)
+
+    changed, skipped = await _change_all(work, list(seen), answer)
+    answered = [row.id for row in changed if row.status != "open"]
+    approved = [row.id for row in changed if row.status == "open"]
     return AlikeOutcome(answered, approved, skipped)
+
+
+async def withdraw_all(work: UnitOfWork, body: WithdrawBody) -> WithdrawOutcome:
+    """Withdraw the caller's answers to several requests before they take effect."""
+    changed, skipped = await _change_all(work, list(dict.fromkeys(body.ids)), holding.withdraw)
+    return WithdrawOutcome([row.id for row in changed], skipped)
+
+
+async def _find_all(
+    work: UnitOfWork, ids: Sequence[UUID]
+) -> Mapping[UUID, InputRequestRow | PerdureError]:
+    """The requests with these ids (`answers.find_request`), or why the caller can't answer them."""
+    found: dict[UUID, InputRequestRow | PerdureError] = {}
+    for position in range(0, len(ids), CONCURRENT_READS):
+        batch = ids[position : position + CONCURRENT_READS]
+        reads = (answers.find_request(work, request_id) for request_id in batch)
+        for request_id, row in zip(
+            batch, await asyncio.gather(*reads, return_exceptions=True), strict=True
+        ):
+            if isinstance(row, BaseException) and not isinstance(row, PerdureError):
+                raise row
+            found[request_id] = row
+    return found
+
+
+async def _change_all(
+    work: UnitOfWork, ids: Sequence[UUID], change: Change
+) -> tuple[Sequence[InputRequestRow], Sequence[SkippedRequest]]:
+    """Change each request, all in the transaction of `work`; a refusal leaves its request as it is.
+
+    The executions are locked first, all in one statement (`db/locks.py`).
+    """
+    changed: list[InputRequestRow] = []
+    skipped: list[SkippedRequest] = []
+    await input_requests.lock_executions(work.session, ids)
+    for request_id in ids:
+        try:
+            async with work.session.begin_nested():
+                changed.append(await change(work, request_id))
+        except PerdureError as error:
+            skipped.append(SkippedRequest(request_id, error.code, error.detail))
+    return changed, skipped
 
 
 async def _require_alike(

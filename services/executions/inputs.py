@@ -215,6 +215,17 @@ class FinishBody(Body):
     message: Text | None = None
 
 
+UndoSeconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=60,
+        description="The answer takes effect after this time; until then its author can withdraw "
+        "it. Not for budgets and plans.",
+    ),
+]
+
+
 class AnswerBody(Body):
     """An answer.
 
@@ -233,15 +244,7 @@ class AnswerBody(Body):
     decision: Decision | None = None
     input: dict[str, Any] | None = None
     message: Text | None = None
-    undo_seconds: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=60,
-            description="The answer takes effect after this time; until then its author can "
-            "withdraw it. Not for budgets and plans.",
-        ),
-    ] = 0
+    undo_seconds: UndoSeconds = 0
     remember: Remember | None = None
     remember_pattern: RememberPattern | None = None
     remember_until: RememberUntil | None = None

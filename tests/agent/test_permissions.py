@@ -296,12 +296,15 @@ RECHECKED = {**ASKING, "human_input_policy": {"recheck_tools": ["write_file"]}}
 async def test_a_stale_approval_asks_the_model_again(runner: Runner) -> None:
     """The same call then runs without a question, but only once."""
     run = await runner.start(WRITE, WRITE, WRITE, LAST_RESULT, **RECHECKED)
-    runner.executions.approval_age = ApprovalAge(timedelta(days=3), messages=1)
+    runner.executions.approval_age = ApprovalAge(
+        timedelta(days=3), messages=1, files=["a.txt"], other_calls=1
+    )
     await run.answer(await run.wait_for_request(), decision="approve")
     await run.wait_until(lambda row: len(row.tool_calls) == 3)
     stale, ran, asked = await run.tool_calls()
     assert (stale.status, stale.reason) == ("denied", WAS_RECHECKED)
-    assert "answered after 3 days and 1 new message" in (stale.output or "")
+    assert "answered after 3 days, and 1 new message" in (stale.output or "")
+    assert "other calls have written a.txt, and 1 other call(s)" in (stale.output or "")
     assert (ran.status, ran.reason) == ("succeeded", REPEATED)
     assert asked.status == "waiting_for_user"
 

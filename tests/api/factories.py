@@ -317,6 +317,7 @@ BODIES: dict[str, Any] = {
         "requests": [{"id": str(new_id()), "input_sha256": "0" * 64}],
         "decision": "deny",
     },
+    "POST /input-requests/bulk/withdraw": {"ids": [str(new_id())]},
     "POST /input-requests/{request_id}/assign": {"assignee": "carol"},
     "POST /input-requests/{request_id}/comments": {"body": "changed"},
     "POST /groups": {"name": "legal", "members": ["carol"]},

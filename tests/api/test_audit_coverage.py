@@ -21,7 +21,8 @@ BY_ITS_ADDRESS = {"POST /hooks/{token}": "nobody is known; tests/api/test_hooks.
 
 CHANGES_NOTHING = {
     "POST /tasks/{task_id}/dry-run": "renders and checks, starts nothing",
-    "POST /input-requests/bulk/answer": "no such request; see tests/api/test_people.py",
+    "POST /input-requests/bulk/answer": "no such request; see tests/api/test_bulk_answers.py",
+    "POST /input-requests/bulk/withdraw": "no such request; see tests/api/test_bulk_answers.py",
     "POST /queue/{execution_id}/heartbeat": "only extends a lease, which has entries",
     "POST /task-executions/bulk/cancel": "nothing fits the filter; see tests/api/test_bulk.py",
     "POST /task-executions/bulk/retry": "nothing fits the filter; see tests/api/test_bulk.py",

@@ -41,6 +41,10 @@ async def test_alike_calls_are_decided_together(world: World, alice: Client) -> 
     states = [(await stored(world, f"/inbox/{request}"))["status"] for request in requests]
     assert states == ["answered", "open", "open"]
     assert "1 chosen request is left out" in words(await alice.get(address(requests[:2])))
+    answered = re.findall(r'name="request" value="([^"]+)"', done.text)
+    undone = await post(alice, "/inbox/together/withdraw", "/keys", request=answered)
+    assert "1 answer withdrawn" in words(undone)
+    assert (await stored(world, f"/inbox/{requests[0]}"))["status"] == "open"
 
 
 async def test_an_approval_that_needs_more_people_is_reported(world: World, alice: Client) -> None:

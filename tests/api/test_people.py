@@ -276,47 +276,6 @@ async def test_an_error_of_one_request_delays_no_other(world: World, client: Cli
     assert row.next_action_at == now + due_requests.POSTPONED
 
 
-async def test_alike_requests_are_answered_together(world: World, client: Client) -> None:
-    task = await make_task(client)
-    paths = [
-        f"{BASE}/{await ask(world, await execute(client, task), **APPROVAL)}" for _ in range(3)
-    ]
-    sha256 = bytes(range(32)).hex()
-    seen = [{"id": path.rpartition("/")[2], "input_sha256": sha256} for path in paths]
-    elsewhere = await path_of_request(world, client, **APPROVAL)
-    odd = {"id": elsewhere.rpartition("/")[2], "input_sha256": sha256}
-    bulk = f"{BASE}/bulk/answer"
-    refused = await client.post(bulk, json={"requests": [*seen, odd], "decision": "approve"})
-    assert refused.json()["errors"][0]["loc"] == ["body", "requests", 3]
-    assert (await client.get(paths[0])).json()["status"] == "open"
-    seen[2] = {**seen[2], "input_sha256": "0" * 64}
-    unknown = {"id": str(new_id()), "input_sha256": sha256}
-    done = await client.post(bulk, json={"requests": [*seen, unknown], "decision": "approve"})
-    assert done.json()["answered"] == 2
-    assert [skipped["code"] for skipped in done.json()["skipped"]] == [
-        "input_changed",
-        "not_found",
-    ]
-    assert [(await client.get(path)).json()["status"] for path in paths] == [
-        "answered",
-        "answered",
-        "open",
-    ]
-
-
-async def test_alike_approvals_that_others_must_give_too_are_open(world: World) -> None:
-    async with world.client("starter") as starter, world.client("ann") as ann:
-        await ann.get("/api/v1/me")
-        group = await make_group(world, "ann", "ben")
-        path = await path_of_request(
-            world, starter, **APPROVAL, approvals_required=2, assignee=group
-        )
-        seen = {"id": path.rpartition("/")[2], "input_sha256": bytes(range(32)).hex()}
-        body = {"requests": [seen], "decision": "approve"}
-        done = (await ann.post(f"{BASE}/bulk/answer", json=body)).json()
-        assert (done["answered"], done["approved_ids"]) == (0, [seen["id"]])
-
-
 async def test_an_open_request_lists_the_changes(world: World, client: Client) -> None:
     task = await make_task(client)
     execution = await execute(client, task)

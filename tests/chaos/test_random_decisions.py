@@ -14,6 +14,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from sqlalchemy import select
 
 from claude.scripted import ScriptedModelServer
 from domain.errors import PerdureError
+from persistence.executions import input_requests, queries
+from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.people import RememberedDecisionRow
 from persistence.tables.sessions import InputRequestRow, ToolCallRow
@@ -44,7 +47,7 @@ DECISIONS = ("approve", "approve", "edit", "deny", "remember", "remember denial"
 KILLED_BETWEEN = range(20, 280)
 """A worker is killed when this many decisions were made. Each part makes 300 at least."""
 
-EXPIRING = {"due_seconds": 8, "on_expiry": "deny"}
+EXPIRING = {"due_seconds": 3600, "on_expiry": "deny"}
 PARALLEL_ANSWERS = 8
 
 
@@ -81,6 +84,7 @@ class Decisions:
 
     async def _decide(self, row: InputRequestRow, chosen: str) -> None:
         if chosen == "expire":
+            await self._expire(row)
             return
         tool_input = json.loads(row.tool_input or "")
         bodies: dict[str, dict[str, Any]] = {
@@ -98,6 +102,16 @@ class Decisions:
                 async with self.engine.transaction() as work:
                     await holding.withdraw(work, row.id)
                 await run.answer(row, decision="deny")
+
+    async def _expire(self, row: InputRequestRow) -> None:
+        """Let a request be due now, as if its time had passed."""
+        async with self.engine.transaction() as work:
+            execution = await queries.lock_existing(work.session, row.execution_id)
+            due = await input_requests.lock(work.session, row.id)
+            due.due_at = datetime.now(UTC)
+            changed = {"input_request_id": str(row.id)}
+            await append_signal(work.session, execution.id, SignalKind.REQUEST_CHANGED, changed)
+            work.wake_workflow(execution)
 
 
 @pytest.mark.long
@@ -186,7 +200,8 @@ async def running(
     place: WorkerPlace, scripted: ScriptedModelServer
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     (place.home / "ready").unlink(missing_ok=True)
-    async with worker_process(place, scripted, log=place.home / "log") as process:
+    quiet = {"PERDURE_LOG_LEVEL": "info"}
+    async with worker_process(place, scripted, log=place.home / "log", more=quiet) as process:
         yield process
 
 

@@ -226,3 +226,22 @@ async def test_after_a_new_message_the_model_is_asked_again(engine: Engine) -> N
     assert [call.status for call in await run.tool_calls()] == ["denied", "succeeded"]
     assert len(await run.requests()) == 1
     assert await note(run) == "one"
+
+
+async def test_after_another_call_has_written_a_file_the_model_is_asked_again(
+    engine: Engine,
+) -> None:
+    beside = use("write_file", path="other", content="two")
+    run = await engine.start(
+        {"tool_use": [WRITE["tool_use"], beside]},
+        WRITE,
+        LAST_RESULT,
+        ask_tools=["write_file(note)"],
+        allowed_tools=["write_file"],
+        human_input_policy={"recheck_tools": ["write_file"]},
+    )
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
+    stale, other, repeated = await run.tool_calls()
+    assert [stale.status, other.status, repeated.status] == ["denied", "succeeded", "succeeded"]
+    assert "other calls have written other" in (stale.output or "")
