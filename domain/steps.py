@@ -349,8 +349,7 @@ class Inbox:
     signals: Sequence[Signal] = ()
     answered: Sequence[OpenRequest] = ()
     children: Sequence[ChildResult] = ()
-    """The subtasks that the signals name, and the others of the same tool calls. All of them if a
-    signal asks the execution to finish."""
+    """The subtasks that the signals name, and the others of their tool calls; all at a finish."""
     is_pause_requested: bool = False
     """As `Snapshot.is_pause_requested`, and at least as new as the signals."""
 

@@ -220,7 +220,7 @@ async def _read_page(
     return await input_requests.page(session, user_id, filters, window, assignees=assignees)
 
 
-class Skipped(BaseModel):
+class UnchangedRequest(BaseModel):
     """A request that was not changed, and why."""
 
     id: UUID
@@ -237,7 +237,7 @@ class AlikeResult(BaseModel):
         list[UUID],
         Field(description="Your approval is stored, but they need approvals of more people."),
     ]
-    skipped: list[Skipped]
+    skipped: list[UnchangedRequest]
     links: dict[str, str] = Field(serialization_alias="_links")
 
 
@@ -245,7 +245,7 @@ class WithdrawResult(BaseModel):
     """The requests that are open again, and the others."""
 
     input_request_ids: list[UUID]
-    skipped: list[Skipped]
+    skipped: list[UnchangedRequest]
     links: dict[str, str] = Field(serialization_alias="_links")
 
 
@@ -266,7 +266,7 @@ async def _respond_alike(_: Call, __: AsyncSession, outcome: AlikeOutcome) -> Re
         answered=len(outcome.answered_ids),
         input_request_ids=list(outcome.answered_ids),
         approved_ids=list(outcome.approved_ids),
-        skipped=[Skipped(**asdict(skipped)) for skipped in outcome.skipped],
+        skipped=[UnchangedRequest(**asdict(skipped)) for skipped in outcome.skipped],
         links=_LIST,
     )
     return answer(result)
@@ -287,7 +287,7 @@ async def withdraw_answers(
 async def _respond_withdrawn(_: Call, __: AsyncSession, outcome: WithdrawOutcome) -> Response:
     result = WithdrawResult(
         input_request_ids=list(outcome.reopened_ids),
-        skipped=[Skipped(**asdict(skipped)) for skipped in outcome.skipped],
+        skipped=[UnchangedRequest(**asdict(skipped)) for skipped in outcome.skipped],
         links=_LIST,
     )
     return answer(result)

@@ -264,17 +264,6 @@ async def lock_open(
     return row
 
 
-async def lock_executions(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Lock the executions of these requests, the older ones first."""
-    of_requests = select(InputRequestRow.execution_id).where(InputRequestRow.id.in_(ids))
-    await session.execute(
-        select(ExecutionRow.id)
-        .where(ExecutionRow.id.in_(of_requests))
-        .order_by(ExecutionRow.id)
-        .with_for_update(key_share=True)
-    )
-
-
 async def lock(session: AsyncSession, request_id: UUID) -> InputRequestRow:
     """Lock a request, whether it is open or not."""
     return await session.get_one(

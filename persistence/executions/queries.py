@@ -15,6 +15,7 @@ from domain.plans import PLAN, STEP_TRIGGER
 from domain.states import ACTIVE, PREREQUISITES, TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db.paging import Page, Window, created_between, matching, newest, owned_by
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow, PrefixRow
+from persistence.tables.sessions import InputRequestRow
 
 UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
 """A list of statuses, so that the index on the status is used."""
@@ -86,6 +87,17 @@ async def lock(session: AsyncSession, execution_id: UUID) -> ExecutionRow | None
     """
     return await session.get(
         ExecutionRow, execution_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+
+
+async def lock_requested(session: AsyncSession, request_ids: Sequence[UUID]) -> None:
+    """Lock the executions of these input requests, the older ones first (`db/locks.py`)."""
+    of_requests = select(InputRequestRow.execution_id).where(InputRequestRow.id.in_(request_ids))
+    await session.execute(
+        select(ExecutionRow.id)
+        .where(ExecutionRow.id.in_(of_requests))
+        .order_by(ExecutionRow.id)
+        .with_for_update(key_share=True)
     )
 
 

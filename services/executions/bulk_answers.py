@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, InvalidInputError, PerdureError
 from domain.people import RequestKind
-from persistence.executions import input_requests
+from persistence.executions import input_requests, queries
 from persistence.executions.input_requests import CallLikeness
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller
@@ -147,7 +147,7 @@ async def _change_all(
     """
     changed: list[InputRequestRow] = []
     skipped: list[SkippedRequest] = []
-    await input_requests.lock_executions(work.session, ids)
+    await queries.lock_requested(work.session, ids)
     for request_id in ids:
         try:
             async with work.session.begin_nested():

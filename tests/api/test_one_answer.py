@@ -2,18 +2,31 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from domain.ids import new_id
+from persistence.identity import users
 from services.executions import holding
 from tests.api.browsing import browser, signed_in
 from tests.api.mcp.agents import connect
 from tests.api.test_answer_links import link_for
 from tests.api.test_people import BASE, Answer, make_group, path_of_request
+from tests.api.test_slack import buttons_of, click, serving_slack, shown
 from tests.api.world import APPROVAL, World
 from tests.cli.runner import invoke
+from tests.runtime.receiver import answer as http_response
+from tests.runtime.receiver import receiving
+
+
+@pytest.fixture(scope="module")
+async def world(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
+    async with serving_slack(module_database_url, temporal_address) as world:
+        yield world
 
 
 async def test_of_fifty_people_on_all_surfaces_one_answers(world: World) -> None:
@@ -25,7 +38,7 @@ async def test_of_fifty_people_on_all_surfaces_one_answers(world: World) -> None
         execution_id = (await starter.get(path)).json()["execution_id"]
         answers = []
         for number, person in enumerate(people):
-            ways = (by_api, by_undo, by_bulk, by_page, by_agent, by_link)
+            ways = (by_api, by_undo, by_bulk, by_page, by_agent, by_link, by_click)
             # Commands run in this process, one at a time.
             way = ways[number % len(ways)] if number else by_command
             answers.append(await way(world, stack, person, request_id))
@@ -104,6 +117,23 @@ async def by_link(world: World, stack: AsyncExitStack, person: str, request_id: 
         sent = await page.post(path, data=APPROVE)
         assert sent.status_code in {200, 409}, sent.text
         return sent.status_code == 200
+
+    return answer
+
+
+async def by_click(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+    async with world.client(person) as client:
+        await client.get("/api/v1/me")
+    async with world.gateway.database.transaction() as session:
+        user = await users.find_by_subject(session, person)
+        assert user is not None
+        user.slack_user = f"T1/{person}"
+    button = (await buttons_of(world, UUID(request_id)))["deny"]
+    receiver = await stack.enter_async_context(receiving(http_response(200, b"ok")))
+
+    async def answer() -> bool:
+        assert (await click(world, receiver, button, person)).status_code == 200
+        return bool(shown(receiver)["replace_original"])
 
     return answer
 

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -23,19 +24,25 @@ from tests.api.browsing import signed_in, words
 from tests.api.conftest import serve_app, settings_of
 from tests.api.world import APPROVAL, World, ask, execute, make_task
 from tests.runtime.receiver import Receiver, answer, receiving
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
 SECRET = "a signing secret"
 Client = httpx2.AsyncClient
 
 
-@pytest.fixture(scope="module")
-async def world(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
+@asynccontextmanager
+async def serving_slack(database_url: str, temporal_address: str) -> AsyncIterator[World]:
     """A gateway whose operator has set up a Slack app."""
     more = {"slack_signing_secret": SECRET, "outbound_allow": "127.0.0.1"}
-    app = create_app(settings_of(module_database_url, temporal_address, **more))
+    app = create_app(settings_of(database_url, temporal_address, **more))
     async with serve_app(app) as url:
         yield World(url, app.state.gateway)
+
+
+@pytest.fixture(scope="module")
+async def world(module_database_url: str, temporal_address: str) -> AsyncIterator[World]:
+    async with serving_slack(module_database_url, temporal_address) as world:
+        yield world
 
 
 @pytest.fixture
@@ -66,7 +73,7 @@ def signed(body: str, *, at: float | None = None, secret: str = SECRET) -> dict[
 
 
 async def send(world: World, body: str, **signature: Any) -> httpx2.Response:
-    async with Client(base_url=world.url) as slack:
+    async with Client(base_url=world.url, timeout=WITHIN_SECONDS) as slack:
         headers = {"Content-Type": "application/x-www-form-urlencoded", **signed(body, **signature)}
         return await slack.post("/slack/interactions", content=body, headers=headers)
 
