@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -91,13 +91,23 @@ class IdentityProvider:
     """The identity provider at which people sign in."""
 
     def __init__(
-        self, *, issuer: str, client_id: str, client_secret: str | None, tokens: Tokens
+        self,
+        *,
+        issuer: str,
+        client_id: str,
+        client_secret: str | None,
+        tokens: Tokens,
+        names_groups: bool,
     ) -> None:
-        """`tokens` verifies its ID tokens, whose audience is the client."""
+        """`tokens` verifies its ID tokens, whose audience is the client.
+
+        `names_groups`: an ID token without the groups claim is of a user without groups.
+        """
         self.issuer = issuer
         self._client_id = client_id
         self._client_secret = client_secret
         self._tokens = tokens
+        self._names_groups = names_groups
         self._metadata: dict[str, Any] | None = None
 
     @classmethod
@@ -128,6 +138,7 @@ class IdentityProvider:
             client_id=client_id,
             client_secret=secret.get_secret_value() if secret else None,
             tokens=tokens,
+            names_groups=settings.jwt_groups_claim is not None,
         )
 
     async def close(self) -> None:
@@ -198,7 +209,8 @@ class IdentityProvider:
         payload = jwt.decode(id_token, options={"verify_signature": False})  # verified above
         if not secrets.compare_digest(str(payload.get("nonce")), attempt.nonce):
             raise UnauthenticatedError("This sign-in belongs to another browser; start it again.")
-        return claims
+        # Providers leave the claim out if a user is in no group, or in none any more.
+        return replace(claims, groups=claims.groups or ()) if self._names_groups else claims
 
     def _client(self, attempt: SignInAttempt) -> "AsyncOAuth2Client":
         """A client for one request. The library is loaded with the first sign-in."""

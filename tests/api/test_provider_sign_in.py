@@ -1,17 +1,21 @@
 """People sign in at a certified implementation of OpenID Connect, in a browser without scripts."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from html import unescape
 
 import httpx2
 import pytest
 
+from api.auth.tokens import Claims
 from api.main import create_app
 from cli.stack.addresses import free_port
+from persistence.identity import users
 from tests.api.browsing import words
 from tests.api.conftest import serve_app, settings_of
 from tests.api.mcp.test_identity_provider import FORM, PROMPT, issuer
+from tests.api.world import World
 
 __all__ = ["issuer"]
 
@@ -19,8 +23,8 @@ PASSWORD = "a client secret"
 
 
 @pytest.fixture
-async def gateway(issuer: str, database_url: str, temporal_address: str) -> AsyncIterator[str]:
-    """The URL of a gateway that is a client of the provider."""
+async def world(issuer: str, database_url: str, temporal_address: str) -> AsyncIterator[World]:
+    """A gateway that is a client of the provider."""
     port = free_port()
     callback = f"http://127.0.0.1:{port}/sign-in/callback"
     async with httpx2.AsyncClient() as client:
@@ -39,10 +43,11 @@ async def gateway(issuer: str, database_url: str, temporal_address: str) -> Asyn
             jwt_audience="perdure",
             oidc_client_id=made["client_id"],
             oidc_client_secret=made["client_secret"],
+            jwt_groups_claim="groups",
         )
     )
     async with serve_app(app, port=port) as url:
-        yield url
+        yield World(url, app.state.gateway)
 
 
 async def follow(browser: httpx2.AsyncClient, address: str, until: str) -> httpx2.Response:
@@ -63,8 +68,10 @@ async def follow(browser: httpx2.AsyncClient, address: str, until: str) -> httpx
             response = await browser.get(response.url.join(location))
 
 
-async def test_a_person_signs_in_at_the_provider(gateway: str) -> None:
-    async with httpx2.AsyncClient(base_url=gateway, timeout=60) as browser:
+async def test_a_person_signs_in_at_the_provider(world: World) -> None:
+    named = Claims("ada", "user", time.time() + 60, frozenset(), groups=("lawyers",))
+    await world.gateway.authenticator.admit(named)
+    async with httpx2.AsyncClient(base_url=world.url, timeout=60) as browser:
         page = await browser.get("/sign-in?next=/keys")
         link = re.search(r'href="(/sign-in/provider[^"]*)"', page.text)
         assert link
@@ -80,12 +87,16 @@ async def test_a_person_signs_in_at_the_provider(gateway: str) -> None:
         refused = await browser.get(refusal)
         assert refused.status_code == 401
         assert "refused the sign-in: Ask ada" in words(refused)
-        async with httpx2.AsyncClient(base_url=gateway) as other:
+        async with httpx2.AsyncClient(base_url=world.url) as other:
             assert (await other.get(callback)).status_code == 401
         sent = await follow(browser, unescape(link[1]), until="/sign-in/callback")
         entered = await browser.get(sent.headers["location"])
         assert entered.headers["location"] == "/keys", words(entered)
         assert "Signed in as ada" in words(await browser.get("/keys"))
+        async with world.gateway.database.reading() as session:
+            ada = await users.find_by_subject(session, "ada")
+        assert ada is not None
+        assert ada.claimed_groups == []  # the ID token named none
         again = await browser.get(sent.headers["location"])
         assert again.status_code == 401
         await require_sign_out(browser)
