@@ -1,18 +1,16 @@
 """Forms for any value that a JSON Schema describes, with groups for nested objects.
 
 Each value has a control; a value that no other control can hold is entered as JSON. Names of
-controls are paths, such as `values/address/city`. What is read from a form is not validated.
+controls are paths, such as `values/address/city`.
 """
 
 import json
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from domain.errors import FieldProblem
 from domain.form_fields import FORMATS, FormField, Schema, make_field, resolve, split_null
 
 DEEPEST = 5
@@ -29,8 +27,6 @@ HIDDEN = "(hidden)"
 """In place of a secret that a person entered."""
 
 _COMBINES = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"})
-_NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,300}(?P<fraction>\.[0-9]{0,300})?", re.ASCII)
-_FILL_IN = "Fill in this field."
 _TRUE_OR_FALSE = {"true": True, "false": False}
 
 Entries = Mapping[str, Sequence[str]]
@@ -47,14 +43,16 @@ class ControlKind(StrEnum):
     CHOICE = "choice"
     CHOICES = "choices"
     LINES = "lines"
+    ROWS = "rows"
     SECRET = "secret"  # noqa: S105 - the name of a kind
     JSON = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A control. `schema` has its format and bounds; `children` are those of a group.
+    """A control. `schema` has its format and bounds.
 
+    `children` are the members of a group, or the columns of rows.
     `choices` are pairs of what the form sends and what it shows.
     """
 
@@ -76,26 +74,32 @@ class Control:
         return self.name.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
 
     @property
+    def holds_names(self) -> bool:
+        """Whether rows are the names and values of one object, instead of objects of a list."""
+        return self.kind is ControlKind.ROWS and "items" not in self.schema
+
+    def is_filled(self, entries: "Entries") -> bool:
+        """Whether a form contains something else than the default."""
+        if self.children:
+            return any(child.is_filled(entries) for child in self.children)
+        entered = [entry for entry in entries.get(self.name, ()) if entry.strip()][-1:]
+        return bool(entered) and entered != list(self.default_entries)[-1:]
+
+    def count_rows(self, entries: "Entries") -> int:
+        """How many rows of a form are filled in, with the empty ones between them."""
+        columns = [entries.get(child.name, ()) for child in self.children]
+        filled = [at for column in columns for at, cell in enumerate(column) if cell.strip()]
+        return max(filled, default=-1) + 1
+
+    @property
     def default_entries(self) -> Sequence[str]:
         """What the control contains before a person changes it."""
         if "default" not in self.schema or self.kind is ControlKind.SECRET:
             return ()
         default = self.schema["default"]
         if self.kind in (ControlKind.CHOICES, ControlKind.LINES) and isinstance(default, list):
-            return [_as_entry(item) for item in default]
-        return [json.dumps(default) if self.kind is ControlKind.JSON else _as_entry(default)]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read: a value, unless `is_empty`, and why entries can't be read."""
-
-    value: Any = None
-    is_empty: bool = False
-    problems: Sequence[FieldProblem] = ()
-
-
-EMPTY = Reading(is_empty=True)
+            return [as_entry(item) for item in default]
+        return [json.dumps(default) if self.kind is ControlKind.JSON else as_entry(default)]
 
 
 def make_control(
@@ -148,9 +152,27 @@ class _Maker:
         made = make_field("value", schema, is_required=is_required, root=self.root)
         if made is not None:
             return _from_field(name, made, common)
-        is_lines = plain.get("type") == "array" and _is_plain_text(plain.get("items"))
+        if rows := self._make_rows(name, plain, common, depth):
+            return rows
+        items = plain.get("items") if plain.get("type") == "array" else None
+        is_lines = _is_plain_text(items) or is_number(items)
         kind = ControlKind.LINES if is_lines else ControlKind.JSON
         return Control(name=name, kind=kind, schema=plain, **common)
+
+    def _make_rows(
+        self, name: str, schema: Schema, common: Mapping[str, Any], depth: int
+    ) -> Control | None:
+        """Rows for a list of flat objects, or for an object whose members have any name."""
+        if depth >= DEEPEST:
+            return None
+        row = _names_and_values(schema) or resolve(schema.get("items"), self.root) or {}
+        is_whole = row.get("additionalProperties") is False and not schema.get("default")
+        if not is_whole or not _is_group(row) or not self._count(len(row["properties"])):
+            return None
+        made = self._make_group(name, row, common, max(depth, DEEPEST - 1))
+        if any(child.kind not in _CELLS for child in made.children):
+            return None
+        return replace(made, kind=ControlKind.ROWS, schema=schema)
 
     def _count(self, more: int) -> bool:
         """Count controls; returns whether the form may have them."""
@@ -177,6 +199,18 @@ class _Maker:
         )
 
 
+_CELLS = frozenset(
+    {
+        ControlKind.TEXT,
+        ControlKind.LONG_TEXT,
+        ControlKind.NUMBER,
+        ControlKind.CHOICE,
+        ControlKind.LINES,
+    }
+)
+"""What a column can contain."""
+
+
 def _is_group(schema: Schema) -> bool:
     properties = schema.get("properties")
     is_object = schema.get("type", "object") == "object"
@@ -184,10 +218,28 @@ def _is_group(schema: Schema) -> bool:
     return is_object and has_properties and not _COMBINES & schema.keys()
 
 
+def _names_and_values(schema: Schema) -> Schema | None:
+    """The schema of a row for an object with any members, all of which are texts."""
+    patterns = schema.get("patternProperties")
+    values = list(patterns.values()) if isinstance(patterns, Mapping) else []
+    values = values or [schema.get("additionalProperties")]
+    is_open = schema.get("type") == "object" and not schema.get("properties")
+    if not is_open or len(values) > 1 or not _is_plain_text(values[0]):
+        return None
+    name = {"type": "string", "title": "Name", "maxLength": 100}
+    members = {"name": name, "value": {"title": "Value", **values[0]}}
+    return {"properties": members, "required": ["name"], "additionalProperties": False}
+
+
 def _is_plain_text(items: Any) -> bool:
     return isinstance(items, Mapping) and items.keys() <= {
         "type", "minLength", "maxLength", "pattern", "description", "title"
     } and items.get("type") == "string"  # fmt: skip
+
+
+def is_number(items: Any) -> bool:
+    """Whether the items of a list are numbers."""
+    return isinstance(items, Mapping) and items.get("type") in ("integer", "number")
 
 
 def _from_field(name: str, made: FormField, common: Mapping[str, Any]) -> Control:
@@ -227,83 +279,6 @@ def _text(schema: Schema, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _as_entry(value: Any) -> str:
+def as_entry(value: Any) -> str:
+    """A value as a form contains it."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def read_control(control: Control, entries: Entries) -> Reading:
-    """Read a value from a form."""
-    if control.kind is ControlKind.GROUP:
-        return _read_group(control, entries)
-    entered = [entry for entry in entries.get(control.name, ()) if entry.strip()]
-    if entered:
-        return _read_entered(control, entered)
-    if control.is_nullable:
-        return Reading(None)
-    if control.kind in (ControlKind.CHOICES, ControlKind.LINES) and control.is_required:
-        return Reading([])  # the schema decides whether it may be empty
-    return _refuse(control, _FILL_IN) if control.is_required else EMPTY
-
-
-def _read_group(control: Control, entries: Entries) -> Reading:
-    """Read an object; one that may be left out is empty if all its members are."""
-    is_entered = any(_has_entries(child, entries) for child in control.children)
-    if not is_entered and not control.is_required:
-        return Reading(None) if control.is_nullable else EMPTY
-    readings = [(child, read_control(child, entries)) for child in control.children]
-    value = {child.key: made.value for child, made in readings if not made.is_empty}
-    problems = [problem for _, reading in readings for problem in reading.problems]
-    return Reading(value, problems=problems)
-
-
-def _has_entries(control: Control, entries: Entries) -> bool:
-    if control.kind is ControlKind.GROUP:
-        return any(_has_entries(child, entries) for child in control.children)
-    return any(entry.strip() for entry in entries.get(control.name, ()))
-
-
-def _read_entered(control: Control, entered: Sequence[str]) -> Reading:
-    match control.kind:
-        case ControlKind.CHOICES:
-            return Reading([control.values.get(entry, entry) for entry in entered])
-        case ControlKind.CHOICE:
-            return Reading(control.values.get(entered[0], entered[0]))
-        case ControlKind.LINES:
-            return Reading([line for entry in entered for line in entry.split("\n") if line])
-        case ControlKind.NUMBER:
-            return _read_number(control, entered[0])
-        case ControlKind.JSON:
-            return _read_json(control, entered[0])
-        case _:
-            return Reading(entered[0])
-
-
-def _read_number(control: Control, entry: str) -> Reading:
-    found = _NUMBER.fullmatch(entry.strip())
-    if found is None:
-        return _refuse(control, "Write a number, for example 2.5.")
-    return Reading(float(entry) if found["fraction"] else int(entry))
-
-
-def _read_json(control: Control, entry: str) -> Reading:
-    try:
-        return Reading(json.loads(entry))
-    except (ValueError, RecursionError) as error:
-        return _refuse(control, f"Write valid JSON. {describe_json_error(error)}")
-
-
-def describe_json_error(error: Exception) -> str:
-    """Where and why JSON can't be parsed."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"Line {error.lineno}, column {error.colno}: {error.msg}."
-    return "It is nested too deeply, or contains a value that is not supported."
-
-
-def _refuse(control: Control, msg: str) -> Reading:
-    loc = ("body", *_steps(control.name))
-    return Reading(is_empty=True, problems=[FieldProblem(loc, msg)])
-
-
-def _steps(name: str) -> Iterator[str]:
-    for step in name.split("/"):
-        yield step.replace("~1", "/").replace("~0", "~")

@@ -32,6 +32,12 @@ def replace_surrogates(text: str) -> str:
     return text
 
 
+class TypedText(str):
+    """Text that a person typed: a form shows it again without any change."""
+
+    __slots__ = ()
+
+
 def harmless(text: str) -> str:
     """Replace invisible control characters that affect terminals, documents or browsers."""
     return text.translate(_CONTROLS)

@@ -162,7 +162,7 @@ class Call:
             PayloadTooLargeError: the body exceeds the limit.
         """
         if self._body is None:
-            self._body = await self._read()
+            self._body = self.request.state.body = await self._read()
         return self._body
 
     async def _read(self) -> bytes:

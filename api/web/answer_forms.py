@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from api.http.bodies import JsonBody
-from api.web.tool_inputs import editable_json
+from api.web.tool_inputs import editable_json, editable_texts
 from api.web.visits import Form, Visit
 from domain.errors import FieldProblem, InvalidInputError, ScopeMissingError
-from domain.nested_forms import Control, describe_json_error, make_control, read_control
+from domain.form_entries import describe_json_error, read_control
+from domain.nested_forms import Control, make_control
 from domain.people import QUESTIONS, RequestKind
 from domain.scopes import Scope
 from persistence.tables.sessions import InputRequestRow
@@ -128,7 +129,7 @@ def read_answer(row: InputRequestRow, form: Form) -> AnswerBody:
         raise InvalidInputError(_INVALID, problems)
     members = dict(_read_members(row, form))
     if form.text("decision") == "edit":
-        members["input"] = form.text("input")
+        members["input"] = _typed_input(row, form) or ""
     return _parse(_BODY, members)
 
 
@@ -197,12 +198,12 @@ def _find_option(row: InputRequestRow, entry: str) -> Any:
 
 def _edit_problems(row: InputRequestRow, form: Form) -> Iterator[FieldProblem]:
     """Problems of the editable input, which the browser sends with every decision."""
-    decision, typed = form.text("decision"), form.text("input")
+    decision, typed = form.text("decision"), _typed_input(row, form)
     if not decision:
         is_question = RequestKind(row.kind) in QUESTIONS
         hint = "Send answer" if is_question else "one of the buttons below"
         yield FieldProblem(("body", "decision"), f"Choose {hint}.")
-    if decision not in {"approve", "edit"} or "input" not in form.entries:
+    if decision not in {"approve", "edit"} or typed is None:
         return
     loc = ("body", "input")
     try:
@@ -214,6 +215,19 @@ def _edit_problems(row: InputRequestRow, form: Form) -> Iterator[FieldProblem]:
     if decision == "approve" and _normalised(edited) != _normalised(json.loads(shown)):
         msg = "You changed the input. To run it with your changes, choose Approve with changes."
         yield FieldProblem(loc, msg)
+
+
+def _typed_input(row: InputRequestRow, form: Form) -> str | None:
+    """The edited input as JSON; None if the form has none."""
+    names = [name for name in shown_texts(row) if f"input/{name}" in form.entries]
+    if names:
+        return json.dumps({name: form.text(f"input/{name}") for name in names})
+    return form.text("input") if "input" in form.entries else None
+
+
+def shown_texts(row: InputRequestRow) -> Mapping[str, str]:
+    """The fields of the input that the form shows as texts; none if it shows JSON."""
+    return editable_texts(json.loads(row.tool_input or "null"))
 
 
 def _normalised(value: Any) -> str:

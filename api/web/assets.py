@@ -1,4 +1,4 @@
-"""Static files of the pages: the style sheet, the scripts and the fonts.
+"""Static files of the pages: the style sheet, the scripts, the fonts and the icons.
 
 The address of a file changes with its content, so browsers keep it for a year.
 """
@@ -20,6 +20,29 @@ PREFIX = "/static"
 STYLES = "pages.css"
 SCRIPTS = ("htmx.js", "pages.js")
 FONTS = ("next.woff2", "mono.woff2")
+
+ICON = "icon.svg"
+MOST_IN_ICON = 9
+"""Open requests that an icon can show; `pages.js` chooses the icon."""
+
+ICONS: Mapping[str, str] = {
+    ICON: "",
+    **{f"icon-{count}.svg": str(count) for count in range(1, MOST_IN_ICON + 1)},
+    f"icon-{MOST_IN_ICON + 1}.svg": f"{MOST_IN_ICON}+",
+}
+"""The icons of the pages by name, with the number of open requests that each shows."""
+
+_MARK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 20">'
+    "<style>.p{stroke:#1f1d1a}@media(prefers-color-scheme:dark){.p{stroke:#f2efe9}}</style>"
+    '<path class="p" d="M3 17V3h7.5a4.75 4.75 0 0 1 0 9.5H7" fill="none" stroke-width="3.2"/>'
+    '<circle cx="7" cy="12.5" r="2.4" fill="#c8602f"/>'
+)
+_BADGE = (
+    '<circle cx="13.6" cy="13.6" r="6.4" fill="#b3261e"/>'
+    '<text x="13.6" y="16.9" font-family="sans-serif" font-size="9.4" font-weight="700" '
+    'text-anchor="middle" fill="#fff">'
+)
 
 _FOLDER = files("api") / "web" / "static"
 
@@ -54,8 +77,11 @@ def find_asset(name: str) -> Asset:
     Raises:
         KeyError: there is no such file.
     """
-    path, media_type = _SOURCES[name]
-    content = _FOLDER.joinpath(path).read_bytes()
+    if name in ICONS:
+        content, media_type = _draw_icon(ICONS[name]).encode(), "image/svg+xml"
+    else:
+        path, media_type = _SOURCES[name]
+        content = _FOLDER.joinpath(path).read_bytes()
     if name == STYLES:
         content = css_variables().encode() + _font_faces().encode() + content
     compressed = None if name in FONTS else gzip.compress(content, mtime=0)
@@ -66,6 +92,11 @@ def find_asset(name: str) -> Asset:
 def address_of(name: str) -> str:
     """The address of a file."""
     return find_asset(name).address
+
+
+def _draw_icon(count: str) -> str:
+    """The mark of Perdure, with the number of open requests unless it is empty."""
+    return f"{_MARK}{f'{_BADGE}{count}</text>' if count else ''}</svg>"
 
 
 def _font_faces() -> str:
@@ -81,7 +112,7 @@ def _font_faces() -> str:
 @router.get("/{name}")
 async def serve_asset(request: Request, name: str) -> Response:
     """A static file."""
-    if name not in _SOURCES:
+    if name not in _SOURCES and name not in ICONS:
         raise HTTPException(404)
     asset = find_asset(name)
     if asset.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.agents.schemas import AgentQuery, render_agent
 from api.executions.schemas import ExecutionQuery, readable_views
 from api.http.files import file_response
 from api.memory.schemas import LAST_VERSION, MemoryListQuery, render_entry
@@ -25,8 +24,6 @@ from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter
 from persistence.sessions.timeline import TimelineRange
 from services import artifacts
-from services.definitions.agents import AGENTS
-from services.definitions.inputs import Slug
 from services.executions.bulk import filter_of
 from services.memory import entries, versions
 from services.memory.entries import EntryAddress
@@ -37,26 +34,6 @@ SHOWN_VERSIONS = 50
 
 QUEUED = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.BLOCKED)
 """The states of external work that has not ended."""
-
-
-@router.get("/agents")
-async def list_agents(request: Request, visit: Visiting) -> Response:
-    """The agents of the viewer, and the built-in ones."""
-    query = read_query(request, AgentQuery)
-    async with visit.call.gateway.database.reading() as session:
-        caller, kind = visit.call.caller, query.is_builtin
-        page = await AGENTS.page(session, caller, query.window(), is_builtin=kind)
-    items = [render_agent(visit.call, row) for row in page.rows]
-    shown = make_list(visit, query, page, items)
-    return pages.render("agents.html.j2", **visit.layout, list=shown)
-
-
-@router.get("/agents/{agent_id}")
-async def show_agent(visit: Visiting, agent_id: Slug) -> Response:
-    """An agent."""
-    async with visit.call.gateway.database.reading() as session:
-        row = await AGENTS.find(session, visit.call.caller, agent_id)
-    return pages.render("agent.html.j2", **visit.layout, agent=render_agent(visit.call, row))
 
 
 @router.get("/queue")

@@ -25,7 +25,7 @@ class Choice:
 
 EFFECTS: Mapping[ToolEffect, str] = {
     ToolEffect.READ_ONLY: "It only reads.",
-    ToolEffect.IDEMPOTENT: "It can change files or other data. To run it twice changes no more.",
+    ToolEffect.IDEMPOTENT: "It can change data. A second run would change nothing more.",
     ToolEffect.WORKSPACE: (
         "It runs in the sandbox without network, and can change only the files of this session."
     ),

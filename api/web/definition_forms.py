@@ -1,22 +1,27 @@
 """Forms of what users define, made from the models of the API's request bodies."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
 
 from api.web.visits import Form
 from domain.errors import FieldProblem, InvalidInputError
-from domain.nested_forms import Control, ControlKind, make_control, read_control
-from reports.phrases import format_json
+from domain.form_entries import fill_control, read_control
+from domain.form_fields import resolve, split_null
+from domain.nested_forms import Control, ControlKind, make_control
 
 _INVALID = "This is not stored yet. Correct the fields below, then send it again."
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a form. `is_fixed`: it can't be changed later."""
+    """A field of a form. `name` is a path in the body: `sdk_options/model`.
+
+    `is_fixed`: it can't be changed later.
+    """
 
     name: str
     label: str
@@ -26,24 +31,45 @@ class Field:
     is_for_admins: bool = False
 
 
-def make_controls(model: type[BaseModel], fields: Sequence[Field]) -> list[Control]:
-    """The controls of the fields of a model, in this order."""
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Fields under a legend. One that is folded opens if a field is filled in or has an error.
+
+    `preview` is the address of a part of a page that shows what the fields mean.
+    """
+
+    legend: str
+    fields: Sequence[Field]
+    is_folded: bool = False
+    preview: str = ""
+
+    def below(self, path: str) -> "Section":
+        """The same fields of an object inside the body."""
+        fields = [replace(field, name=f"{path}/{field.name}") for field in self.fields]
+        return replace(self, fields=fields)
+
+
+@cache
+def make_controls(model: type[BaseModel], fields: tuple[Field, ...]) -> Sequence[Control]:
+    """The controls of the fields of a model, in this order.
+
+    Made once: the schema of a large model takes 50 ms (measured for tasks).
+    """
     schema = model.model_json_schema()
     definitions = {name: _with_labels(of) for name, of in schema.get("$defs", {}).items()}
-    required = schema.get("required", ())
-    return [
-        _make_control(field, schema["properties"][field.name], definitions, required)
-        for field in fields
-    ]
+    return [_make_control(field, schema, definitions) for field in fields]
 
 
-def _make_control(
-    field: Field, schema: Mapping[str, Any], definitions: Any, required: Sequence[str]
-) -> Control:
-    described = {**schema, "title": field.label, "$defs": definitions}
+def _make_control(field: Field, body: Mapping[str, Any], labelled: Any) -> Control:
+    schema, is_required = body, True
+    for step in field.name.split("/"):
+        parent, _ = split_null(schema)
+        parent = resolve(parent, body) or {}
+        is_required = is_required and step in parent.get("required", ())
+        schema = parent["properties"][step]
+    described = {**schema, "title": field.label, "$defs": labelled}
     if field.hint:
         described["description"] = field.hint
-    is_required = field.name in required or schema.get("type") == "boolean"
     made = make_control(field.name, described, is_required=is_required)
     return _with_short_texts(made) if field.is_short or made.children else made
 
@@ -70,30 +96,23 @@ def _with_labels(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def fill(controls: Sequence[Control], values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The entries of a form that shows these values."""
-    return {
-        name: entries
-        for control in controls
-        for name, entries in _fill_one(control, values.get(control.key))
-    }
-
-
-def _fill_one(control: Control, value: Any) -> Iterator[tuple[str, list[str]]]:
-    if control.kind is ControlKind.GROUP:
-        members = value if isinstance(value, Mapping) else {}
-        yield from fill(control.children, members).items()
-    elif control.kind is ControlKind.JSON:
-        yield control.name, [format_json(value)] if value else []
-    elif isinstance(value, (list, tuple)):
-        yield control.name, [str(item) for item in value]
-    elif isinstance(value, bool):
-        yield control.name, ["true" if value else "false"]
-    else:
-        yield control.name, [] if value is None else [str(value)]
+    """The entries of a form that shows these values, and defaults in place of others."""
+    entries: dict[str, list[str]] = {}
+    for control in controls:
+        value: Any = values
+        for step in control.name.split("/"):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        if value is None and "default" in control.schema:
+            value = control.schema["default"]
+        entries |= fill_control(control, value)
+    return entries
 
 
 def read(controls: Sequence[Control], model: type[BaseModel], form: Form) -> dict[str, Any]:
-    """The values in a form; a field that is left empty has its default.
+    """The body in a form; a field that is left empty has its default.
+
+    Objects inside the body contain only what differs from a default: some of these apply only
+    where nothing was given.
 
     Raises:
         InvalidInputError: an entry can't be read.
@@ -103,12 +122,63 @@ def read(controls: Sequence[Control], model: type[BaseModel], form: Form) -> dic
     for control in controls:
         reading = read_control(control, form.entries)
         problems += reading.problems
-        if not reading.is_empty:
-            values[control.key] = reading.value
-        elif not model.model_fields[control.key].is_required():
-            values[control.key] = model.model_fields[control.key].get_default(
-                call_default_factory=True
-            )
+        *parents, key = control.name.split("/")
+        inside = values
+        for parent in parents:
+            inside = inside.setdefault(parent, {})
+        if not parents and reading.is_empty and not model.model_fields[key].is_required():
+            inside[key] = model.model_fields[key].get_default(call_default_factory=True)
+        elif not reading.is_empty and (not parents or not _is_default(control, reading.value)):
+            inside[key] = reading.value
     if problems:
         raise InvalidInputError(_INVALID, problems)
-    return values
+    return {name: _prune(model, name, value) for name, value in values.items()}
+
+
+def _is_default(control: Control, value: Any) -> bool:
+    return value is None or value == control.schema.get("default") or value == []
+
+
+def _prune(model: type[BaseModel], name: str, value: Any) -> Any:
+    """The value without empty objects inside; null for an empty object that may be null."""
+    if value == {} and model.model_fields[name].default is None:
+        return None
+    if not isinstance(value, dict):
+        return value
+    return {key: of for key, of in value.items() if of != {}}
+
+
+def place_errors(
+    errors: Mapping[str, str], controls: Sequence[Control], base: str = ""
+) -> dict[str, str]:
+    """The errors by the names of the controls that show them.
+
+    `base` is the object inside the body whose errors may be named without it.
+    """
+    placed: dict[str, str] = {}
+    for name, msg in errors.items():
+        found = _find_control(name, controls) or _find_control(f"{base}/{name}", controls)
+        if found is None:
+            placed.setdefault(name, msg)
+            continue
+        where = name.removeprefix(f"{base}/").removeprefix(found.name.removeprefix(f"{base}/"))
+        placed.setdefault(found.name, f"{_describe_place(where)}{msg}")
+    return placed
+
+
+def _find_control(name: str, controls: Sequence[Control]) -> Control | None:
+    """The innermost control of a field or of the value that contains it."""
+    for control in controls:
+        if control.kind is ControlKind.GROUP and (found := _find_control(name, control.children)):
+            return found
+        if name == control.name or name.startswith(f"{control.name}/"):
+            return control
+    return None
+
+
+def _describe_place(where: str) -> str:
+    """`/1/url` as `Row 2, url: `."""
+    steps = [step.replace("_", " ") for step in where.split("/") if step]
+    if steps and steps[0].isdecimal():
+        steps[0] = f"Row {int(steps[0]) + 1}"
+    return f"{', '.join(steps)}: " if steps else ""

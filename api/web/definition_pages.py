@@ -1,37 +1,48 @@
 """The pages of one kind of definition: a list, and a form that creates, changes and deletes it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.paging import ListQuery
 from api.http.resource_routes import path_key
 from api.web import definition_forms, pages
-from api.web.definition_forms import Field
+from api.web.definition_forms import Section
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
+from domain.nested_forms import Control
 from persistence.definitions.dependents import Dependent
-from services.definitions.resources import Resource
+from services.caller import Caller
 from services.unit_of_work import Precondition, UnitOfWork
 
 
 class DefinitionStore(Protocol):
-    """How a form is stored."""
+    """The verbs of one kind. `members` are the body in a form."""
 
-    async def create(self, work: UnitOfWork, members: Mapping[str, Any]) -> Any:
-        """Create a definition."""
+    async def find(self, session: AsyncSession, caller: Caller, key: Any) -> Any:
+        """Return a definition that the caller may read."""
+
+    async def create(self, work: UnitOfWork, members: dict[str, Any]) -> Any:
+        """Create a definition, and return its row."""
 
     async def update(
-        self, work: UnitOfWork, key: Any, members: Mapping[str, Any], precondition: Precondition
-    ) -> Any:
+        self, work: UnitOfWork, key: Any, members: dict[str, Any], precondition: Precondition
+    ) -> None:
         """Change a definition."""
+
+    async def delete(self, work: UnitOfWork, key: Any) -> None:
+        """Delete a definition."""
+
+    async def dependents(self, work: UnitOfWork, row: Any) -> Sequence[Dependent]:
+        """Return what names a definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +53,57 @@ class ResourceStore:
     create_model: type[BaseModel]
     update_model: type[BaseModel]
 
-    async def create(self, work: UnitOfWork, members: Mapping[str, Any]) -> Any:
+    async def find(self, session: AsyncSession, caller: Caller, key: Any) -> Any:
+        """Return a definition (`DefinitionStore.find`)."""
+        return await self.resource.find(session, caller, key)
+
+    async def create(self, work: UnitOfWork, members: dict[str, Any]) -> Any:
         """Create a definition (`DefinitionStore.create`)."""
         return await self.resource.create(work, make_body(self.create_model, members))
 
     async def update(
-        self, work: UnitOfWork, key: Any, members: Mapping[str, Any], precondition: Precondition
-    ) -> Any:
+        self, work: UnitOfWork, key: Any, members: dict[str, Any], precondition: Precondition
+    ) -> None:
         """Change a definition (`DefinitionStore.update`)."""
         body = make_body(self.update_model, members)
-        return await self.resource.update(work, key, body, precondition)
+        await self.resource.update(work, key, body, precondition)
+
+    async def delete(self, work: UnitOfWork, key: Any) -> None:
+        """Delete a definition (`DefinitionStore.delete`)."""
+        await self.resource.delete(work, key, lambda _: None)
+
+    async def dependents(self, work: UnitOfWork, row: Any) -> Sequence[Dependent]:
+        """Return what names a definition (`DefinitionStore.dependents`)."""
+        found: Sequence[Dependent] = await self.resource.dependents(work, row)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefinitionPages:
     """The declaration of one kind. `texts` are its texts on the pages.
 
-    `read_row` returns the fields of a stored definition, with secret values masked. `facts` are
-    shown below its name in the list. Only admins change it if it is `for_admins`.
+    `read_row` returns the fields of a stored definition, with secret values masked, and `new` those
+    that the form of a new one contains. `facts` are shown below its name in the list, unless the
+    kind has a list of its own (no `list_rows`). `base` is the object inside the body that errors
+    may leave out. Only admins change it if it is `for_admins`.
     """
 
     path: str
     texts: Mapping[str, str]
-    resource: Resource[Any]
     store: DefinitionStore
     model: type[BaseModel]
-    fields: Sequence[Field]
+    sections: Sequence[Section]
     read_row: Callable[[Any], Mapping[str, Any]]
-    facts: Callable[[Any], Sequence[str]]
-    list_rows: Callable[..., Any]
     key: str
+    facts: Callable[[Any], Sequence[str]] = lambda _: ()
+    list_rows: Callable[..., Any] | None = None
     key_kind: Any = UUID
+    key_of: Callable[[Any], Any] = lambda row: row.id
+    row_of: Callable[[Any], Any] = lambda found: found
+    new: Mapping[str, Any] = field(default_factory=dict)
+    base: str = ""
     for_admins: bool = False
+    has_own_page: bool = False
     template: str = "definition.html.j2"
 
     def add_to(self, router: APIRouter) -> None:
@@ -97,10 +127,11 @@ class DefinitionPages:
             return await self._save(visit, await self.find(visit, key), form)
 
         async def delete(visit: Visiting, key: Key) -> Response:
-            await visit.perform(lambda work: self.resource.delete(work, key, lambda _: None))
+            await visit.perform(partial(self.store.delete, key=key))
             return pages.redirect(self.path)
 
-        router.get(self.path)(list_definitions)
+        if self.list_rows is not None:
+            router.get(self.path)(list_definitions)
         router.get(f"{self.path}/new")(new)
         router.post(self.path)(create)
         router.get(f"{item}/edit")(edit)
@@ -110,14 +141,15 @@ class DefinitionPages:
     async def find(self, visit: Visit, key: Any) -> Any:
         """The definition with this key, if the viewer may read it."""
         async with visit.call.gateway.database.reading() as session:
-            return await self.resource.find(session, visit.call.caller, key)
+            return await self.store.find(session, visit.call.caller, key)
+
+    def item(self, row: Any) -> str:
+        """The address below which the pages of a definition are."""
+        return f"{self.path}/{self.key_of(row)}"
 
     def address_of(self, row: Any) -> str:
-        """The page of a definition."""
-        return f"{self.path}/{self._key_of(row)}/edit"
-
-    def _key_of(self, row: Any) -> Any:
-        return row.id if self.key_kind is UUID else row.name
+        """The page of a definition: its own, or its form."""
+        return self.item(row) if self.has_own_page else f"{self.item(row)}/edit"
 
     def _can_edit(self, visit: Visit, row: Any | None) -> bool:
         if self.for_admins:
@@ -125,6 +157,7 @@ class DefinitionPages:
         return row is None or visit.call.caller.owns(row.user_id)
 
     async def _list(self, request: Request, visit: Visit) -> Response:
+        assert self.list_rows is not None  # noqa: S101 - the route exists
         query = read_query(request, ListQuery)
         async with visit.call.gateway.database.reading() as session:
             page = await self.list_rows(session, visit.call.caller, query.window())
@@ -137,48 +170,60 @@ class DefinitionPages:
             can_create=self._can_edit(visit, None),
         )
 
-    async def _save(self, visit: Visit, row: Any | None, form: Form) -> Response:
-        controls = self._controls(visit, row)
+    async def _save(self, visit: Visit, found: Any | None, form: Form) -> Response:
+        controls = [one for _, shown in self._make_sections(visit, found) for one in shown]
         try:
             form.require_sent()
             members = definition_forms.read(controls, self.model, form)
-            if row is None:
-                row = await visit.perform(partial(self.store.create, members=members))
-            else:
-                unchanged = partial(pages.require_unchanged, form.text("stored_at"))
-                update = partial(self.store.update, members=members, precondition=unchanged)
-                await visit.perform(partial(update, key=self._key_of(row)))
+            if found is None:
+                created = await visit.perform(partial(self.store.create, members=members))
+                return pages.redirect(self.address_of(created))
+            row = self.row_of(found)
+            unchanged = partial(pages.require_unchanged, form.text("stored_at"))
+            update = partial(self.store.update, members=members, precondition=unchanged)
+            await visit.perform(partial(update, key=self.key_of(row)))
         except SHOWN_ERRORS as error:
-            return await self._render(visit, row, form, error)
-        return pages.redirect(self.path if row is None else self.address_of(row))
+            return await self._render(visit, found, form, error)
+        return pages.redirect(self.address_of(row))
 
-    def _controls(self, visit: Visit, row: Any | None) -> Any:
-        fields = [
-            field
-            for field in self.fields
-            if (row is None or not field.is_fixed)
-            and (visit.call.principal.is_admin or not field.is_for_admins)
+    def _make_sections(
+        self, visit: Visit, found: Any | None
+    ) -> Sequence[tuple[Section, Sequence[Control]]]:
+        """The sections with the controls that the viewer can use."""
+        is_admin = visit.call.principal.is_admin
+        shown = [
+            [
+                one
+                for one in section.fields
+                if (found is None or not one.is_fixed) and (is_admin or not one.is_for_admins)
+            ]
+            for section in self.sections
         ]
-        return definition_forms.make_controls(self.model, fields)
+        made = [definition_forms.make_controls(self.model, tuple(fields)) for fields in shown]
+        return list(zip(self.sections, made, strict=True))
 
     async def _render(
-        self, visit: Visit, row: Any | None, form: Form, error: PerdureError | None = None
+        self, visit: Visit, found: Any | None, form: Form, error: PerdureError | None = None
     ) -> Response:
-        controls = self._controls(visit, row)
+        sections = self._make_sections(visit, found)
+        controls = [one for _, shown in sections for one in shown]
+        row = None if found is None else self.row_of(found)
         shown = form_values(form, error)
-        if row is not None and not form.entries:
-            shown["typed"] = definition_forms.fill(controls, self.read_row(row))
+        shown["errors"] = definition_forms.place_errors(shown["errors"], controls, self.base)
+        if not form.entries:
+            stored = self.new if found is None else self.read_row(found)
+            shown["typed"] = definition_forms.fill(controls, stored)
         can_edit = self._can_edit(visit, row)
         named_by: Sequence[Dependent] = ()
         if row is not None and can_edit:
-            named_by = await visit.perform(partial(self.resource.dependents, row=row))
+            named_by = await visit.perform(partial(self.store.dependents, row=row))
         return pages.render(
             self.template,
             status_for(error),
             **visit.layout,
             pages=self,
             row=row,
-            controls_of=controls,
+            sections=sections,
             can_edit=can_edit,
             named_by=named_by,
             stored_at="" if row is None else pages.state_of(row),

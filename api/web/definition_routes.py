@@ -1,4 +1,4 @@
-"""Pages of groups, MCP servers, secrets and remembered decisions."""
+"""Pages of groups, tool groups, agents, MCP servers, secrets and remembered decisions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,35 +7,49 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.agents.schemas import render_agent
 from api.input_requests.remembered_schemas import RememberedQuery, render_rule
 from api.web import pages
-from api.web.definition_forms import Field
+from api.web.definition_forms import Field, Section
 from api.web.definition_pages import DefinitionPages, ResourceStore
 from api.web.listings import make_list, read_query
 from api.web.page_forms import make_body
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Visiting
+from domain.agents import BUILT_IN_SLUGS
 from domain.errors import DuplicateNameError
 from domain.people import GROUP
 from persistence.definitions import secrets, tasks
 from persistence.executions import queries
-from persistence.tables.definitions import McpServerRow, SecretRow
+from persistence.tables.definitions import AgentRow, McpServerRow, SecretRow
 from persistence.tables.people import GroupRow, RememberedDecisionRow
 from reports.phrases import count_of
 from services.definitions import mcp_health
+from services.definitions.agents import AGENTS
 from services.definitions.inputs import (
+    AgentCreate,
+    AgentUpdate,
     McpServerCreate,
     McpServerUpdate,
     SecretName,
     SecretPut,
+    Slug,
+    ToolGroupCreate,
+    ToolGroupUpdate,
 )
 from services.definitions.mcp_servers import MCP_SERVERS
 from services.definitions.secrets import SECRETS, put_secret
+from services.definitions.tool_groups import TOOL_GROUPS
 from services.executions.remembering import REMEMBERED_DECISIONS, RememberedFilter
 from services.identity.groups import GROUPS, GroupCreate, GroupUpdate
 from services.unit_of_work import Precondition, UnitOfWork
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+_STORED_VALUES = (
+    "Other values than references to secrets are stored encrypted and never shown again."
+)
 
 
 class SecretForm(SecretPut):
@@ -44,10 +58,10 @@ class SecretForm(SecretPut):
     name: SecretName
 
 
-class SecretStore:
+class SecretStore(ResourceStore):
     """Stores forms of secrets: a form always has the whole secret."""
 
-    async def create(self, work: UnitOfWork, members: Mapping[str, Any]) -> SecretRow:
+    async def create(self, work: UnitOfWork, members: dict[str, Any]) -> SecretRow:
         """Store a new secret (`DefinitionStore.create`).
 
         Raises:
@@ -60,12 +74,11 @@ class SecretStore:
         return stored.row
 
     async def update(
-        self, work: UnitOfWork, key: Any, members: Mapping[str, Any], precondition: Precondition
-    ) -> SecretRow:
+        self, work: UnitOfWork, key: Any, members: dict[str, Any], precondition: Precondition
+    ) -> None:
         """Replace a secret (`DefinitionStore.update`)."""
-        precondition(await SECRETS.find(work.session, work.caller, key))
-        stored = await put_secret(work, key, make_body(SecretPut, members))
-        return stored.row
+        precondition(await self.find(work.session, work.caller, key))
+        await put_secret(work, key, make_body(SecretPut, members))
 
 
 def _group_facts(row: GroupRow) -> list[str]:
@@ -78,6 +91,12 @@ def _server_facts(row: McpServerRow) -> list[str]:
     marks = [mark for mark in ("public", "trusted") if getattr(row, f"is_{mark}")]
     health = [row.health["status"]] if row.health else []
     return [row.url or f"command {row.command}", *health, *marks]
+
+
+def _agent_facts(row: AgentRow) -> list[str]:
+    who = "Claude" if row.executor == "claude" else "outside worker"
+    marks = ["built in"] if row.slug in BUILT_IN_SLUGS else []
+    return [row.slug, *marks, who, *([row.model] if row.model else [])]
 
 
 def _secret_facts(row: SecretRow) -> list[str]:
@@ -97,25 +116,29 @@ GROUP_PAGES = DefinitionPages(
         "execution.",
         "delete": "Possible while no open request and no task names it.",
     },
-    resource=GROUPS,
     store=ResourceStore(GROUPS, GroupCreate, GroupUpdate),
     model=GroupCreate,
-    fields=(
-        Field(
-            "name",
-            "Name",
-            "Lowercase letters, digits, dots, - and _. Requests name it as "
-            "group:NAME, so it can't be changed later.",
-            is_short=True,
-            is_fixed=True,
-        ),
-        Field("description", "Description"),
-        Field("members", "Members", "Users by the name that they sign in with."),
-        Field(
-            "working_hours",
-            "Working hours",
-            "Due times and reminders count only this time. "
-            "Leave all fields empty for the whole week.",
+    sections=(
+        Section(
+            "",
+            (
+                Field(
+                    "name",
+                    "Name",
+                    "Lowercase letters, digits, dots, - and _. Requests name it as "
+                    "group:NAME, so it can't be changed later.",
+                    is_short=True,
+                    is_fixed=True,
+                ),
+                Field("description", "Description"),
+                Field("members", "Members", "Users by the name that they sign in with."),
+                Field(
+                    "working_hours",
+                    "Working hours",
+                    "Due times and reminders count only this time. "
+                    "Leave all fields empty for the whole week.",
+                ),
+            ),
         ),
     ),
     read_row=GROUPS.body_fields,
@@ -135,47 +158,53 @@ SERVER_PAGES = DefinitionPages(
         "empty": "Register a server by its URL. Values such as tokens are best kept as secrets.",
         "delete": "Tasks that name it can't be changed until they name another one.",
     },
-    resource=MCP_SERVERS,
     store=ResourceStore(MCP_SERVERS, McpServerCreate, McpServerUpdate),
     model=McpServerCreate,
-    fields=(
-        Field("name", "Name", "Lowercase letters, digits and dashes.", is_short=True),
-        Field("description", "Description"),
-        Field("url", "URL", "Such as https://mcp.example.com/mcp.", is_short=True),
-        Field(
-            "command",
-            "Command",
-            "Instead of a URL: a program that a worker starts.",
-            is_short=True,
-            is_for_admins=True,
-        ),
-        Field("args", "Arguments of the command", is_for_admins=True),
-        Field(
-            "env",
-            "Environment of the command",
-            "A JSON object. Other values than references "
-            "to secrets are stored encrypted and never shown again.",
-            is_for_admins=True,
-        ),
-        Field(
-            "headers",
-            "Headers",
-            'A JSON object, such as {"Authorization": "Bearer '
-            'secret://shop"}. Other values than references to secrets are stored encrypted and '
-            "never shown again.",
-        ),
-        Field(
-            "auth",
-            "Access tokens",
-            "How Perdure gets access tokens from the server's "
-            "authorization server. Leave all fields empty if it needs none.",
-        ),
-        Field("is_public", "The tasks of all users can name it", is_for_admins=True),
-        Field(
-            "is_trusted",
-            "Trust what it says about the effects of its tools",
-            "A tool that it marks as read-only is repeated after a crash without asking.",
-            is_for_admins=True,
+    sections=(
+        Section(
+            "",
+            (
+                Field("name", "Name", "Lowercase letters, digits and dashes.", is_short=True),
+                Field("description", "Description"),
+                Field("url", "URL", "Such as https://mcp.example.com/mcp.", is_short=True),
+                Field(
+                    "command",
+                    "Command",
+                    "Instead of a URL: a program that a worker starts.",
+                    is_short=True,
+                    is_for_admins=True,
+                ),
+                Field("args", "Arguments of the command", is_for_admins=True),
+                Field(
+                    "env",
+                    "Environment of the command",
+                    _STORED_VALUES,
+                    is_for_admins=True,
+                ),
+                Field(
+                    "headers",
+                    "Headers",
+                    f"Such as Authorization with Bearer secret://shop. {_STORED_VALUES}",
+                ),
+                Field(
+                    "auth",
+                    "Access tokens",
+                    "How Perdure gets access tokens from the server's "
+                    "authorization server. Leave all fields empty if it needs none.",
+                ),
+                Field(
+                    "is_public",
+                    "The tasks of all users can name it",
+                    "Only admins can change this.",
+                    is_for_admins=True,
+                ),
+                Field(
+                    "is_trusted",
+                    "Trust what it says about the effects of its tools",
+                    "A tool that it marks as read-only is repeated after a crash without asking.",
+                    is_for_admins=True,
+                ),
+            ),
         ),
     ),
     read_row=MCP_SERVERS.body_fields,
@@ -195,34 +224,126 @@ SECRET_PAGES = DefinitionPages(
         "empty": "Store a token here, and write secret://NAME where it is needed.",
         "delete": "Executions that use it fail from now on, with a clear error.",
     },
-    resource=SECRETS,
-    store=SecretStore(),
+    store=SecretStore(SECRETS, SecretForm, SecretPut),
     model=SecretForm,
-    fields=(
-        Field(
-            "name", "Name", "Lowercase letters, digits, _, . and -.", is_short=True, is_fixed=True
+    sections=(
+        Section(
+            "",
+            (
+                Field(
+                    "name",
+                    "Name",
+                    "Lowercase letters, digits, _, . and -.",
+                    is_short=True,
+                    is_fixed=True,
+                ),
+                Field(
+                    "value",
+                    "Value",
+                    "It is never shown again. To change where it may be used, enter it again.",
+                ),
+                Field(
+                    "hosts",
+                    "Hosts",
+                    "It may be sent to these hosts only; *.example.com means every subdomain.",
+                ),
+                Field("tools", "Tools", "Tools that may receive it, such as web_fetch."),
+            ),
         ),
-        Field(
-            "value",
-            "Value",
-            "It is never shown again. To change where it may be used, enter it again.",
-        ),
-        Field(
-            "hosts",
-            "Hosts",
-            "It may be sent to these hosts only; *.example.com means every subdomain.",
-        ),
-        Field("tools", "Tools", "Tools that may receive it, such as web_fetch."),
     ),
     read_row=lambda row: {"hosts": row.hosts, "tools": row.tools},
     facts=_secret_facts,
     list_rows=SECRETS.page,
     key="name",
     key_kind=SecretName,
+    key_of=lambda row: row.name,
 )
 
-for kind in (GROUP_PAGES, SERVER_PAGES, SECRET_PAGES):
+TOOL_GROUP_PAGES = DefinitionPages(
+    path="/tool-groups",
+    texts={
+        "title": "Tool groups",
+        "noun": "tool group",
+        "lead": "Lists of tool rules under a name. A task names one as group:NAME in its lists of "
+        "tools, and gets the rules that the group has then.",
+        "empty": "Collect rules that several tasks need, such as bash(git status) and "
+        "mcp__github__search.",
+        "delete": "Tasks keep the rules that they have, until their lists are changed.",
+    },
+    store=ResourceStore(TOOL_GROUPS, ToolGroupCreate, ToolGroupUpdate),
+    model=ToolGroupCreate,
+    sections=(
+        Section(
+            "",
+            (
+                Field("name", "Name", "Lowercase letters, digits and dashes.", is_short=True),
+                Field("description", "Description", is_short=True),
+                Field("tools", "Tools", "Rules such as read_file or bash(git status)."),
+            ),
+        ),
+    ),
+    read_row=TOOL_GROUPS.body_fields,
+    facts=lambda row: [f"group:{row.name}", count_of(len(row.tools), "rule")],
+    list_rows=TOOL_GROUPS.page,
+    key="tool_group_id",
+)
+
+AGENT_PAGES = DefinitionPages(
+    path="/agents",
+    texts={
+        "title": "Agents",
+        "noun": "agent",
+        "lead": "Specialists that tasks, plans and conversations name. Agents of other programs "
+        "are imported with `perdure agents import FILE`.",
+        "delete": "Tasks that name it can't be changed until they name another one.",
+    },
+    store=ResourceStore(AGENTS, AgentCreate, AgentUpdate),
+    model=AgentCreate,
+    sections=(
+        Section(
+            "",
+            (
+                Field("agent_id", "Id", "Such as reviewer; tasks name it.", True, True),
+                Field("name", "Name", is_short=True),
+                Field("description", "Description", "What it is for; others choose it by this."),
+                Field("system_prompt", "System prompt"),
+                Field("allowed_tools", "Tools", "Of its ad-hoc work; tasks have their own."),
+                Field("model", "Model", "Empty: the default of the server.", is_short=True),
+                Field("executor", "Work is done by", "external: a worker or a person claims it."),
+            ),
+        ),
+        Section(
+            "Network, memory and tags",
+            (
+                Field("network/allow", "Hosts", "Such as api.example.com, *.example.org:443."),
+                Field("memory/namespaces", "Memory", "Write includes reading."),
+                Field("capabilities", "Capabilities"),
+                Field("tags", "Tags"),
+            ),
+            is_folded=True,
+        ),
+    ),
+    read_row=AGENTS.body_fields,
+    facts=_agent_facts,
+    list_rows=AGENTS.page,
+    key="agent_id",
+    key_kind=Slug,
+    key_of=lambda row: row.slug,
+    has_own_page=True,
+)
+
+for kind in (GROUP_PAGES, SERVER_PAGES, SECRET_PAGES, TOOL_GROUP_PAGES, AGENT_PAGES):
     kind.add_to(router)
+
+
+@router.get("/agents/{agent_id}")
+async def show_agent(visit: Visiting, agent_id: Slug) -> Response:
+    """An agent."""
+    async with visit.call.gateway.database.reading() as session:
+        row = await AGENTS.find(session, visit.call.caller, agent_id)
+    is_own = row.slug not in BUILT_IN_SLUGS
+    agent = render_agent(visit.call, row)
+    return pages.render("agent.html.j2", **visit.layout, agent=agent, is_own=is_own)
 
 
 @router.post("/mcp-servers/{server_id}/check", dependencies=[FORM_IS_OWN])

@@ -122,6 +122,9 @@ async def read_events(
 
 
 async def read_artifacts(session: AsyncSession, row: ExecutionRow) -> Mapping[str, Any]:
-    """The files that the execution saved, newest first."""
+    """The files that the execution and its subtasks saved, newest first."""
     page = await artifacts.page(session, row.id, Window(LISTED))
-    return {"artifacts": page.rows, "has_more_artifacts": page.has_more}
+    tree = await subtasks.read_tree(session, row.id)
+    titles = {node["id"]: node["title"] for node in tree if node["id"] != row.id}
+    saved = await artifacts.list_newest(session, list(titles), limit=LISTED)
+    return {"artifacts": page.rows, "saved_by_subtasks": saved, "titles": titles}

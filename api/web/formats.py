@@ -4,16 +4,19 @@ Loaded with the first page, because it loads Jinja and the Markdown parser.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from api.web.zones import find_zone
+from domain.nested_forms import Control, ControlKind
 from domain.report_facts import TimelineSpan
 from domain.text import harmless
 from reports.charts import Chart, draw_timeline
@@ -30,9 +33,14 @@ from reports.text import PAGE_DEPTH, parse_markdown
 from reports.timeline import join_spans
 from reports.writers.html import write_nodes
 
+_SHORT = (ControlKind.TEXT, ControlKind.NUMBER, ControlKind.CHOICE, ControlKind.SECRET)
+
 LONGEST_PROSE = 100_000
 """Characters of a text that are shown as Markdown; a longer one is shown as it is (chosen: 50 ms
 for parsing)."""
+
+SHORT_PROSE = 4_000
+"""Characters of a text whose HTML is kept (chosen: all that is kept has some 5 MB)."""
 
 
 def format_local_time(at: datetime, zone: ZoneInfo, now: datetime) -> str:
@@ -81,7 +89,15 @@ def _prose(text: str) -> Markup:
     """Markdown from a model as HTML: raw HTML stays text, and only links to the web are links."""
     if len(text) > LONGEST_PROSE:
         return Markup('<pre tabindex="0" aria-label="Text">{}</pre>').format(harmless(text))
+    return _write_short_prose(text) if len(text) <= SHORT_PROSE else _write_prose(text)
+
+
+def _write_prose(text: str) -> Markup:
     return Markup(write_nodes(parse_markdown(text, PAGE_DEPTH)))  # noqa: S704 - the writer escapes all texts
+
+
+_write_short_prose = lru_cache(512)(_write_prose)
+"""All viewers of an execution read the same texts, and read them again with each update."""
 
 
 @pass_context
@@ -113,7 +129,29 @@ def _make_id(name: str) -> str:
     return "_".join(name.split())
 
 
+def _is_short(control: Control) -> bool:
+    return control.kind in _SHORT and control.schema.get("type") != "boolean"
+
+
+def _group_short(controls: Iterable[Control]) -> Iterator[tuple[bool, list[Control]]]:
+    """Neighbours with one line each, which are shown beside each other, and the others."""
+    for is_short, run in groupby(controls, _is_short):
+        yield is_short, list(run)
+
+
+def _mark_codes(text: str) -> Markup:
+    """A text whose parts between backticks are code."""
+    parts = harmless(text).split("`")
+    marked = (
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part)
+        for at, part in enumerate(parts)
+    )
+    return Markup().join(marked)
+
+
 FILTERS = {
+    "codes": _mark_codes,
+    "group_short": _group_short,
     "time": _time,
     "when": _when,
     "clock": _clock,

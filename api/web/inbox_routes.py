@@ -22,7 +22,6 @@ from api.web.transcripts import summarize_input
 from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, OwnForm, Visit, Visiting, is_https
 from domain.model_json import make_encodable
 from domain.people import RequestKind
-from persistence.db.outages import is_outage
 from persistence.db.paging import Page, Window
 from persistence.executions import input_requests, queries
 from persistence.tables.sessions import InputRequestRow
@@ -175,15 +174,6 @@ async def release_request(visit: Visiting, request_id: UUID) -> Response:
 async def _apply(visit: Visit, request_id: UUID, submit: Submit) -> Response:
     """Do what a form says, and show the request; an error is shown with all that was typed."""
     form = Form.parse(await visit.call.body())
-    try:
-        return await _submit(visit, request_id, submit, form)
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        return pages.render_outage(visit.call.request.url.path, form.entries)
-
-
-async def _submit(visit: Visit, request_id: UUID, submit: Submit, form: Form) -> Response:
     row = await _find(visit, request_id)
     if not visit.owns_form(form):
         return await render_request(visit, row, form=form, error=FORM_EXPIRED)

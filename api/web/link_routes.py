@@ -13,13 +13,12 @@ from api.auth.browser_sessions import BrowserSession
 from api.auth.principal import Principal
 from api.gateway import Gateway
 from api.http.request_context import address_of, admit
-from api.web import answer_forms, pages
+from api.web import answer_forms
 from api.web.page_forms import SHOWN_ERRORS
 from api.web.page_route import PageRoute
 from api.web.request_views import LinkVisit, render_request
 from api.web.visits import Form
 from domain.errors import NotFoundError
-from persistence.db.outages import is_outage
 from persistence.ledger.audit import Actor
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answer_links
@@ -81,8 +80,4 @@ async def answer_linked_request(visit: Linked) -> Response:
         row: InputRequestRow = await visit.perform(service)
     except SHOWN_ERRORS as error:
         return await render_request(visit, await visit.read_again(), form=form, error=error)
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        return pages.render_outage(visit.address, form.entries)
     return await render_request(visit, row)

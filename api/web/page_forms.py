@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from api.http.bodies import read_model
 from api.http.errors import MalformedRequestError, status_of
-from api.web import pages
 from api.web.visits import Form
 from domain.errors import (
     ConflictError,
@@ -19,6 +18,8 @@ from domain.errors import (
     QuotaExceededError,
     RateLimitedError,
 )
+from domain.nested_forms import control_name
+from domain.text import TypedText
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,8 +47,7 @@ def form_values(form: Form | None, error: PerdureError | None) -> dict[str, Any]
     """What a template needs to show a form again: the error, its fields, and what was typed."""
     errors: dict[str, str] = {}
     for problem in error.problems if isinstance(error, InvalidInputError) else ():
-        path = [str(part) for part in problem.loc if part != "body"]
-        errors.setdefault("/".join(path) or "body", problem.msg)
+        errors.setdefault(control_name(problem.loc) or "body", problem.msg)
     return {"error": error, "errors": errors, "typed": typed_values(form)}
 
 
@@ -56,10 +56,10 @@ def status_for(error: PerdureError | None) -> int:
     return HTTPStatus.OK if error is None else status_of(type(error))
 
 
-def typed_values(form: Form | None) -> Mapping[str, Sequence[pages.TypedText]]:
+def typed_values(form: Form | None) -> Mapping[str, Sequence[TypedText]]:
     """The fields of a form as the viewer typed them."""
     entries = {} if form is None else form.entries
-    return {name: [pages.TypedText(value) for value in values] for name, values in entries.items()}
+    return {name: [TypedText(value) for value in values] for name, values in entries.items()}
 
 
 def split_lines(text: str) -> list[str]:

@@ -47,8 +47,9 @@ async def _explain(request: Request, error: Exception) -> Response | None:
 
 
 async def _explain_outage(request: Request) -> Response:
-    """The page while the database is unavailable. The form of an answer was not read yet."""
-    if request.method == "POST" and request.url.path.startswith(links.INBOX):
+    """The page while the database is unavailable, which keeps the form that was sent."""
+    if request.method == "POST":
         form = Form.parse(await read_small_body(request))
-        return pages.render_outage(request.url.path, form.entries)
+        # A link's secret is no longer in `path`, which is logged (link_routes.py).
+        return pages.render_outage(request.scope["raw_path"].decode(), form.entries)
     return pages.render_error(ServiceUnavailableError("The database is unavailable."))

@@ -10,6 +10,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from api.http.errors import RETRY_AFTER_SECONDS, status_of
+from api.web import assets
 from domain.errors import (
     ConflictError,
     NotFoundError,
@@ -18,6 +19,7 @@ from domain.errors import (
     ServiceUnavailableError,
     UserDisabledError,
 )
+from domain.text import TypedText
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -114,14 +116,15 @@ def require_unchanged(state: str, row: Any) -> None:
         raise ConflictError(_CHANGED)
 
 
-class TypedText(str):
-    """Text that the viewer typed: a form shows it again without any change."""
-
-    __slots__ = ()
-
-
 @cache
 def environment() -> "Environment":
-    """The one environment. Jinja is loaded with the first page: many gateways serve none."""
-    made: Environment = import_module("api.web.templating").make_environment()
+    """The environment of the pages. Jinja and a Markdown parser are loaded with the first page."""
+    made: Environment = import_module("reports.templating").make_environment("api.web")
+    made.filters |= import_module("api.web.formats").FILTERS
+    made.globals |= {
+        "styles": assets.address_of(assets.STYLES),
+        "scripts": [assets.address_of(name) for name in assets.SCRIPTS],
+        "icon": assets.address_of(assets.ICON),
+        "fonts": [assets.address_of(name) for name in assets.FONTS],
+    }
     return made

@@ -10,11 +10,12 @@ from fastapi import Response
 from api import links
 from api.http.errors import status_of
 from api.web import answer_forms, decisions, pages
+from api.web.page_forms import form_values
 from api.web.tool_inputs import InputPart, describe_input
 from api.web.visits import Form, Visit
-from domain.errors import InvalidInputError, PerdureError
+from domain.errors import PerdureError
 from domain.model_json import make_encodable
-from domain.nested_forms import control_name, hide_secrets
+from domain.nested_forms import hide_secrets
 from domain.people import DECISIONS, QUESTIONS, RequestKind
 from domain.remembered_decisions import suggest_pattern
 from persistence.executions import input_requests, request_changes
@@ -129,6 +130,7 @@ def _open_values(row: InputRequestRow, context: RequestContext) -> Mapping[str, 
         "choices": decisions.list_choices(row, context.effect),
         "edit": decisions.EDIT if is_editable else None,
         "edited": answer_forms.shown_input(row) if is_editable else "",
+        "texts": answer_forms.shown_texts(row) if is_editable else {},
         "control": answer_forms.make_values_control(row),
         "options": answer_forms.option_labels(row) if row.schema is None else [],
         "is_question": kind in QUESTIONS,
@@ -171,15 +173,8 @@ def _past_decision(row: InputRequestRow, decision: Any) -> str:
 
 
 def _form_values(form: Form, error: PerdureError | None, *, is_open: bool) -> Mapping[str, Any]:
-    problems = error.problems if isinstance(error, InvalidInputError) else ()
-    errors: dict[str, str] = {}
-    for problem in problems:
-        errors.setdefault(control_name(problem.loc), problem.msg)
-    typed = {
-        name: [pages.TypedText(value) for value in values] for name, values in form.entries.items()
-    }
-    unsent = [] if is_open else _unsent(typed)
-    return {"error": error, "errors": errors, "typed": typed, "unsent": unsent}
+    shown = form_values(form, error)
+    return {**shown, "unsent": [] if is_open else _unsent(shown["typed"])}
 
 
 def _unsent(typed: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:

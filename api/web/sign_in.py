@@ -29,6 +29,7 @@ from domain.errors import (
     ServiceUnavailableError,
     UnauthenticatedError,
 )
+from domain.text import TypedText
 from services.identity import sign_ins
 
 UNSENT_FIELD = "unsent"
@@ -86,7 +87,7 @@ def render_form(
         code=code,
         provider="" if provider is None else urlsplit(provider.issuer).netloc,
         error=error,
-        unsent=pages.TypedText(unsent),
+        unsent=TypedText(unsent),
     )
 
 

@@ -13,26 +13,26 @@ from api.schedules.reading import read_schedule
 from api.schedules.schemas import render_schedule_line
 from api.tasks.dry_run_views import complete_dry_run
 from api.tasks.schemas import TaskQuery, render_task
-from api.web import pages, task_forms
+from api.web import pages, run_forms
 from api.web.calendar_views import first_day, make_calendar
+from api.web.cron_previews import preview_cron_fires
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
-from api.web.task_form_pages import preview_cron_fires, render_form
+from api.web.task_definitions import TASK_PAGES
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from definitions.tasks import TaskDefinition
 from domain.cron import CronError
 from domain.cron_words import describe_cron
-from domain.errors import ConflictError, PerdureError
+from domain.errors import PerdureError
 from persistence.db.paging import Window
 from persistence.definitions import schedules, tasks
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import queries
 from persistence.executions.queries import ExecutionFilter
 from services.definitions import tasks as services
-from services.definitions.inputs import TaskCreate, TaskUpdate
 from services.executions import dry_running, starting
-from services.executions.access import own_task, readable_task
+from services.executions.access import readable_task
 from services.executions.inputs import DryRunBody, ExecuteBody
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -79,34 +79,15 @@ async def list_schedules(request: Request, visit: Visiting) -> Response:
 
 
 @router.get("/tasks/cron")
-async def preview_cron(
-    visit: Visiting, schedule_cron: str = "", schedule_timezone: str = "UTC"
-) -> Response:
-    """A cron expression in words, with its next run times."""
-    return pages.render(
-        "cron.html.j2", **visit.layout, preview=preview_cron_fires(schedule_cron, schedule_timezone)
-    )
+async def preview_cron(request: Request, visit: Visiting) -> Response:
+    """A cron expression in words, with its next run times. Forms name its fields by their paths."""
+    given = {name.rpartition("/")[2]: value for name, value in request.query_params.items()}
+    zone = given.get("schedule_timezone", "UTC")
+    preview = preview_cron_fires(given.get("schedule_cron", ""), zone)
+    return pages.render("cron.html.j2", **visit.layout, preview=preview)
 
 
-@router.get("/tasks/new")
-async def new_task(visit: Visiting) -> Response:
-    """The form of a new task."""
-    return _render_form(visit, None, Form())
-
-
-@router.post("/tasks")
-async def create_task(visit: Visiting, form: OwnForm) -> Response:
-    """Store a new task, and show it."""
-    try:
-        form.require_sent()
-        members = task_forms.read_task(form, {})
-        if members["schedule_cron"] is None:
-            del members["schedule_cron"]
-        body = make_body(TaskCreate, members)
-        stored = await visit.perform(partial(services.create_task, body=body))
-    except SHOWN_ERRORS as error:
-        return _render_form(visit, None, form, error)
-    return pages.redirect(f"/tasks/{stored.row.id}")
+TASK_PAGES.add_to(router)
 
 
 @router.get("/tasks/{task_id}")
@@ -127,34 +108,6 @@ async def show_task(visit: Visiting, task_id: UUID) -> Response:
     )
 
 
-@router.get("/tasks/{task_id}/edit")
-async def edit_task(visit: Visiting, task_id: UUID) -> Response:
-    """The form of a task."""
-    return _render_form(visit, await _find_own(visit, task_id), Form())
-
-
-@router.post("/tasks/{task_id}/edit")
-async def update_task(visit: Visiting, task_id: UUID, form: OwnForm) -> Response:
-    """Change a task, and show it."""
-    stored = await _find_own(visit, task_id)
-    check = partial(_require_version, form.text("version"))
-    try:
-        form.require_sent()
-        members = task_forms.read_task(form, stored.definition["sdk_options"])
-        body = make_body(TaskUpdate, members)
-        await visit.perform(lambda work: services.update_task(work, task_id, body, check))
-    except SHOWN_ERRORS as error:
-        return _render_form(visit, stored, form, error)
-    return pages.redirect(f"/tasks/{task_id}")
-
-
-@router.post("/tasks/{task_id}/delete", dependencies=[FORM_IS_OWN])
-async def delete_task(visit: Visiting, task_id: UUID) -> Response:
-    """Delete a task. Its executions stay readable."""
-    await visit.perform(lambda work: services.delete_task(work, task_id, lambda _: None))
-    return pages.redirect("/tasks")
-
-
 @router.get("/tasks/{task_id}/run")
 async def run_form(visit: Visiting, task_id: UUID) -> Response:
     """The variables of a run, as fields."""
@@ -169,7 +122,7 @@ async def run_task(visit: Visiting, task_id: UUID, form: OwnForm) -> Response:
     definition = TaskDefinition.model_validate(stored.definition)
     try:
         form.require_sent()
-        members = task_forms.read_run(form, definition)
+        members = run_forms.read_run(form, definition)
         if form.text("action") == "dry_run":
             return await _dry_run(visit, stored, form, make_body(DryRunBody, members))
         body = make_body(ExecuteBody, members)
@@ -201,16 +154,6 @@ async def _read(visit: Visit, task_id: UUID) -> tuple[StoredTask, Any]:
     return stored, runs
 
 
-async def _find_own(visit: Visit, task_id: UUID) -> StoredTask:
-    async with visit.call.gateway.database.reading() as session:
-        return await own_task(session, visit.call.caller, task_id, lock=False)
-
-
-def _require_version(version: str, stored: StoredTask) -> None:
-    if version and version != str(stored.row.version):
-        raise ConflictError(_CHANGED)
-
-
 async def _dry_run(visit: Visit, stored: StoredTask, form: Form, body: DryRunBody) -> Response:
     call = visit.call
     async with call.services.transaction(call.caller, dry_run=True) as work:
@@ -231,21 +174,10 @@ def _render_run(
         status_for(error),
         **visit.layout,
         task=render_task(visit.call, stored),
-        control=task_forms.make_variables_control(definition),
-        budget=task_forms.budget_of(definition),
+        control=run_forms.make_variables_control(definition),
+        budget=run_forms.budget_of(definition),
         dry_run=dry_run,
         **form_values(form, error),
-    )
-
-
-def _render_form(
-    visit: Visit, stored: StoredTask | None, form: Form, error: PerdureError | None = None
-) -> Response:
-    values = task_forms.NEW if stored is None else task_forms.fill_task(stored)
-    row = stored and stored.row
-    version = row and row.version
-    return render_form(
-        visit, values, form, error, template="task_form.html.j2", task=row, version=version
     )
 
 

@@ -21,11 +21,12 @@ Mark = Literal["same", "old", "new"]
 
 @dataclass(frozen=True, slots=True)
 class InputPart:
-    """A field of an input: a short text, a block of text, or the lines of a difference."""
+    """A field of an input: a short text, a block of text, Markdown, or a difference's lines."""
 
     name: str
     text: str = ""
     is_block: bool = False
+    is_prose: bool = False
     lines: tuple[tuple[Mark, str], ...] = ()
 
 
@@ -45,7 +46,7 @@ def describe_input(tool_input: Any) -> list[InputPart]:
 def _describe_field(name: str, value: Any) -> InputPart:
     text = value if isinstance(value, str) else format_json(value)
     is_block = "\n" in text or len(text) > _SHORT or name == "command"
-    return InputPart(name, text, is_block)
+    return InputPart(name, text, is_block, is_prose=is_block and name == "plan")
 
 
 def compare_texts(old: str, new: str) -> Iterator[tuple[Mark, str]]:
@@ -64,6 +65,17 @@ def compare_texts(old: str, new: str) -> Iterator[tuple[Mark, str]]:
         else:
             yield from (("old", line) for line in before[a:b])
             yield from (("new", line) for line in after[c:d])
+
+
+def editable_texts(tool_input: Any) -> Mapping[str, str]:
+    """The fields of an input that a person can edit as texts; none if JSON is needed for one."""
+    if not isinstance(tool_input, Mapping):
+        return {}
+    is_plain = all(
+        isinstance(value, str) and harmless(value) == value and name.isidentifier()
+        for name, value in tool_input.items()
+    )
+    return dict(tool_input) if is_plain else {}
 
 
 _CONTROLS = re.compile(r"[^\x20-\x7e\n]")

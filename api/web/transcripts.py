@@ -23,7 +23,9 @@ SHOWN_OUTPUT = 20_000
 BRIEF = 120
 """Characters of an input on the line of its call; the page shortens it to the width."""
 
-_MAIN_FIELDS = ("command", "path", "question", "title", "pattern", "url", "query", "prompt")
+_MAIN_FIELDS = (
+    "command", "path", "question", "plan", "title", "pattern", "url", "query", "prompt"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,16 +186,19 @@ FORM_IS_OWN = Depends(_check_button)
 
 
 async def read_small_body(request: Request) -> bytes:
-    """The body of a request without a session.
+    """The body of a request without a session, or a body that was read before.
 
     Raises:
         PayloadTooLargeError: it has more than `SIGN_IN_BYTES`.
     """
+    if (read := getattr(request.state, "body", None)) is not None:
+        return bytes(read)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > SIGN_IN_BYTES:
             raise PayloadTooLargeError("This form is too long; open the page again.")
+    request.state.body = bytes(body)
     return bytes(body)
 
 

@@ -129,7 +129,8 @@ async def tool_group(world: World, client: Client, mark: str) -> Parameters:
     """A list of tool rules."""
     del world
     body = {**GROUP, "name": f"group-{new_id().hex}", "description": mark}
-    return {"group_id": await _made(client, "tool-groups", body)}
+    made = await _made(client, "tool-groups", body)
+    return {"group_id": made, "tool_group_id": made}
 
 
 async def task_template(world: World, client: Client, mark: str) -> Parameters:

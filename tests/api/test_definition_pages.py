@@ -2,6 +2,7 @@
 
 import html
 import re
+from unittest.mock import ANY
 
 import httpx2
 
@@ -25,6 +26,12 @@ def form_of(page: httpx2.Response) -> dict[str, list[str]]:
             fields.setdefault(found["name"], []).append(html.unescape(found.get("value", "")))
     for name, text in re.findall(r'<textarea id="[^"]+" name="([^"]+)"[^>]*>\n([^<]*)<', form):
         fields.setdefault(name, []).append(html.unescape(text))
+    for name, menu in re.findall(
+        r'<select id="[^"]+" name="([^"]+)".*?>(.*?)</select>', form, re.DOTALL
+    ):
+        chosen = re.search(r'value="([^"]*)" selected', menu) or re.search(r'value="([^"]*)"', menu)
+        assert chosen
+        fields.setdefault(name, []).append(html.unescape(chosen[1]))
     return fields
 
 
@@ -64,12 +71,14 @@ async def test_a_server_uses_a_secret(alice: Client) -> None:
     page = await alice.get(stored.headers["location"])
     assert "mcp.example.com</textarea>" in page.text
     assert value not in page.text
-    headers = f'{{"Authorization": "Bearer secret://{secret}"}}'
-    fields = {"name": server, "url": "https://mcp.example.com/mcp", "headers": "{"}
-    wrong = await post(alice, "/mcp-servers", "/mcp-servers/new", **fields)
-    assert "Write valid JSON" in words(wrong)
+    fields = {"name": server, "url": "https://mcp.example.com/mcp"}
+    values = {"headers/value": ["", f"Bearer secret://{secret}"]}
+    nameless = fields | values | {"headers/name": ["", ""]}
+    wrong = await post(alice, "/mcp-servers", "/mcp-servers/new", **nameless)
+    assert "Row 2, Name: Fill in this field." in words(wrong)
     empty = form_of(await alice.get("/mcp-servers/new"))
-    made = await alice.post("/mcp-servers", data=empty | fields | {"headers": headers})
+    headers = values | {"headers/name": ["", "Authorization"]}
+    made = await alice.post("/mcp-servers", data=empty | fields | headers)
     assert made.status_code == 303, words(made)
     address = made.headers["location"]
     sent = form_of(await alice.get(address))
@@ -88,16 +97,15 @@ async def test_a_template_becomes_a_task(alice: Client) -> None:
     name = f"Greeting {new_id()}"
     fields = {
         "name": name,
-        "prompt_template": "Greet {{ who }} in {{ tongue }}.",
-        "parameter_name": ["who", "tongue", ""],
-        "parameter_default": ["", "French", ""],
-        "parameter_description": ["A person", "", ""],
-        "allowed_tools": "read_file",
-        "schedule_timezone": "UTC",
+        "task/prompt_template": "Greet {{ who }} in {{ tongue }}.",
+        "parameters/name": ["who", "tongue", ""],
+        "parameters/default": ["", "French", ""],
+        "parameters/description": ["A person", "", ""],
+        "task/allowed_tools": "read_file",
     }
-    unused = fields | {"parameter_name": ["nobody", "tongue", ""]}
+    unused = fields | {"parameters/name": ["nobody", "tongue", ""]}
     wrong = await post(alice, "/templates", "/templates/new", **unused)
-    assert "The parameter is not used" in words(wrong)
+    assert "Row 1, name: The parameter is not used" in words(wrong)
     assert 'value="nobody"' in wrong.text
     made = await post(alice, "/templates", "/templates/new", **fields)
     assert made.status_code == 303, words(made)
@@ -108,9 +116,10 @@ async def test_a_template_becomes_a_task(alice: Client) -> None:
     assert "Greet Ada in French." in words(await alice.get(task.headers["location"]))
     edit = f"{template}/edit"
     sent = form_of(await alice.get(edit))
-    assert sent["parameter_default"] == ["", "French", "", ""]
-    assert (await alice.post(edit, data=sent | {"max_budget_usd": ["2"]})).status_code == 303
-    assert 'value="2.0"' in (await alice.get(edit)).text
+    assert sent["parameters/default"] == ["", "French", ""]
+    budget = {"task/sdk_options/max_budget_usd": ["2"]}
+    assert (await alice.post(edit, data=sent | budget)).status_code == 303
+    assert form_of(await alice.get(edit)) == sent | budget | {"stored_at": [ANY], "csrf": [ANY]}
     await post(alice, f"{template}/delete", template)
     assert (await alice.get(template)).status_code == 404
 
@@ -123,3 +132,45 @@ async def test_a_remembered_decision_is_revoked(world: World, alice: Client) -> 
     assert "approved bash" in words(await alice.get(address))
     await post(alice, f"/remembered-decisions/{rule['id']}/revoke", address)
     assert "Nothing is remembered here" in words(await alice.get(address))
+
+
+async def test_every_field_of_a_task_survives_its_form(world: World, alice: Client) -> None:
+    body = {
+        "name": f"All {new_id()}",
+        "prompt_template": "Count the files.",
+        "ask_tools": ["bash"],
+        "sdk_options": {"effort": "high", "max_turns": 7, "timeout_seconds": 90},
+        "schedule_cron": "0 9 * * *",
+        "schedule_overlap_policy": "allow_all",
+        "memory": {"namespaces": [{"namespace": "project:x", "mode": "write"}]},
+        "human_input_policy": {
+            "due_seconds": 60,
+            "on_expiry": "default",
+            "default_answer": {"decision": "deny"},
+            "remind_after_seconds": [20, 40],
+            "recheck_tools": ["bash(git push *)"],
+        },
+        "notification_config": {
+            "email": [{"to": "a@example.com", "events": ["input.requested", "execution.failed"]}],
+            "slack": [{"url": "https://hooks.slack.com/services/x", "has_answer_links": True}],
+        },
+        "artifact_retention_seconds": 86400,
+    }
+    async with world.client("alice") as client:
+        task = (await client.post(f"{API}/tasks", json=body)).raise_for_status().json()
+        await client.post(f"{API}/tasks/{task['id']}/schedule/pause")
+        before = (await client.get(f"{API}/tasks/{task['id']}")).json()
+        address = f"/tasks/{task['id']}/edit"
+        sent = form_of(await alice.get(address))
+        assert (await alice.post(address, data=sent)).status_code == 303
+        after = (await client.get(f"{API}/tasks/{task['id']}")).json()
+        changed = {name for name in after if name != "_links" and after[name] != before[name]}
+        assert changed <= {"version", "updated_at", "notification_config"}
+        assert after["notification_config"]["slack"][0]["has_answer_links"] is True
+        buttons = sent | {"notification_config/slack/has_buttons": ["true", ""]}
+        fresh = form_of(await alice.get(address))
+        assert (
+            await alice.post(address, data=buttons | {"stored_at": fresh["stored_at"]})
+        ).is_redirect
+        changed_task = (await client.get(f"{API}/tasks/{task['id']}")).json()
+    assert changed_task["notification_config"]["slack"][0]["has_buttons"] is True

@@ -34,6 +34,7 @@ RESOURCES = {
     "key_id": "api-keys",
     "user_id": "admin",
     "group_id": "groups",
+    "tool_group_id": "tool-groups",
     "server_id": "mcp-servers",
     "name": "secrets",
     "template_id": "task-templates",
@@ -130,7 +131,7 @@ async def test_a_task_is_made_run_and_paused(alice: Client) -> None:
         "prompt_template": "Greet {{ who }} in {{ tongue }}.",
         "default_variables": '{"tongue": "French"}',
         "allowed_tools": "read_file\nbash(git status)",
-        "max_budget_usd": "0.5",
+        "sdk_options/max_budget_usd": "0.5",
         "schedule_cron": "30 2 * * 1-5",
         "schedule_timezone": "Europe/Berlin",
     }
@@ -155,8 +156,7 @@ async def test_a_task_is_made_run_and_paused(alice: Client) -> None:
     assert cancelled.headers["location"] == execution
     renamed = await post(alice, f"{task}/edit", f"{task}/edit", **{**fields, "name": f"{name} 2"})
     assert renamed.headers["location"] == task
-    stale = {**fields, "version": "1", "prompt_template": "New."}
-    await post(alice, f"{task}/edit", f"{task}/edit", **stale)
+    stale = {**fields, "stored_at": "2026-01-01T00:00:00+00:00", "prompt_template": "New."}
     assert "meanwhile" in words(await post(alice, f"{task}/edit", f"{task}/edit", **stale))
     await post(alice, f"{task}/schedule/pause", task)
     assert "paused" in words(await alice.get("/schedules"))

@@ -57,7 +57,7 @@ async def test_a_person_sees_what_is_asked_and_approves_it(world: World, alice: 
     for expected in ("Run bash?", "The task asks before", "git push", "Cost so far $0.00 of $0.25"):
         assert expected in text
     assert "The call runs with exactly this input." in text
-    answered = await submit(alice, path, decision="approve", input=shown_input(opened), message="")
+    answered = await submit(alice, path, decision="approve", message="", **shown_input(opened))
     assert (answered.status_code, answered.headers["location"]) == (303, path)
     request = await stored(world, path)
     assert (request["status"], request["answer"]) == ("answered", {"decision": "approve"})
@@ -67,19 +67,23 @@ async def test_a_person_sees_what_is_asked_and_approves_it(world: World, alice: 
     assert f'action="{path}"' not in (await alice.get(path)).text
 
 
-def shown_input(opened: httpx2.Response) -> str:
-    found = re.search(r'<textarea id="input"[^>]*>\n(.*?)</textarea>', opened.text, re.DOTALL)
+def shown_input(opened: httpx2.Response) -> dict[str, str]:
+    """The fields of the editable input."""
+    areas = r'<textarea id="(input[^"]*)"[^>]*>\n(.*?)</textarea>'
+    found = {name: unescape(text) for name, text in re.findall(areas, opened.text, re.DOTALL)}
     assert found
-    return unescape(found[1])
+    return found
 
 
 async def test_an_edited_input_is_what_runs(world: World, alice: Client) -> None:
     path = await new_request(world, **APPROVAL)
-    edited = json.dumps({"command": "git push --dry-run"}, indent=2).replace("\n", "\r\n")
-    response = await submit(alice, path, decision="edit", input=edited)
+    changed = {"input/command": "git push --dry-run\r\ndate"}
+    refused = await submit(alice, path, decision="approve", **changed)
+    assert "You changed the input" in words(refused)
+    response = await submit(alice, path, decision="edit", **changed)
     assert response.status_code == 303, response.text
     answer = (await stored(world, path))["answer"]
-    assert answer == {"decision": "edit", "input": {"command": "git push --dry-run"}}
+    assert answer == {"decision": "edit", "input": {"command": "git push --dry-run\ndate"}}
     assert "git push --dry-run" in words(await alice.get(path))
 
 
@@ -97,11 +101,12 @@ async def test_an_edited_input_is_what_runs(world: World, alice: Client) -> None
 async def test_a_wrong_edit_is_explained_and_kept(
     world: World, alice: Client, typed: str, decision: str, problem: str
 ) -> None:
-    path = await new_request(world, **APPROVAL)
+    nested = json.dumps({"command": "git push", "env": {"CI": "1"}})  # can be edited as JSON only
+    path = await new_request(world, **{**APPROVAL, "tool_input": nested})
     response = await submit(alice, path, decision=decision, input=typed, message="Not yet. \u202e")
     assert response.status_code == 422, response.text
     assert problem in words(response), words(response)
-    assert shown_input(response) == typed
+    assert shown_input(response) == {"input": typed}
     assert "Not yet. \u202e" in response.text
     assert (await stored(world, path))["status"] == "open"
 
@@ -254,7 +259,7 @@ async def test_closed_requests_say_why(world: World, alice: Client) -> None:
     expired = {"status": "expired", "on_expiry": "default", "due_at": due_at}
     shown = words(await alice.get(await new_request(world, **expired)))
     assert "There was no answer in time. The task's default answer applies." in shown
-    assert "It was due on 21 Nov 2026" in shown
+    assert "It was due 21 Nov" in shown
     path = await new_request(world, status="cancelled")
     assert "The request was cancelled" in words(await alice.get(path))
     path = await new_request(world)

@@ -62,7 +62,7 @@ async def test_an_edited_command_runs_and_is_seen_across_a_restart(
     await page.keyboard.press("a")  # to the request
     await page.wait_for_url("**/inbox/*")
     await page.keyboard.press("e")
-    await page.get_by_label("Input of the tool, as JSON").fill('{"command": "echo second"}')
+    await page.get_by_label("Command", exact=True).fill("echo second")
     os.kill(stack.facts()["pids"]["api"], signal.SIGTERM)
     await expect(following.get_by_text("The connection is lost")).to_be_visible(timeout=60_000)
     await expect(following.get_by_text("The connection is lost")).to_be_hidden(timeout=120_000)

@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.nested_forms import (
-    MOST_CONTROLS,
-    Control,
-    ControlKind,
-    control_name,
-    make_control,
-    read_control,
-)
+from domain.form_entries import read_control
+from domain.nested_forms import MOST_CONTROLS, Control, ControlKind, control_name, make_control
 
 DEFINED = {
     "type": "object",

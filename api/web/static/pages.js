@@ -6,6 +6,8 @@
   const RECONNECT_MS = 3000;
   const POLL_MS = 5000;
   const POLLS_PER_NEWS = 4;
+  const POLLS_PER_COUNT = 12;
+  const MOST_IN_ICON = 9;
 
   // The server writes times in this zone.
   const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
@@ -81,19 +83,26 @@
     event.preventDefault();
   });
 
-  // --- the number of open requests, in the title ------------------------------------------------
+  // --- the number of open requests, in the title and in the icon ---------------------------------
   const title = document.title;
+  const icon = document.getElementById("icon");
   document.addEventListener("htmx:after:swap", () => {
     const count = document.getElementById("open-requests")?.textContent.trim();
     document.title = count ? `(${count}) ${title}` : title;
+    const name = count ? `icon-${Math.min(Number(count), MOST_IN_ICON + 1)}.svg` : "icon.svg";
+    const address = icon.getAttribute("href").replace(/icon(-\d+)?\.svg/, name);
+    if (address !== icon.getAttribute("href")) icon.setAttribute("href", address);
   });
 
-  // Parts of pages read again after `news`, or at each `poll`. A hidden page reads nothing; it
-  // reads as soon as it is shown again.
+  // Parts of pages read again after `news`, or at each `poll`. A hidden page reads only the number
+  // of open requests, once a minute; it reads the rest as soon as it is shown again.
   let polls = 0;
   function poll() {
-    if (document.hidden) return;
     polls += 1;
+    if (document.hidden) {
+      if (polls % POLLS_PER_COUNT === 0) htmx.trigger("#open-requests", "count");
+      return;
+    }
     htmx.trigger(document.body, "poll");
     if (polls % POLLS_PER_NEWS === 0) htmx.trigger(document.body, "news");
   }
@@ -101,6 +110,21 @@
   document.addEventListener("visibilitychange", () => {
     polls = -1;
     poll();
+  });
+
+  // --- forms --------------------------------------------------------------------------------------
+  // A list of rows always ends with an empty one.
+  document.addEventListener("input", (event) => {
+    const last = event.target.closest("[data-rows]")?.lastElementChild;
+    if (!last?.contains(event.target)) return;
+    const more = last.cloneNode(true);
+    const added = last.parentElement.children.length;
+    for (const cell of more.querySelectorAll("input, textarea, select")) {
+      cell.value = "";
+      cell.id = cell.id.replace(/-\d+$/, `-${added}`);
+      cell.previousElementSibling.htmlFor = cell.id;
+    }
+    last.after(more);
   });
 
   // --- live updates -----------------------------------------------------------------------------
