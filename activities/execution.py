@@ -33,7 +33,8 @@ from contracts.plans import AdvancePlanResult, PlanActivities
 from domain.errors import ResetRefusedError
 from domain.outcomes import ENDS, Outcome
 from persistence.definitions.scheduled_runs import Firing
-from persistence.executions import admission
+from persistence.executions import admission, lifecycle
+from persistence.executions.prompts import PromptSource
 from persistence.plans import plans
 from services.caller import Caller
 from services.plans import advancing, generation
@@ -78,12 +79,15 @@ class Activities(ExecutionActivities, PlanActivities):
         with translate_errors():
             return await self._render_prompt(run)
 
-    async def _render_prompt(self, run: RunRef) -> RenderPromptResult:
+    async def _render_prompt(
+        self, run: RunRef, source: PromptSource | None = None
+    ) -> RenderPromptResult:
         return await render_prompt(
             self._database,
             run.execution_id,
             default_model=self._services.settings.default_model,
             network=self._services.settings.network,
+            source=source,
         )
 
     @activity.defn(name="check_worker")
@@ -114,10 +118,12 @@ class Activities(ExecutionActivities, PlanActivities):
         """Create the session, render the prompt and run the first segment; all can be repeated."""
         # Segment 0 is the start: a workflow that replaces a lost one begins a new epoch.
         start = replace(current_run(run), segment=0)
-        created = await admission.create_session(self._database, run.execution_id, start)
-        if created.is_terminal:
-            return CallClaudeResult(outcome=Outcome.CANCELLED)
-        rendered = await self._render_prompt(run)
+        source = await lifecycle.start(self._database, run.execution_id, start)
+        if source is None:
+            created = await admission.create_session(self._database, run.execution_id, start)
+            if created.is_terminal:
+                return CallClaudeResult(outcome=Outcome.CANCELLED)
+        rendered = await self._render_prompt(run, source)
         if rendered.error_code is not None:
             return CallClaudeResult(outcome=Outcome.FAILED, error_code=rendered.error_code)
         known = {"last_message_seq": rendered.last_message_seq}
@@ -154,7 +160,7 @@ class Activities(ExecutionActivities, PlanActivities):
 
     async def _finish(self, given: FinishInput) -> FinishResult:
         run = given.run
-        async with self._services.transaction(Caller.engine()) as work:
+        async with self._services.transaction(Caller.engine(), is_one_service=True) as work:
             end = await generation.finish(
                 work,
                 run.execution_id,

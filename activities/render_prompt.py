@@ -40,12 +40,13 @@ async def render_prompt(
     *,
     default_model: str,
     network: NetworkList = NO_NETWORK,
+    source: PromptSource | None = None,
 ) -> RenderPromptResult:
     """Render the prompt, append it to the session and pin the prefix. A repeat changes nothing.
 
-    `network` is what the operator allows.
+    `network` is what the operator allows; `source` is given by the start of the execution.
     """
-    source = await prompts.find_source(database, execution_id)
+    source = source or await prompts.find_source(database, execution_id)
     if source.is_pinned:
         return RenderPromptResult(last_message_seq=source.written_seq or source.last_seq)
     try:

@@ -1,20 +1,21 @@
-"""One HTTP exchange through the `anthropic` SDK. Importing this module loads the SDK (2 to 3 s).
+"""One HTTP exchange, as the `anthropic` SDK is configured. Importing it loads the SDK (2 to 3 s).
 
-The SDK handles credentials, signing, time-outs and connections; its retries are off. Its request
-and answer models are not used: plain bytes take half the CPU of `messages.stream()` (0.65 instead
-of 1.25 ms per call of eleven events, measured 2026-11-21).
+The SDK reads its variables, and provides the address, the headers, the credentials and the HTTP
+client. Requests are sent by that client and not by the SDK's methods, whose options, retries and
+models are not used: they took a third of the CPU of a model call (measured 2026-11-29).
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import cast
+from functools import cached_property
 
 import aiohttp
 import anthropic
 import httpx2
 
 from claude import failures
+from claude.answer_stream import parse_object
 
 _CONNECT_SECONDS = 5.0
 """The SDK's default: a handshake that takes longer does not succeed."""
@@ -30,8 +31,8 @@ _DEFAULT_BASE_URL = "https://api.anthropic.com"
 _PLACEHOLDER_KEY = "not-needed"
 """For a custom server that needs no key: the SDK sends no request without one."""
 
-_CONNECTION_ERRORS = (httpx2.HTTPError, aiohttp.ClientError, OSError)
-"""Errors of a connection that breaks within a stream, which the SDK does not wrap."""
+_CONNECTION_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError)
+"""Errors of a connection that can't be made or breaks, and of an invalid redirection."""
 
 
 class StreamedAnswer:
@@ -66,8 +67,20 @@ class StreamedAnswer:
 class Transport:
     """A client of the Messages API that holds the connections of this process."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic) -> None:
+    def __init__(self, client: anthropic.AsyncAnthropic, http: httpx2.AsyncClient) -> None:
+        """`http` is the HTTP client of `client`."""
         self._client = client
+        self._http = http
+
+    @cached_property
+    def _url(self) -> httpx2.URL:
+        base = self._client.base_url
+        return base.copy_with(raw_path=base.raw_path + b"v1/messages")
+
+    @cached_property
+    def _headers(self) -> Mapping[str, str]:
+        """The headers of every request, with a static key; other credentials are `custom_auth`."""
+        return {n: v for n, v in self._client.default_headers.items() if isinstance(v, str)}
 
     async def post(self, body: bytes, betas: Sequence[str]) -> StreamedAnswer:
         """Send a request and wait for the headers of its answer.
@@ -75,17 +88,22 @@ class Transport:
         Raises:
             ModelCallError: the answer was an error, or no answer came.
         """
+        request = self._http.build_request(
+            "POST",
+            self._url.copy_with(query=b"beta=true") if betas else self._url,
+            content=body,
+            headers={**self._headers, "anthropic-beta": ",".join(betas)}
+            if betas
+            else self._headers,
+        )
         with _as_model_errors(None):
-            response = await self._client.post(
-                "/v1/messages?beta=true" if betas else "/v1/messages",
-                content=body,
-                cast_to=httpx2.Response,
-                stream=True,  # don't read the body yet
-                stream_cls=anthropic.AsyncStream[object],
-                options={"headers": {"anthropic-beta": ",".join(betas)} if betas else {}},
-            )
-        # The result has the type of `cast_to`; the signature allows only the SDK's stream classes.
-        return StreamedAnswer(cast("httpx2.Response", response))
+            response = await self._http.send(request, auth=self._client.custom_auth, stream=True)
+            if not response.is_success:
+                content = await response.aread()
+        if not response.is_success:
+            found = parse_object(content) or content.decode("utf-8", "replace").strip()
+            raise failures.from_answer(response.status_code, response.headers, found)
+        return StreamedAnswer(response)
 
     async def list_models(self) -> object:
         """The answer of the Models API as it came.
@@ -109,16 +127,14 @@ def connect(
     *, base_url: str | None, api_key: str | None, read_timeout: timedelta
 ) -> Transport | None:
     """Make a transport from these values or the SDK's variables; None if no model is configured."""
-    client = anthropic.AsyncAnthropic(
-        base_url=base_url,
-        api_key=api_key,
-        max_retries=0,  # the loop retries
-        http_client=anthropic.DefaultAioHttpClient(
-            timeout=httpx2.Timeout(read_timeout.total_seconds(), connect=_CONNECT_SECONDS),
-            limits=httpx2.Limits(
-                max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE_SECONDS
-            ),
+    http = anthropic.DefaultAioHttpClient(
+        timeout=httpx2.Timeout(read_timeout.total_seconds(), connect=_CONNECT_SECONDS),
+        limits=httpx2.Limits(
+            max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE_SECONDS
         ),
+    )
+    client = anthropic.AsyncAnthropic(
+        base_url=base_url, api_key=api_key, max_retries=0, http_client=http
     )
     if str(client.base_url) in {"", "/"}:  # an empty ANTHROPIC_BASE_URL, as compose files set it
         client.base_url = _DEFAULT_BASE_URL
@@ -128,7 +144,7 @@ def connect(
         if client.base_url.host == httpx2.URL(_DEFAULT_BASE_URL).host:
             return None
         client.api_key = _PLACEHOLDER_KEY
-    return Transport(client)
+    return Transport(client, http)
 
 
 def _has_credentials(client: anthropic.AsyncAnthropic) -> bool:

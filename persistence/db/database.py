@@ -23,9 +23,13 @@ POOL_SECONDS = 30.0
 long fails its attempt, which is retried (chosen)."""
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+"""Made once: `json.dumps` makes one for each call with separators."""
+
+
 def to_json(value: Any) -> str:
     """JSON text that Postgres can always store: ASCII, so NUL and lone surrogates stay escapes."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def sqlalchemy_url(database_url: str) -> URL:

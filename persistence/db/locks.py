@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
+from persistence.db.raw_connection import RawTransaction
 
 _SQL = sql.load("db/locks.sql", terminal=sql.quote(TERMINAL))
 
@@ -33,12 +34,25 @@ _LOCK = text(
     " WHERE (SELECT count(*) FROM locked_executions) > 0"
 )
 
+_LOCK_ALONE = text(
+    f"{LOCK_AFFECTED} SELECT (SELECT count(*) FROM locked_executions) = 1 AND NOT EXISTS ("  # noqa: S608 - our own names
+    "SELECT FROM plan_generations WHERE execution_id = :execution_id AND plan_id IS NULL"
+    ") AS is_alone"
+)
+
 
 async def lock_for_end(
     session: AsyncSession, execution_id: UUID, status: ExecutionStatus
 ) -> Collection[UUID]:
     """Lock what the end of an execution changes; returns the sessions that are locked now."""
     return frozenset(await session.scalars(_LOCK, end_parameters(execution_id, status)))
+
+
+async def lock_for_lone_end(on: RawTransaction, execution_id: UUID) -> bool:
+    """Lock what a completion changes; returns whether it changes no other execution or plan."""
+    parameters = end_parameters(execution_id, ExecutionStatus.COMPLETED)
+    (locked,) = await on.rows(_LOCK_ALONE, parameters)
+    return bool(locked.is_alone)
 
 
 async def lock_for_cancel(session: AsyncSession, execution_id: UUID) -> None:

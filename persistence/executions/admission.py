@@ -39,7 +39,7 @@ async def create_session(
     database: Database, execution_id: UUID, run: RunIdentity
 ) -> CreateSessionResult:
     """Start the execution with a session, or admit a later run or the run of an external one."""
-    if await lifecycle.start(database, execution_id, run):
+    if await lifecycle.start(database, execution_id, run) is not None:
         return CreateSessionResult()
     async with database.transaction() as session:
         row = await lock_and_admit(session, execution_id, run)

@@ -3,7 +3,8 @@
 -- it has ended, the run is unknown, or the workspace is on another host. The workspace is assigned
 -- to this host if a tool needs one and no host has it, or if it is on `from_host_id` and can be
 -- restored here; the session is locked before the execution.
--- `is_first`: no segment was begun before.
+-- `is_first`: no segment was begun before. Then `messages` is the transcript, which no other attempt
+-- can have changed while this statement waited for the locks; it is null for a fork.
 WITH unplaced AS (
     SELECT s.id, s.workspace_host_id IS NOT NULL AS is_taken_over
     FROM executions e JOIN sessions s ON s.id = e.session_id
@@ -52,6 +53,11 @@ SELECT taken.id, taken.user_id, taken.session_id, taken.title, taken.status, tak
         ORDER BY w.id DESC LIMIT 1
     ) AS workspace_snapshot,
     (before.epoch, before.segment) = (0, 0) AS is_first,
+    CASE WHEN (before.epoch, before.segment) = (0, 0) AND s.forked_from_session_id IS NULL THEN (
+        SELECT json_agg(json_build_object('seq', m.seq, 'role', m.role, 'content', m.content,
+            'execution_id', m.execution_id, 'stop_reason', m.stop_reason) ORDER BY m.seq)
+        FROM messages m WHERE m.session_id = s.id AND m.superseded_at IS NULL
+    ) END AS messages,
     coalesce(taken.definition, v.definition) AS definition, p.body AS prefix,
     EXISTS (
         SELECT FROM tasks t WHERE t.id = taken.task_id AND t.user_id <> taken.user_id

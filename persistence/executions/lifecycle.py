@@ -31,7 +31,7 @@ from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
 from persistence.db.raw_connection import Connected, RawTransaction, fetch_rows
-from persistence.executions import events
+from persistence.executions import events, prompts
 from persistence.executions.columns import select_columns, select_readers
 from persistence.executions.fencing import MAY_END, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
@@ -70,6 +70,7 @@ def _load(*, shown: str) -> Mapping[str, TextClause]:
         blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
         worker_blocked=sql.quote([WORKER_BLOCKED]),
         step_trigger=sql.quote([STEP_TRIGGER]),
+        select_source=prompts.select_source("execution").strip(),
     )
 
 
@@ -99,8 +100,10 @@ class Ended:
     """What was charged for calls whose answer was lost; known only when the end is written."""
 
 
-async def start(database: Database, execution_id: UUID, run: RunIdentity) -> bool:
-    """Start a pending execution that no run has started, with a session; False if it is not one.
+async def start(
+    database: Database, execution_id: UUID, run: RunIdentity
+) -> prompts.PromptSource | None:
+    """Start a pending execution that no run has started, with a session; None if it is not one.
 
     An external execution is started by the claim of a worker.
     """
@@ -111,7 +114,8 @@ async def start(database: Database, execution_id: UUID, run: RunIdentity) -> boo
         "attempt": run.attempt,
         "new_session_id": new_id(),
     }
-    return await database.raw.run(_SQL["start"], parameters) is not None
+    found = await database.raw.run(_SQL["start"], parameters)
+    return None if found is None else await prompts.make_source(database, found)
 
 
 async def create_session(session: AsyncSession, row: ExecutionRow) -> None:

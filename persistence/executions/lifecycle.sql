@@ -2,8 +2,8 @@
 -- `domain.states.TRANSITIONS` by lifecycle.py.
 
 -- name: start
--- Starts a pending execution that no workflow run has started; returns no row otherwise. A worker's
--- claim starts an external one.
+-- Starts a pending execution that no workflow run has started, and reads what its prompt is made
+-- from; returns no row otherwise. A worker's claim starts an external one.
 WITH execution AS (
     UPDATE executions SET
         status = 'running', started_at = now(), event_seq = event_seq + 1,
@@ -12,7 +12,7 @@ WITH execution AS (
         run_epochs = jsonb_build_object(CAST(:run_id AS text), 0)
     WHERE id = :execution_id AND workflow_id = :workflow_id
         AND $pending_to_running AND run_epochs = '{}' AND executor = 'claude'
-    RETURNING id, user_id, session_id, title, trigger_type, agent_id, event_seq
+    RETURNING *
 ),
 new_session AS (
     INSERT INTO sessions (id, user_id, name, agent_id, is_interactive)
@@ -27,7 +27,7 @@ consumed AS (
     UPDATE signals SET consumed_at = now() FROM execution
     WHERE signals.execution_id = execution.id AND signals.kind = 'start' AND consumed_at IS NULL
 )
-SELECT id FROM execution
+$select_source
 
 -- name: release
 -- Makes executions whose prerequisites are all completed pending, or lets them queue in their

@@ -3,8 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy import text
 
 from domain.ids import new_id
 from domain.text import clean
@@ -14,6 +17,39 @@ from persistence.sessions import lineage
 from persistence.tables.columns import read_as
 
 _SQL = sql.load("executions/step_log.sql")
+
+
+def select_source(executions: str) -> str:
+    """The SELECT of what a prompt is made from, for the rows of this table."""
+    return f"""
+SELECT coalesce(e.definition, v.definition) AS definition, e.prompt_variables,
+    e.agent_id, a.system_prompt AS agent_prompt, a.model AS agent_model,
+    e.prefix_sha256 IS NOT NULL AS is_pinned, e.rendered_prompt AS prompt,
+    e.session_id, s.forked_from_session_id IS NOT NULL AS is_fork,
+    (
+        SELECT p.body FROM executions f JOIN prefixes p ON p.sha256 = f.prefix_sha256
+        WHERE f.id = e.forked_from_id
+    ) AS forked_prefix,
+    (
+        SELECT CAST(p.body AS json) ->> 'model'
+        FROM executions d JOIN prefixes p ON p.sha256 = d.prefix_sha256
+        WHERE d.id = e.parent_execution_id AND e.parent_tool_call_id IS NOT NULL
+    ) AS delegating_model,
+    (SELECT min(m.seq) FROM messages m WHERE m.execution_id = e.id) AS written_seq,
+    last.seq AS last_seq, CASE last.role WHEN 'assistant' THEN last.content END AS last_answer
+FROM {executions} e
+LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
+LEFT JOIN agents a ON a.user_id = e.user_id AND a.slug = e.agent_id
+LEFT JOIN sessions s ON s.id = e.session_id
+LEFT JOIN LATERAL (
+    SELECT seq, role, content FROM messages
+    WHERE session_id = e.session_id AND superseded_at IS NULL
+    ORDER BY seq DESC LIMIT 1
+) AS last ON true
+"""  # noqa: S608 - our own names
+
+
+_FIND = text(f"{select_source('executions')} WHERE e.id = :execution_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +84,14 @@ async def find_source(database: Database, execution_id: UUID) -> PromptSource:
     Raises:
         LookupError: there is no such execution.
     """
-    found = await database.raw.run(_SQL["find_prompt_source"], {"execution_id": execution_id})
+    found = await database.raw.run(_FIND, {"execution_id": execution_id})
     if found is None:
         raise LookupError(f"no execution {execution_id}")
+    return await make_source(database, found)
+
+
+async def make_source(database: Database, found: SimpleNamespace) -> PromptSource:
+    """What a prompt is made from, of a row of `select_source`."""
     if found.last_seq is None and found.is_fork:
         shared = await lineage.find_last_message(database, found.session_id)
         if shared is not None:

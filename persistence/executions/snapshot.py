@@ -118,6 +118,11 @@ async def _with_hours(database: Database, policy: InputPolicy) -> InputPolicy:
 
 async def _transcript(database: Database, taken: SimpleNamespace) -> Sequence[StoredMessage]:
     """The session's messages; a fork shares messages of other sessions."""
+    if taken.messages is not None:
+        return [
+            StoredMessage(**{**message, "execution_id": UUID(message["execution_id"])})
+            for message in taken.messages
+        ]
     if taken.forked_from_session_id is None:
         found = await database.raw.rows(TRANSCRIPT, {"session_id": taken.session_id})
     else:

@@ -176,33 +176,6 @@ WITH execution AS (
 INSERT INTO prefixes (sha256, body) SELECT :prefix_sha256, :prefix FROM execution
 ON CONFLICT (sha256) DO NOTHING
 
--- name: find_prompt_source
-SELECT coalesce(e.definition, v.definition) AS definition, e.prompt_variables,
-    e.agent_id, a.system_prompt AS agent_prompt, a.model AS agent_model,
-    e.prefix_sha256 IS NOT NULL AS is_pinned, e.rendered_prompt AS prompt,
-    e.session_id, s.forked_from_session_id IS NOT NULL AS is_fork,
-    (
-        SELECT p.body FROM executions f JOIN prefixes p ON p.sha256 = f.prefix_sha256
-        WHERE f.id = e.forked_from_id
-    ) AS forked_prefix,
-    (
-        SELECT CAST(p.body AS json) ->> 'model'
-        FROM executions d JOIN prefixes p ON p.sha256 = d.prefix_sha256
-        WHERE d.id = e.parent_execution_id AND e.parent_tool_call_id IS NOT NULL
-    ) AS delegating_model,
-    (SELECT min(m.seq) FROM messages m WHERE m.execution_id = e.id) AS written_seq,
-    last.seq AS last_seq, CASE last.role WHEN 'assistant' THEN last.content END AS last_answer
-FROM executions e
-LEFT JOIN task_versions v ON v.task_id = e.task_id AND v.version = e.task_version
-LEFT JOIN agents a ON a.user_id = e.user_id AND a.slug = e.agent_id
-LEFT JOIN sessions s ON s.id = e.session_id
-LEFT JOIN LATERAL (
-    SELECT seq, role, content FROM messages
-    WHERE session_id = e.session_id AND superseded_at IS NULL
-    ORDER BY seq DESC LIMIT 1
-) AS last ON true
-WHERE e.id = :execution_id
-
 -- name: watch
 -- The lock waits for transactions that have appended events: a reader that starts after this
 -- statement reads their events, and all later ones are published.

@@ -6,7 +6,6 @@ contents of messages are sent as text, byte for byte.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -94,6 +93,8 @@ def _rows(step: Step) -> dict[str, Any]:
 def _array(rows: Iterable[Mapping[str, Any]]) -> str:
     """The rows as ASCII JSON; they are cleaned only if an escape shows that it is necessary."""
     listed = list(rows)
+    if not listed:
+        return "[]"
     text = to_json(listed)
     if "\\u0000" in text or "\\ud" in text:
         return to_json([_storable(row) for row in listed])
@@ -115,6 +116,11 @@ def _money(value: Decimal | None) -> str | None:
     return None if value is None else str(value)
 
 
+def _fields(row: Usage | CallOutcome | CallIntent) -> dict[str, Any]:
+    """The fields by name, without the copies of their values that `asdict` makes."""
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
 def _message(message: NewMessage) -> dict[str, Any]:
     return {
         "id": str(message.id),
@@ -122,19 +128,24 @@ def _message(message: NewMessage) -> dict[str, Any]:
         "role": message.role,
         "model": message.model,
         "stop_reason": message.stop_reason,
-        "usage": message.usage and asdict(message.usage),
+        "usage": message.usage and _fields(message.usage),
         "cost_usd": _money(message.cost_usd),
         "request_id": message.request_id,
     }
 
 
 def _outcome(outcome: CallOutcome) -> dict[str, Any]:
-    return {**asdict(outcome), "id": None, "cost_usd": _money(outcome.cost_usd)}
+    return {
+        **_fields(outcome),
+        "id": None,
+        "usage": outcome.usage and _fields(outcome.usage),
+        "cost_usd": _money(outcome.cost_usd),
+    }
 
 
 def _intent(intent: CallIntent) -> dict[str, Any]:
     return {
-        **asdict(intent),
+        **_fields(intent),
         "id": str(intent.id),
         "request_sha256": intent.request_sha256.hex(),
         "estimate_usd": _money(intent.estimate_usd),

@@ -107,6 +107,10 @@ async def finish(
     Raises as `finishing.finish`.
     """
     if status is ExecutionStatus.COMPLETED:
+        if work.is_one_service and not report_failed:
+            end = await finishing.complete_alone(work.services.database, execution_id, run)
+            if end is not None:
+                return end
         wanted = await generations.find(work.session, execution_id)
         if wanted is not None and wanted.plan_id is None:
             status, error_code = await _make_plan(work, wanted)

@@ -81,8 +81,7 @@ def test_modules_stay_small() -> None:
 
 
 def workflow_trees() -> Sequence[ast.Module]:
-    """The modules of workflows. A worker loads them once for all workflows, outside of Temporal's
-    sandbox (runtime/sandbox.py)."""
+    """The modules of workflows. A worker runs them outside of Temporal's sandbox (worker.py)."""
     return [ast.parse(source) for path, source in modules() if path.startswith("workflows/")]
 
 
