@@ -67,9 +67,10 @@ async def serve() -> None:
 async def compare(trees: Sequence[Path], pairs: int) -> None:
     """Write the ratios of the first tree over the second one."""
     before = results.load()
-    servers = [await _start(tree) for tree in trees]
-    for server in servers:
-        await _read(server)
+    servers = []
+    for tree in trees:  # one after the other: stacks that warm up at once delay each other
+        servers.append(await _start(tree))
+        await _read(servers[-1])
     measured: list[list[dict[str, float]]] = [[], []]
     for number in range(pairs):
         taken: list[list[dict[str, float]]] = [[], []]
