@@ -36,9 +36,6 @@ DYNAMIC_CONFIG: Mapping[str, str] = MappingProxyType(
         # A cancel reaches a running activity in 0.02 s and needs no heartbeat (measured).
         "frontend.WorkerCommandsEnabled": "true",
         "system.enableCancelActivityWorkerCommand": "true",
-        # The development server reads the names of search attributes from its database for each
-        # start and each change of a workflow: 4 % of its CPU (measured). It has them in memory.
-        "system.forceSearchAttributesCacheRefreshOnRead": "false",
         # A task that is given to a worker that has just stopped would wait 10 s.
         "frontend.enableCancelWorkerPollsOnShutdown": "true",
     }

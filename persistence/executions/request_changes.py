@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -131,14 +130,16 @@ async def _changing_calls(session: AsyncSession, row: InputRequestRow) -> tuple[
     Those that ended after the answer do not count: they were approved or decided before.
     """
     call = ToolCallRow
-    until = row.answered_at or datetime.now(UTC)
+    ended = call.completed_at > row.created_at
+    if row.answered_at is not None:
+        ended &= call.completed_at <= row.answered_at
     found = await session.execute(
         select(call.name, func.coalesce(call.approved_input, call.input))
         .where(
             call.execution_id == row.execution_id,
             call.id.is_distinct_from(row.tool_call_id),
             call.started_at.is_not(None),
-            call.completed_at.between(row.created_at, until),
+            ended,
             call.effect != ToolEffect.READ_ONLY,
         )
         .order_by(call.completed_at)

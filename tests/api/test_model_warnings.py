@@ -20,4 +20,4 @@ async def test_a_retired_model_is_named(client: httpx2.AsyncClient) -> None:
     schedule = (await client.get(f"/api/v1/tasks/{task['id']}/schedule")).json()
     assert f"{RETIRED} is retired" in schedule["note"]
     changed = await client.patch(task["_links"]["self"], json={"sdk_options": {}})
-    assert changed.json()["warnings"] == []
+    assert not any(RETIRED in warning for warning in changed.json()["warnings"])

@@ -78,6 +78,7 @@ async def test_what_temporal_has_accepted_is_not_sent_again_soon(
         run = await engine.start({"text": "x"}, dispatch=False)
         async with engine.database.transaction() as session:
             await session.execute(text("UPDATE signals SET wake_at = now() - interval '1 second'"))
+        sent_after = datetime.now(UTC)
         assert await relay_due(engine.database, engine.dispatcher) == 1
         async with engine.transaction() as work:
             row = await queries.lock_existing(work.session, run.id)
@@ -85,9 +86,8 @@ async def test_what_temporal_has_accepted_is_not_sent_again_soon(
             work.wake_workflow(row)
         async with engine.database.reading() as session:
             start, resume = await signals.list_unread(session, run.id)
-    now = datetime.now(UTC)
-    assert start.wake_at > now + signals.NEXT_WAKE
-    assert resume.wake_at > now + signals.FIRST_WAKE
+    assert start.wake_at > sent_after + signals.NEXT_WAKE
+    assert resume.wake_at > sent_after + signals.FIRST_WAKE
 
 
 async def test_a_silent_temporal_delays_a_sweep_only_once(database_url: str) -> None:
