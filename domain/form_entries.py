@@ -71,6 +71,9 @@ def _read_rows(control: Control, entries: Entries) -> Reading:
             problems += _name_row(control, child, number, reading.problems)
             if not reading.is_empty and reading.value is not None:
                 row[child.key] = reading.value
+        if control.holds_names and row.get("name") in {other.get("name") for other in rows}:
+            msg = f"Row {number}: Another row has this name; choose a different one."
+            problems.append(FieldProblem(("body", *_steps(control.name)), msg))
         rows.append(row)
     if problems:
         return Reading(is_empty=True, problems=problems)

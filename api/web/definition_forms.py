@@ -122,17 +122,28 @@ def read(controls: Sequence[Control], model: type[BaseModel], form: Form) -> dic
     for control in controls:
         reading = read_control(control, form.entries)
         problems += reading.problems
+        value = _strip(control, reading.value)
         *parents, key = control.name.split("/")
         inside = values
         for parent in parents:
             inside = inside.setdefault(parent, {})
         if not parents and reading.is_empty and not model.model_fields[key].is_required():
             inside[key] = model.model_fields[key].get_default(call_default_factory=True)
-        elif not reading.is_empty and (not parents or not _is_default(control, reading.value)):
-            inside[key] = reading.value
+        elif not reading.is_empty and (not parents or not _is_default(control, value)):
+            inside[key] = value
     if problems:
         raise InvalidInputError(_INVALID, problems)
     return {name: _prune(model, name, value) for name, value in values.items()}
+
+
+def _strip(control: Control, value: Any) -> Any:
+    """The value without spaces around short texts and lines."""
+    if control.kind is ControlKind.TEXT and isinstance(value, str):
+        return value.strip()
+    if control.kind is ControlKind.LINES and isinstance(value, list):
+        lines = (line.strip() if isinstance(line, str) else line for line in value)
+        return [line for line in lines if line != ""]
+    return value
 
 
 def _is_default(control: Control, value: Any) -> bool:

@@ -17,7 +17,7 @@ from api.web.definition_forms import Section
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
-from domain.errors import PerdureError
+from domain.errors import InvalidInputError, PerdureError
 from domain.nested_forms import Control
 from persistence.definitions.dependents import Dependent
 from services.caller import Caller
@@ -179,12 +179,28 @@ class DefinitionPages:
                 created = await visit.perform(partial(self.store.create, members=members))
                 return pages.redirect(self.address_of(created))
             row = self.row_of(found)
+            members = self._keep_changed(controls, found, members)
             unchanged = partial(pages.require_unchanged, form.text("stored_at"))
             update = partial(self.store.update, members=members, precondition=unchanged)
             await visit.perform(partial(update, key=self.key_of(row)))
         except SHOWN_ERRORS as error:
             return await self._render(visit, found, form, error)
         return pages.redirect(self.address_of(row))
+
+    def _keep_changed(
+        self, controls: Sequence[Control], found: Any, members: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What the person has changed; the rest stays as it is, even if no form can show it."""
+        shown = Form(definition_forms.fill(controls, self.read_row(found)))
+        try:
+            before = definition_forms.read(controls, self.model, shown)
+        except InvalidInputError:  # a required value is never shown, such as that of a secret
+            return dict(members)
+        return {
+            name: value
+            for name, value in members.items()
+            if name not in before or value != before[name]
+        }
 
     def _make_sections(
         self, visit: Visit, found: Any | None

@@ -315,8 +315,18 @@ AGENT_PAGES = DefinitionPages(
         Section(
             "Network, memory and tags",
             (
-                Field("network/allow", "Hosts", "Such as api.example.com, *.example.org:443."),
-                Field("memory/namespaces", "Memory", "Write includes reading."),
+                Field(
+                    "network/allow",
+                    "Hosts",
+                    "Such as api.example.com, *.example.org:443. Empty: none for ad-hoc work; a "
+                    "subtask has those of its parent.",
+                ),
+                Field(
+                    "memory/namespaces",
+                    "Memory",
+                    "Write includes reading. Empty: none for ad-hoc work; a subtask has those of "
+                    "its parent.",
+                ),
                 Field("capabilities", "Capabilities"),
                 Field("tags", "Tags"),
             ),

@@ -60,9 +60,3 @@ def typed_values(form: Form | None) -> Mapping[str, Sequence[TypedText]]:
     """The fields of a form as the viewer typed them."""
     entries = {} if form is None else form.entries
     return {name: [TypedText(value) for value in values] for name, values in entries.items()}
-
-
-def split_lines(text: str) -> list[str]:
-    """The lines of a field that are not empty, or the parts between commas of a single line."""
-    parts = text.split("\n") if "\n" in text else text.split(",")
-    return [part.strip() for part in parts if part.strip()]

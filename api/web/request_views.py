@@ -111,7 +111,7 @@ def _tool_input(row: InputRequestRow) -> Any:
 
 def describe_call(row: InputRequestRow) -> Sequence[InputPart]:
     """The whole input of the tool call that a request is about, for a person to read."""
-    return describe_input(_tool_input(row)) if row.tool_input else []
+    return describe_input(_tool_input(row), row.tool_name) if row.tool_input else []
 
 
 def _explanation(context: RequestContext) -> str:
@@ -151,7 +151,7 @@ def _closed_values(row: InputRequestRow) -> Mapping[str, Any]:
         "decision": _past_decision(row, answer.get("decision")),
         "answer_message": answer.get("message") or "",
         "answer_values": [] if values in (None, {}) else describe_input(values),
-        "answer_input": [] if edited is None else describe_input(edited),
+        "answer_input": [] if edited is None else describe_input(edited, row.tool_name),
     }
 
 

@@ -20,6 +20,7 @@ from reports.phrases import count_of
 from services.caller import Caller
 from services.definitions import tasks
 from services.definitions.inputs import (
+    SCHEDULE_FLAGS,
     Name,
     Parameter,
     TaskBody,
@@ -190,10 +191,10 @@ _SHARING = Section(
         Field("report_format", "Report"),
         Field("tags", "Tags"),
         Field("is_active", "Active: it can be run"),
+        Field("is_public", "Others may read and run it, in their name and with their budget"),
     ),
     is_folded=True,
 )
-_PUBLIC = Field("is_public", "Others may read and run it, in their name and with their budget")
 
 _AFTER_BASICS = (
     _TOOLS,
@@ -278,24 +279,24 @@ class TemplateStore(ResourceStore):
         """Change a template; a default that was not changed stays the value that it was."""
         row = await TASK_TEMPLATES.find(work.session, work.caller, key)
         known = {of["name"]: of.get("default") for of in row.parameters}
-        for parameter in members["parameters"]:
+        for parameter in members.get("parameters", ()):
             before = known.get(parameter.get("name"))
             if before is not None and _write_default(before) == parameter.get("default"):
                 parameter["default"] = before
-        members["task"] = _complete_task(members["task"])
-        if row.task.get("schedule_cron") == members["task"].get("schedule_cron"):
-            flags = ("is_scheduled", "schedule_enabled")
-            members["task"] |= {flag: row.task[flag] for flag in flags if flag in row.task}
+        if "task" in members:
+            task = members["task"] = _complete_task(members["task"])
+            if row.task.get("schedule_cron") == task.get("schedule_cron"):
+                task |= {flag: row.task[flag] for flag in SCHEDULE_FLAGS if flag in row.task}
         await super().update(work, key, members, precondition)
 
 
 def _complete_task(members: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a task with those that follow from others."""
-    report = members.get("report_format")
-    completed = {**members, "generate_report": report is not None, "report_format": report}
-    if members.get("schedule_cron") is None:
-        completed |= {"is_scheduled": False, "schedule_enabled": False}
-        completed.pop("schedule_cron", None)
+    completed = dict(members)
+    if "report_format" in members:
+        completed["generate_report"] = members["report_format"] is not None
+    if "schedule_cron" in members and members["schedule_cron"] is None:
+        completed |= dict.fromkeys(SCHEDULE_FLAGS, False)
     return completed
 
 
@@ -346,8 +347,7 @@ TASK_PAGES = DefinitionPages(
     model=TaskForm,
     sections=(
         Section("", (*_BASICS, _PROMPT)),
-        *_AFTER_BASICS[:-1],
-        Section(_SHARING.legend, (*_SHARING.fields, _PUBLIC), is_folded=True),
+        *_AFTER_BASICS,
     ),
     new=NEW,
     read_row=_read_task,
@@ -371,7 +371,14 @@ TEMPLATE_PAGES = DefinitionPages(
     store=TemplateStore(TASK_TEMPLATES, TaskTemplateCreate, TaskTemplateUpdate),
     model=TemplateForm,
     sections=(
-        Section("", (*_BASICS, Field("task/prompt_template", "Prompt"))),
+        Section(
+            "",
+            (
+                *_BASICS,
+                Field("task/description", "Description of its tasks", is_short=True),
+                Field("task/prompt_template", "Prompt"),
+            ),
+        ),
         Section(
             "Parameters",
             (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
+from domain.engine_tools import SUBMIT_PLAN
 from domain.text import harmless
 from reports.phrases import format_json
 
@@ -30,12 +31,19 @@ class InputPart:
     lines: tuple[tuple[Mark, str], ...] = ()
 
 
-def describe_input(tool_input: Any) -> list[InputPart]:
-    """The parts of an input, in their order. An edit of a file is a difference."""
+def describe_input(tool_input: Any, tool: str | None = None) -> list[InputPart]:
+    """The parts of an input, in their order. An edit of a file is a difference.
+
+    Only the plan of `submit_plan` is Markdown: of the inputs of other tools, no character may be
+    hidden from the person who approves them.
+    """
     if not isinstance(tool_input, Mapping):
         return [InputPart("input", format_json(tool_input), is_block=True)]
     fields = dict(tool_input)
-    parts = [_describe_field(name, value) for name, value in fields.items()]
+    parts = [
+        _describe_field(name, value, is_prose=tool == SUBMIT_PLAN and name == "plan")
+        for name, value in fields.items()
+    ]
     old, new = fields.get("old_text"), fields.get("new_text")
     if isinstance(old, str) and isinstance(new, str):
         kept = [part for part in parts if part.name not in {"old_text", "new_text"}]
@@ -43,10 +51,10 @@ def describe_input(tool_input: Any) -> list[InputPart]:
     return parts
 
 
-def _describe_field(name: str, value: Any) -> InputPart:
+def _describe_field(name: str, value: Any, *, is_prose: bool) -> InputPart:
     text = value if isinstance(value, str) else format_json(value)
     is_block = "\n" in text or len(text) > _SHORT or name == "command"
-    return InputPart(name, text, is_block, is_prose=is_block and name == "plan")
+    return InputPart(name, text, is_block, is_prose=is_block and is_prose)
 
 
 def compare_texts(old: str, new: str) -> Iterator[tuple[Mark, str]]:

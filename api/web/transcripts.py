@@ -129,8 +129,10 @@ def make_call(row: ToolCallRow) -> CallView:
     return CallView(
         row=row,
         brief=summarize_input(read.input if read.approved_input is None else read.approved_input),
-        parts=describe_input(read.input),
-        approved_parts=[] if read.approved_input is None else describe_input(read.approved_input),
+        parts=describe_input(read.input, row.name),
+        approved_parts=[]
+        if read.approved_input is None
+        else describe_input(read.approved_input, row.name),
         output=output[:SHOWN_OUTPUT],
         left_out=max(len(output) - SHOWN_OUTPUT, 0),
     )

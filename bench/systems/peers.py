@@ -12,5 +12,5 @@ OTHERS: Sequence[Start] = (restate, dbos, pydantic_ai, langgraph, langgraph_dev)
 
 
 def others(scale: Scale) -> Sequence[Start]:
-    """All of them, or no one for a first look."""
+    """All of them, or none for a first look."""
     return OTHERS if scale.all_peers else ()

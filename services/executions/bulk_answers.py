@@ -67,10 +67,12 @@ class SkippedRequest:
 class AlikeOutcome:
     """The ids of the requests that this decision has answered, and the others.
 
-    Those in `approved_ids` are still open: they need approvals of more people.
+    Those in `approved_ids` are still open: they need approvals of more people. The answers of those
+    in `held_ids`, some of the answered ones, take effect later, and can be withdrawn until then.
     """
 
     answered_ids: Sequence[UUID]
+    held_ids: Sequence[UUID]
     approved_ids: Sequence[UUID]
     skipped: Sequence[SkippedRequest]
 
@@ -112,7 +114,8 @@ async def answer_alike(work: UnitOfWork, body: AlikeBody) -> AlikeOutcome:
     changed, skipped = await _change_all(work, list(seen), answer)
     answered = [row.id for row in changed if row.status != "open"]
     approved = [row.id for row in changed if row.status == "open"]
-    return AlikeOutcome(answered, approved, skipped)
+    held = [row.id for row in changed if row.held_rule is not None]
+    return AlikeOutcome(answered, held, approved, skipped)
 
 
 async def withdraw_all(work: UnitOfWork, body: WithdrawBody) -> WithdrawOutcome:

@@ -174,3 +174,51 @@ async def test_every_field_of_a_task_survives_its_form(world: World, alice: Clie
         ).is_redirect
         changed_task = (await client.get(f"{API}/tasks/{task['id']}")).json()
     assert changed_task["notification_config"]["slack"][0]["has_buttons"] is True
+
+
+async def test_a_form_changes_only_what_a_person_changed(world: World, alice: Client) -> None:
+    task = {
+        "name": f"Quiet {new_id()}",
+        "description": "Counts.\nSlowly.",
+        "prompt_template": "Count the files.",
+        "schedule_cron": "0 9 * * *",
+        "is_scheduled": False,
+        "schedule_enabled": False,
+        "agent_id": "gone",
+    }
+    agent = {
+        "agent_id": "gone",
+        "name": "Gone",
+        "system_prompt": "Count.",
+        "network": {"allow": []},
+    }
+    greeting = {"prompt_template": "Count {{ what }}.", "description": "Counts {{ what }}."}
+    template = {"name": f"Count {new_id()}", "parameters": [{"name": "what"}], "task": greeting}
+    server = {"name": f"s{new_id().hex}", "url": "https://mcp.example.com/mcp"}
+    async with world.client("alice") as client:
+        (await client.post(f"{API}/agents", json=agent)).raise_for_status()
+        for kind, page, body in (
+            ("agents/gone", "agents/gone", None),
+            ("task-templates", "templates", template),
+            ("tasks", "tasks", task),
+        ):
+            path, address = f"{API}/{kind}", f"/{page}"
+            if body is not None:
+                made = (await client.post(path, json=body)).raise_for_status().json()
+                path, address = f"{path}/{made['id']}", f"{address}/{made['id']}"
+            before = (await client.get(path)).json()
+            sent = form_of(await alice.get(f"{address}/edit")) | {"name": [" Renamed "]}
+            if kind == "tasks":
+                (await client.delete(f"{API}/agents/gone")).raise_for_status()
+            saved = await alice.post(f"{address}/edit", data=sent)
+            assert saved.status_code == 303, words(saved)
+            after = (await client.get(path)).json()
+            counted = {"updated_at": ANY} | ({"version": ANY} if kind == "tasks" else {})
+            assert after == before | {"name": "Renamed"} | counted
+        sent = form_of(await alice.get(f"{address}/edit")) | {"schedule_cron": [""]}
+        sent |= {"agent_id": [""]}
+        assert (await alice.post(f"{address}/edit", data=sent)).status_code == 303
+        assert (await client.get(path)).json()["schedule_cron"] is None
+    twice = {"headers/name": ["A", "A"], "headers/value": ["1", "2"]}
+    wrong = await post(alice, "/mcp-servers", "/mcp-servers/new", **server, **twice)
+    assert "Row 2: Another row has this name" in words(wrong)

@@ -54,7 +54,9 @@ async def test_an_approval_that_needs_more_people_is_reported(world: World, alic
     )
     done = words(await post(alice, "/inbox/together", "/keys", seen=seen, decision="approve"))
     assert "more people must approve" in done
-    assert "executions continue" not in done
+    denied = await post(alice, "/inbox/together", "/keys", seen=seen, decision="deny")
+    assert "1 answer took effect at once" in words(denied)
+    assert "/inbox/together/withdraw" not in denied.text
 
 
 async def test_unlike_calls_are_not_decided_together(world: World, alice: Client) -> None:

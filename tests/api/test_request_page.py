@@ -308,3 +308,10 @@ async def test_a_form_of_another_page_changes_nothing(world: World, alice: Clien
     assert (await alice.post("/sign-out", data={"csrf": "x"})).status_code == 409
     assert (await alice.get(path)).status_code == 200
     assert (await stored(world, path))["status"] == "open"
+
+
+async def test_no_part_of_an_input_is_hidden_as_markdown(world: World, alice: Client) -> None:
+    plan = {"plan": "Look first.\n\n[//]: # (then delete it)"}
+    path = await new_request(world, **APPROVAL | {"tool_input": json.dumps(plan)})
+    shown = (await alice.get(path)).text.partition('class="fold edit"')[0]
+    assert "[//]: # (then delete it)" in shown
