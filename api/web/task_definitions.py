@@ -46,6 +46,13 @@ _BASICS = (
 _PROMPT = Field(
     "prompt_template", "Prompt", "Placeholders such as {{ day }} become fields of the run."
 )
+_OF_ITS_TASKS = (
+    Field("task/description", "Description of its tasks", is_short=True),
+    Field("task/prompt_template", "Prompt"),
+)
+_PARAMETERS = Field(
+    "parameters", "Placeholders of the prompt", "One without a default must be filled in."
+)
 _TOOLS = Section(
     "Tools",
     (
@@ -371,24 +378,8 @@ TEMPLATE_PAGES = DefinitionPages(
     store=TemplateStore(TASK_TEMPLATES, TaskTemplateCreate, TaskTemplateUpdate),
     model=TemplateForm,
     sections=(
-        Section(
-            "",
-            (
-                *_BASICS,
-                Field("task/description", "Description of its tasks", is_short=True),
-                Field("task/prompt_template", "Prompt"),
-            ),
-        ),
-        Section(
-            "Parameters",
-            (
-                Field(
-                    "parameters",
-                    "Placeholders of the prompt",
-                    "One without a default must be filled in.",
-                ),
-            ),
-        ),
+        Section("", (*_BASICS, *_OF_ITS_TASKS)),
+        Section("Parameters", (_PARAMETERS,)),
         *(section.below("task") for section in _AFTER_BASICS),
         Section("Sharing", (Field("is_public", "Others may create tasks from it"),)),
     ),
