@@ -31,8 +31,8 @@ _DEFAULT_BASE_URL = "https://api.anthropic.com"
 _PLACEHOLDER_KEY = "not-needed"
 """For a custom server that needs no key: the SDK sends no request without one."""
 
-_CONNECTION_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError, OSError)
-"""Errors of a connection that can't be made or breaks, and of an invalid redirection."""
+_CONNECTION_ERRORS = (httpx2.HTTPError, aiohttp.ClientError, OSError)
+"""Errors of a connection that breaks."""
 
 
 class StreamedAnswer:
@@ -88,22 +88,19 @@ class Transport:
         Raises:
             ModelCallError: the answer was an error, or no answer came.
         """
-        request = self._http.build_request(
-            "POST",
-            self._url.copy_with(query=b"beta=true") if betas else self._url,
-            content=body,
-            headers={**self._headers, "anthropic-beta": ",".join(betas)}
-            if betas
-            else self._headers,
-        )
+        url = self._url.copy_with(query=b"beta=true") if betas else self._url
+        beta = {"anthropic-beta": ",".join(betas)} if betas else {}
         with _as_model_errors(None):
+            request = self._http.build_request(
+                "POST", url, content=body, headers={**self._headers, **beta}
+            )
             response = await self._http.send(request, auth=self._client.custom_auth, stream=True)
-            if not response.is_success:
+            if response.is_success:
+                return StreamedAnswer(response)
+            async with contextlib.aclosing(response):
                 content = await response.aread()
-        if not response.is_success:
-            found = parse_object(content) or content.decode("utf-8", "replace").strip()
-            raise failures.from_answer(response.status_code, response.headers, found)
-        return StreamedAnswer(response)
+        found = parse_object(content) or content.decode("utf-8", "replace").strip()
+        raise failures.from_answer(response.status_code, response.headers, found)
 
     async def list_models(self) -> object:
         """The answer of the Models API as it came.
@@ -113,10 +110,7 @@ class Transport:
         """
         with _as_model_errors(None):
             response = await self._client.get("/v1/models?limit=1000", cast_to=httpx2.Response)
-            try:
-                return response.json()
-            except ValueError as error:
-                raise failures.from_connection(error, request_id=None) from error
+            return response.json()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -158,5 +152,5 @@ def _as_model_errors(request_id: str | None) -> Iterator[None]:
         yield
     except anthropic.APIStatusError as error:
         raise failures.from_answer(error.status_code, error.response.headers, error.body) from error
-    except (anthropic.AnthropicError, *_CONNECTION_ERRORS) as error:
+    except Exception as error:  # also of a header or an address that can't be sent, of credentials
         raise failures.from_connection(error, request_id=request_id) from error

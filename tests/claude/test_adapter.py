@@ -309,6 +309,17 @@ async def test_nothing_configured_says_what_to_set(
     assert "ANTHROPIC_BASE_URL" in failure.detail
 
 
+@pytest.mark.parametrize(
+    "given", [{"api_key": "k\n"}, {"api_key": "\N{EM DASH}"}, {"base_url": "http://a..b"}]
+)
+async def test_what_can_not_be_sent_fails_the_call(given: dict[str, str], connect: Connect) -> None:
+    """A key with the line end of its file, for example."""
+    model = connect(**{"base_url": "http://127.0.0.1:1", "api_key": "any", **given})
+    failure = await _failure(model, scripted_request({"text": "x"}))
+    assert failure.kind is ModelFailureKind.CONNECTION
+    assert given.get("api_key", "no key") not in failure.detail
+
+
 async def test_the_sdks_own_variables_are_read(
     monkeypatch: pytest.MonkeyPatch, scripted: ScriptedModelServer, connect: Connect
 ) -> None:
