@@ -164,9 +164,13 @@ async def mark_dispatched(database: Database, execution_id: UUID) -> None:
 
 
 MARK_WOKEN = text("""
-UPDATE signals SET wake_at = now() + :next_wake
-WHERE execution_id = :execution_id AND kind NOT IN ('start', 'ended') AND consumed_at IS NULL
+UPDATE signals SET wake_at = now() + :next_wake WHERE id IN (
+    SELECT id FROM signals
+    WHERE execution_id = :execution_id AND kind NOT IN ('start', 'ended') AND consumed_at IS NULL
+    FOR UPDATE SKIP LOCKED
+)
 """)
+"""Without the rows that a reader is consuming: it locks them in another order."""
 
 
 async def mark_woken(database: Database, execution_id: UUID) -> None:

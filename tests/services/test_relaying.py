@@ -84,6 +84,9 @@ async def test_what_temporal_has_accepted_is_not_sent_again_soon(
             row = await queries.lock_existing(work.session, run.id)
             await append_signal(work.session, run.id, SignalKind.RESUME)
             work.wake_workflow(row)
+        async with engine.database.transaction() as reader:
+            await reader.execute(text("SELECT id FROM signals FOR UPDATE"))
+            await signals.mark_woken(engine.database, run.id)  # waits for no reader
         async with engine.database.reading() as session:
             start, resume = await signals.list_unread(session, run.id)
     assert start.wake_at > sent_after + signals.NEXT_WAKE
