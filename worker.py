@@ -63,11 +63,8 @@ SCRIPTED_OPTION = "--scripted-model"
 the scripted model."""
 
 WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
-"""The SDK's sandbox loads the modules of a workflow again for each workflow, so that none sees
-state that another has left in a module, and so that calls of the clock, of chance and of files
-fail. Ours keep no state in modules and make no such calls: tests check their code, and the replay
-tests run all behaviours in the sandbox. Without it, a workflow takes 5 ms of CPU less (measured
-2026-11-29, temporalio 1.35.0)."""
+"""Outside of the SDK's sandbox, which takes 5 ms of CPU for each workflow (docs/adr/0026). Tests
+check the code of workflows, and replay all behaviours in the sandbox."""
 
 COLLECT_AFTER = 10_000
 """New objects until the garbage collector looks for unreachable cycles (chosen). With Python's 700,

@@ -31,6 +31,9 @@ their order."""
 DETERMINISTIC = {"asyncio", "collections", "contextlib", "datetime", "typing", "uuid"}
 """What workflows use of the standard library; Temporal replaces the clock of `asyncio`."""
 
+UNPREDICTABLE = {"open", "input", "print", "id", "hash", "exec", "eval", "compile", "__import__"}
+"""Built-in functions that no workflow uses."""
+
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 LARGE_MODULES: dict[str, str] = {}
@@ -86,17 +89,18 @@ def workflow_trees() -> Sequence[ast.Module]:
 
 
 def test_workflow_modules_have_no_state() -> None:
-    trees = workflow_trees()
+    nodes = [node for tree in workflow_trees() for node in ast.walk(tree)]
+    scopes = [node for node in nodes if isinstance(node, (ast.Module, ast.ClassDef))]
     targets = [
         target
-        for tree in trees
-        for node in tree.body
+        for scope in scopes
+        for node in scope.body
         if isinstance(node, (ast.Assign, ast.AnnAssign))
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
     ]
 
     assert all(isinstance(target, ast.Name) and target.id.isupper() for target in targets)
-    assert not [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Global)]
+    assert not [node for node in nodes if isinstance(node, ast.Global)]
 
 
 def test_workflow_modules_read_no_clock_and_no_chance() -> None:
@@ -114,11 +118,16 @@ def test_workflow_modules_read_no_clock_and_no_chance() -> None:
         for node in nodes
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in {"datetime", "date"}
     }
+    packages = {
+        (node.module or "").split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)
+    }
 
     assert whole <= DETERMINISTIC - {"uuid"}
     assert {name.split(".")[0] for name in parts} <= DETERMINISTIC
     assert {name for name in parts if name.startswith("uuid.")} <= {"uuid.UUID"}
     assert called <= {"fromisoformat"}
+    assert packages <= DETERMINISTIC | {"temporalio", "contracts", "domain", "workflows"}
+    assert not UNPREDICTABLE & {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def test_functions_stay_small() -> None:
