@@ -12,6 +12,7 @@ FROM memory_entries WHERE user_id = :user_id AND namespace = :namespace AND key 
 -- name: write
 -- The next version of an entry that still has the version `:version`, 0 if it does not exist, with
 -- the use by the execution that writes it. Returns no row if another transaction has changed it.
+-- Without its lock, an entry that is deleted completely meanwhile would be written again.
 WITH entry AS (
     INSERT INTO memory_entries AS e (
         id, user_id, namespace, key, version, memory_type, value, created_by, execution_id,
@@ -25,7 +26,10 @@ WITH entry AS (
             || setweight(to_tsvector(CAST(:language AS regconfig), :stemmed), 'B'),
         CAST(:expires_at AS timestamptz), CAST(:deleted_at AS timestamptz)
     WHERE CAST(:version AS int) = 0
-        OR EXISTS (SELECT FROM memory_entries WHERE id = :entry_id AND version = :version)
+        OR EXISTS (
+            SELECT FROM memory_entries WHERE id = :entry_id AND version = :version
+            FOR NO KEY UPDATE
+        )
     ON CONFLICT (user_id, namespace, key) DO UPDATE SET
         version = e.version + 1,
         memory_type = excluded.memory_type,

@@ -148,7 +148,7 @@ async def _try_edit(
     body, result = edit(current.value if current else None)
     size_bytes = _check(body)
     values = _values(current, body)
-    if current and all(getattr(current, name) == value for name, value in values.items()):
+    if current and _has(current, values):
         return StoredEntry(current, is_new=False, version=current.version), result
     await work.services.storage.check(
         work.session, owner_id, adding=size_bytes, memory_entries=int(found is None)
@@ -217,6 +217,12 @@ def _values(current: MemoryEntryRow | None, body: MemoryPut) -> dict[str, Any]:
     if body.expires_at is not None:
         values["expires_at"] = body.expires_at
     return values
+
+
+def _has(current: MemoryEntryRow, values: Mapping[str, Any]) -> bool:
+    """Whether an entry has these values. In Python, 1 and true are equal; as JSON they are not."""
+    one, other = (json.dumps(value, sort_keys=True) for value in (current.value, values["value"]))
+    return one == other and all(getattr(current, name) == values[name] for name in values)
 
 
 def _make_version(

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, text, update
 
 from persistence.ledger.audit import Actor
 from persistence.tables.memory import MemoryEntryRow
@@ -17,10 +17,13 @@ from services.memory.entries import EntryAddress, EntryWriter, delete_expired, p
 from services.memory.inputs import MemoryPut
 from tests.api.factories import PROMPT
 from tests.api.world import World
+from tests.waiting import eventually
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/memory"
 ALICE = f"{BASE}/user:alice"
+WAITING = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 
 
 @pytest.fixture
@@ -64,6 +67,8 @@ async def test_the_same_content_again_makes_no_version(client: Client) -> None:
     for status in (201, 200):
         stored = await put(client, "user:alice/a", "text", memory_type="episodic")
         assert (stored.status_code, stored.json()["version"]) == (status, 1)
+    for version, value in enumerate((1, True), 2):  # equal in Python
+        assert (await put(client, "user:alice/a", value)).json()["version"] == version
 
 
 async def test_a_deleted_entry_keeps_its_versions_and_is_added_again(client: Client) -> None:
@@ -80,6 +85,25 @@ async def test_a_deleted_entry_keeps_its_versions_and_is_added_again(client: Cli
         (None, True),
         ("two", False),
     ]
+
+
+async def test_an_entry_that_is_purged_meanwhile_is_not_written(
+    world: World, client: Client
+) -> None:
+    database = world.gateway.database
+    entry_id = UUID((await put(client, "user:alice/a", "private")).json()["id"])
+
+    async def is_waiting() -> bool:
+        async with database.reading() as session:
+            return bool(await session.scalar(text(WAITING)))
+
+    async with database.transaction() as session:
+        await session.execute(delete(MemoryEntryRow).where(MemoryEntryRow.id == entry_id))
+        changing = asyncio.create_task(put(client, "user:alice/a", "new", {"If-Match": '"1"'}))
+        await eventually(is_waiting)
+    assert (await changing).status_code == 412
+    made = await put(client, "user:alice/a", "new")
+    assert made.status_code == 201
 
 
 async def test_a_purge_leaves_nothing(client: Client) -> None:
