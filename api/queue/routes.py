@@ -101,7 +101,7 @@ async def prune_work(
     """Leave your finished external work out of lists and counts, or delete its content.
 
     Unless `dry_run` is true, which is the default. A part is pruned with the work that it is a part
-    of, and only if all of that has ended.
+    of, and only if all of that has ended, and all that waits for it.
     """
     respond = partial(respond_pruned, dry_run=body.dry_run)
     return await run_service(call, partial(pruning.prune, body=body), respond)

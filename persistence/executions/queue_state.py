@@ -197,8 +197,8 @@ async def list_finished(
 ) -> Sequence[ExecutionRow]:
     """The user's finished external work with its parts, the oldest first, at most `limit` trees.
 
-    A tree is left out while a part of it has not ended. Unless it is named by its id, a part is not
-    the top of a tree.
+    A tree is left out while a part of it, work that it is a part of, or work that waits for one of
+    them has not ended. Unless it is named by its id, a part is not the top of a tree.
     """
     parameters = {
         "user_id": user_id,

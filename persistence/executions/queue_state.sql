@@ -50,7 +50,8 @@ WITH RECURSIVE affected AS (
 SELECT id FROM affected WHERE id <> :id ORDER BY id
 
 -- name: list_finished
--- Finished external work and its parts: the first `:limit` trees in which everything has ended.
+-- Finished external work and its parts: the first `:limit` trees in which everything has ended, as
+-- all above them has and all that waits for one of them, which reads its result.
 WITH RECURSIVE tree AS (
     (
         SELECT top.id FROM executions top
@@ -60,12 +61,25 @@ WITH RECURSIVE tree AS (
                 ELSE id = ANY(:ids) END
             AND NOT EXISTS (
                 WITH RECURSIVE part AS (
-                    SELECT id, status FROM executions WHERE parent_execution_id = top.id
+                    SELECT top.id, top.status
                     UNION ALL
                     SELECT e.id, e.status FROM part
                         JOIN executions e ON e.parent_execution_id = part.id
                 )
-                SELECT FROM part WHERE status NOT IN ($terminal)
+                SELECT FROM part WHERE status NOT IN ($terminal) OR EXISTS (
+                    SELECT FROM execution_prerequisites p
+                        JOIN executions e ON e.id = p.execution_id
+                    WHERE p.prerequisite_id = part.id AND e.status NOT IN ($terminal)
+                )
+            )
+            AND NOT EXISTS (
+                WITH RECURSIVE whole AS (
+                    SELECT top.parent_execution_id, top.status
+                    UNION ALL
+                    SELECT e.parent_execution_id, e.status FROM whole
+                        JOIN executions e ON e.id = whole.parent_execution_id
+                )
+                SELECT FROM whole WHERE status NOT IN ($terminal)
             )
         ORDER BY id LIMIT :limit
     )

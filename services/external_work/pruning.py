@@ -18,15 +18,15 @@ from services.unit_of_work import UnitOfWork
 from services.validation_messages import refuse_field
 
 MOST_AT_ONCE = 100
-"""Trees of one call, the oldest ones; a tree has at most 101 executions (chosen: most have one)."""
+"""Trees of one call, the oldest ones (chosen: most trees are one execution)."""
 
 
 class PruneWorkBody(Body):
     """Which finished work to prune: these executions, or what ended so long ago.
 
-    A part is pruned with the work that it is a part of, and only if all of that has ended. Pruned
-    work is left out of lists and counts of work; with `erase`, its texts, results and artifacts are
-    deleted too. A dry run only lists it.
+    A part is pruned with the work that it is a part of, and only if all of that has ended, and all
+    that waits for it. Pruned work is left out of lists and counts of work; with `erase`, its texts,
+    results and artifacts are deleted too. A dry run only lists it.
     """
 
     execution_ids: Annotated[tuple[UUID, ...], Field(max_length=MOST_AT_ONCE)] = ()

@@ -39,34 +39,50 @@ async def test_claims_at_the_same_time_get_different_work(client: Client) -> Non
     assert sum(response.status_code == 204 for response in responses) == 15
 
 
+async def prune(client: Client, **body: Any) -> list[str]:
+    response = await client.post(f"{QUEUE}/prune", json=body)
+    assert response.status_code == 200, response.text
+    return [item["execution_id"] for item in response.json()["items"]]
+
+
+async def end(client: Client, work: dict[str, Any]) -> None:
+    claimed = await claim(client, work)
+    done = await report(client, claimed, detailed_work="A moon in June.")
+    assert done.status_code == 200, done.text
+
+
+async def test_work_whose_result_others_need_is_not_pruned(world: World) -> None:
+    async with world.client(f"user-{new_id()}") as client:
+        first = await enqueue(client)
+        second = await enqueue(client, prerequisites=[first["id"]])
+        whole = await enqueue(client)
+        part = await enqueue(client, parent_execution_id=whole["id"])
+        await end(client, first)
+        await end(client, part)
+        named = {"execution_ids": [first["id"], part["id"]]}
+        assert await prune(client, **named) == []
+        await end(client, second)
+        await end(client, whole)
+        assert await prune(client, **named) == [first["id"], part["id"]]
+
+
 async def test_whole_trees_of_finished_work_are_pruned(world: World) -> None:
     async with world.client(f"user-{new_id()}") as client:
-
-        async def prune(**body: Any) -> list[str]:
-            response = await client.post(f"{QUEUE}/prune", json=body)
-            assert response.status_code == 200, response.text
-            return [item["execution_id"] for item in response.json()["items"]]
-
-        async def end(work: dict[str, Any]) -> None:
-            claimed = await claim(client, work)
-            done = await report(client, claimed, detailed_work="A moon in June.")
-            assert done.status_code == 200, done.text
-
         whole = await enqueue(client)
         part = await enqueue(client, parent_execution_id=whole["id"])
         other = await enqueue(client)
-        await end(whole)
-        await end(other)
+        await end(client, whole)
+        await end(client, other)
         now = {"older_than_hours": 1e-9}
-        assert await prune(**now) == [other["id"]], "a part has not ended"
-        await end(part)
-        assert await prune(**now) == [whole["id"], part["id"], other["id"]]
-        assert await prune(**now, statuses=["failed"]) == []
-        assert await prune(older_than_hours=1) == []
+        assert await prune(client, **now) == [other["id"]], "a part has not ended"
+        await end(client, part)
+        assert await prune(client, **now) == [whole["id"], part["id"], other["id"]]
+        assert await prune(client, **now, statuses=["failed"]) == []
+        assert await prune(client, older_than_hours=1) == []
         named = {"execution_ids": [whole["id"]], "erase": True, "dry_run": False}
-        assert await prune(**named) == [whole["id"], part["id"]]
-        assert await prune(**now, dry_run=False) == [other["id"]]
-        assert await prune(**now) == []
+        assert await prune(client, **named) == [whole["id"], part["id"]]
+        assert await prune(client, **now, dry_run=False) == [other["id"]]
+        assert await prune(client, **now) == []
         erased, kept = await read(client, part), await read(client, other)
         assert (erased["rendered_prompt"], erased["result_data"]) == (None, None)
         assert kept["result_data"]["text"] == "A moon in June."

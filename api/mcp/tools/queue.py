@@ -38,7 +38,8 @@ from services.executions.inputs import (
 from services.external_work import pruning
 from services.external_work.context import find_artifacts
 from services.external_work.planning import ShortText, find_slug
-from services.external_work.pruning import PruneWorkBody
+from services.external_work.pruning import MOST_AT_ONCE, PruneWorkBody
+from services.external_work.stale_work import Hours
 from services.field_types import Moment, Text, Variables
 from services.validation_messages import refuse_field
 
@@ -276,14 +277,17 @@ class PruneArguments(OwnArguments):
     """Which finished work to prune."""
 
     task_ids: Annotated[
-        tuple[UUID, ...], Field(description="These, with their parts. Empty: all that match.")
+        tuple[UUID, ...],
+        Field(
+            max_length=MOST_AT_ONCE, description="These, with their parts. Empty: all that match."
+        ),
     ] = ()
     status: Annotated[
         tuple[ExecutionStatus, ...], Field(description="Of completed, failed, cancelled.")
     ] = ()
-    older_than_hours: Annotated[
-        float | None, Field(gt=0, description="Only what ended so long ago.")
-    ] = None
+    older_than_hours: Annotated[Hours | None, Field(description="Only what ended so long ago.")] = (
+        None
+    )
     erase: Annotated[bool, Field(description="Delete texts, results and artifacts.")] = False
     dry_run: bool = True
 
@@ -366,7 +370,7 @@ PRUNE = _tool(
     "Prune finished work of the queue",
     "Lists finished work by ids, status or age, and with dry_run false leaves it out of lists and "
     "counts; with erase, its texts, results and artifacts are deleted. Parts are pruned with the "
-    "task that they are parts of, and only if all of them have ended.",
+    "task that they are parts of, and only if all of them have ended, and all that waits for them.",
     arguments=PruneArguments,
     result=PrunedTasks,
     handler=_prune,

@@ -59,6 +59,8 @@ async def test_work_is_added_read_ordered_and_cancelled(world: World) -> None:
         assert (pruned["dry_run"], pruned["total_pruned"]) == (True, 0)
         nothing = await refused(client, "task_prune")
         assert nothing["errors"][0]["argument"] == "older_than_hours"
+        ages = await refused(client, "task_prune", older_than_hours=1e6)
+        assert ages["errors"][0]["argument"] == "older_than_hours"
 
 
 async def test_a_failed_prerequisite_fails_new_work_at_once(world: World) -> None:
