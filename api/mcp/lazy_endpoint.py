@@ -1,7 +1,9 @@
-"""The route `/mcp` of a gateway, whose MCP server is loaded at the first request.
+"""The route `/mcp` of a gateway, whose MCP server is loaded when the gateway is ready.
 
-The SDK and the tools take 20 MB and most of a second of processor time to load (measured), and many
-gateways serve no MCP client.
+The SDK and the tools take most of a second of processor time to load, and 8 s on a busy machine
+(measured). A gateway that starts does not wait for that, and neither should a client: if
+`server/discover` takes longer than 5 s, Claude Code 2.1.332 uses an older revision of the protocol,
+without tasks, as long as it is connected (measured 2026-11-29).
 """
 
 import asyncio
@@ -18,9 +20,13 @@ from runtime.settings import Settings
 if TYPE_CHECKING:
     from api.mcp.endpoint import McpEndpoint
 
+IDLE_SECONDS = 1.0
+"""The server is loaded after this time without a request to it (chosen: the gateway has started,
+and has answered the first health checks)."""
+
 
 class LazyMcpEndpoint:
-    """The ASGI application at `/mcp`, which loads `McpEndpoint` when it is first needed."""
+    """The ASGI application at `/mcp`; it loads `McpEndpoint` at a request or soon after start."""
 
     def __init__(self, settings: Settings, *, version: str) -> None:
         """Answers while `running` is active; clients see `version`."""
@@ -52,7 +58,8 @@ class LazyMcpEndpoint:
 
     async def _serve(self) -> None:
         """Load the endpoint and keep it running. One task, as its SDK requires."""
-        await self._requested.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._requested.wait(), IDLE_SECONDS)
         try:
             endpoint = await asyncio.to_thread(self._load)
         except Exception as error:  # noqa: BLE001 - each request reports it

@@ -30,6 +30,7 @@ from api.main import create_app
 from api.mcp import registry
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.endpoint import McpEndpoint
+from api.mcp.lazy_endpoint import LazyMcpEndpoint
 from api.mcp.legacy_sessions import LONGEST_ID, make_session_id
 from api.mcp.resource_metadata import PATH
 from api.mcp.server import CACHE_HINTS
@@ -41,6 +42,7 @@ from runtime.settings import Settings
 from tests.api.conftest import serve_app, settings_of
 from tests.api.mcp.agents import LEGACY, MODERN, connect
 from tests.api.world import SECRET, World, make_task
+from tests.waiting import WITHIN_SECONDS
 
 META = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -100,6 +102,13 @@ async def test_the_server_is_discovered_without_a_database(temporal_address: str
         older = handshake()
         older["headers"]["Mcp-Method"] = "server/discover"
         assert (await http.post("/mcp", **older)).status_code == 503
+
+
+async def test_the_server_is_loaded_without_a_request() -> None:
+    """Claude Code gives the first request 5 s, and then uses an older revision."""
+    endpoint = LazyMcpEndpoint(Settings(), version="1")
+    async with endpoint.running(), asyncio.timeout(WITHIN_SECONDS):
+        assert isinstance(await asyncio.shield(endpoint._loaded), McpEndpoint)
 
 
 async def test_requests_pass_the_middleware_of_the_gateway(world: World) -> None:
