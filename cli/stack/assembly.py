@@ -92,7 +92,8 @@ class Stack:
         is_first = not self._home.migrated_file.exists()
         self._report(f"starting on {self._home.path}" + (FIRST_START if is_first else ""))
         if self._settings.worker_processes == 1:
-            self._forks = await Forks.load(self._environment, self._home.log("worker"))
+            common = parts.without_model_keys(self._environment)
+            self._forks = await Forks.load(common, self._home.log("worker"))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_database())
             group.create_task(self._start_temporal())

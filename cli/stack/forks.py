@@ -25,7 +25,7 @@ from cli.stack.launch import SELF, die_with_parent
 from cli.stack.parts import OWN_MODULE, own_module
 from cli.stack.process import Part, tie_to_parent
 
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36  # linux/prctl.h
 
 MODULES = (
     "composition",
@@ -49,8 +49,9 @@ ADOPTION_POLL_SECONDS = 0.001
 
 
 class Fork(TypedDict):
-    """A part to fork: its module and arguments, its environment and the path of its log."""
+    """A part to fork: its name, module and arguments, its environment and the path of its log."""
 
+    name: str
     command: list[str]
     environment: dict[str, str]
     log: str
@@ -96,7 +97,11 @@ class Forks:
 
     @classmethod
     async def load(cls, environment: Mapping[str, str], log: Path) -> Self | None:
-        """Start to load; None where the kernel can't do what this needs."""
+        """Start to load; None where the kernel can't do what this needs.
+
+        Every fork can read `environment` as long as it runs (`/proc/self/environ`), even if its
+        own one has less.
+        """
         if not (hasattr(os, "pidfd_open") and _adopt_orphans(adopt=True)):
             return None
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +124,7 @@ class Forks:
         """
         requests: list[Fork] = [
             {
+                "name": part.name,
                 "command": list(part.command[len(OWN_MODULE) :]),
                 "environment": dict(part.environment),
                 "log": str(part.log),
@@ -159,6 +165,8 @@ def _fork(request: Fork, supervisor: int) -> int:
 def _become(request: Fork, supervisor: int) -> NoReturn:
     """Be the part, as if the process had been started with its command line."""
     die_with_parent(supervisor, signal.SIGKILL)
+    # What `top` shows; the command line remains that of the process that forked.
+    ctypes.CDLL(None).prctl(PR_SET_NAME, f"perdure-{request['name']}".encode(), 0, 0, 0)
     os.environ.clear()
     os.environ.update(request["environment"])
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

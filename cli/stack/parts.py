@@ -71,12 +71,17 @@ def gateway(environment: Mapping[str, str], log: Path, host: str, port: int) -> 
     return Part(
         name="api",
         command=own_module("cli.gateway"),
-        environment={k: v for k, v in environment.items() if not k.startswith("ANTHROPIC_")},
+        environment=without_model_keys(environment),
         is_ready=is_ready,
         log=log,
         start_seconds=START_SECONDS,
         stop_seconds=GATEWAY_STOP_SECONDS,
     )
+
+
+def without_model_keys(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment without the variables of the model's SDK."""
+    return {k: v for k, v in environment.items() if not k.startswith("ANTHROPIC_")}
 
 
 def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part:

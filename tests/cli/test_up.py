@@ -29,7 +29,7 @@ MEMORY_MB = 570
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = Up(tmp_path_factory.mktemp("up"))
+    up = Up(tmp_path_factory.mktemp("up"), more={"ANTHROPIC_API_KEY": "a-key-of-the-model"})
     up.wait_ready()
     yield up
     if up.process.poll() is None:
@@ -102,6 +102,13 @@ def test_a_second_up_says_that_one_is_running(up: Up) -> None:
 def test_idle_memory_stays_bounded(up: Up) -> None:
     processes = [psutil.Process(up.process.pid), *up.family()]
     assert alone_bytes(processes) / 1e6 < MEMORY_MB
+
+
+def test_forks_have_names_and_the_gateway_has_no_key_of_the_model(up: Up) -> None:
+    pids = up.facts()["pids"]
+    for part in ("worker", "api"):
+        assert psutil.Process(pids[part]).name() == f"perdure-{part}"
+    assert b"ANTHROPIC" not in Path(f"/proc/{pids['api']}/environ").read_bytes()
 
 
 @pytest.mark.parametrize("part", PARTS)
