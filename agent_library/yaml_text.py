@@ -1,7 +1,7 @@
 """Writes values as YAML that `agent_library.documents` reads back unchanged."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -9,10 +9,14 @@ import yaml
 from agent_library.documents import resolve_word
 
 
-def write_yaml(value: Mapping[str, Any]) -> str:
+def write_yaml(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """YAML with the fields in their order, and texts of several lines as blocks."""
     text: str = yaml.dump(
-        dict(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+        dict(value) if isinstance(value, Mapping) else list(value),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
     )
     return text
 

@@ -180,7 +180,8 @@ def print_yaml(value: Any) -> None:
     """Print one YAML document."""
     from agent_library.yaml_text import write_yaml
 
-    print(replace_surrogates(write_yaml(value)), end="")  # noqa: T201 - for programs
+    plain = json.loads(json.dumps(value))  # words that are members of an enum become texts
+    print(replace_surrogates(write_yaml(plain)), end="")  # noqa: T201 - for programs
 
 
 def print_ids(value: Any) -> None:

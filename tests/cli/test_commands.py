@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from cli.main import app
 from tests.cli.runner import Invocation, invoke, parse_json
@@ -107,6 +108,8 @@ def test_doctor_finds_what_a_key_is_for(tmp_path: Path) -> None:
     assert found["temporal"]["state"] == "ok"
     assert found["model"]["state"] == "hint"
     assert "ANTHROPIC_API_KEY" in found["model"]["fix"]
+    as_yaml = yaml.safe_load(run(tmp_path, "doctor", "-o", "yaml").stdout)
+    assert {finding["name"]: finding["state"] for finding in as_yaml}["model"] == "hint"
     with_key = parse_json(run(tmp_path, "doctor", "--json", ANTHROPIC_API_KEY="k"))
     assert {finding["name"]: finding["state"] for finding in with_key}["model"] == "ok"
 
