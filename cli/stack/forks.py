@@ -47,6 +47,9 @@ no thread, connection or event loop, because these do not survive a fork."""
 ADOPTION_POLL_SECONDS = 0.001
 """The parent of a fork ends as soon as it has forked."""
 
+UNKNOWN_CODE = 255
+"""As asyncio's, for a process whose exit code the kernel has not kept."""
+
 
 class Fork(TypedDict):
     """A part to fork: its name, module and arguments, its environment and the path of its log."""
@@ -84,8 +87,12 @@ class AdoptedProcess:
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
-        _, status = os.waitpid(self.pid, 0)
-        self._end.set_result(os.waitstatus_to_exitcode(status))
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:  # SIGCHLD was ignored when we were started
+            self._end.set_result(UNKNOWN_CODE)
+        else:
+            self._end.set_result(os.waitstatus_to_exitcode(status))
 
 
 class Forks:

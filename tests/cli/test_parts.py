@@ -1,5 +1,7 @@
 """The parts by themselves, as on many machines: `perdure worker` and `perdure api`."""
 
+import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import psutil
 import pytest
 
 from cli.stack.addresses import free_port
+from cli.stack.forks import UNKNOWN_CODE, AdoptedProcess
 from cli.stack.temporal import Temporal
 from cli.stack.worker_processes import BY_SIGNAL
 from runtime.readiness import is_announced
 from tests.stack import READY_SECONDS, start
-from tests.waiting import until
+from tests.waiting import WITHIN_SECONDS, until
 
 
 def test_a_worker_announces_itself_and_stops_on_sigterm(
@@ -86,3 +89,13 @@ def test_a_gateway_serves_without_temporal_and_stops_on_sigterm(
     until(serves, within=READY_SECONDS, what="the gateway")
     gateway.send_signal(signal.SIGTERM)
     assert gateway.wait(READY_SECONDS) in {0, -signal.SIGTERM}
+
+
+async def test_the_end_of_a_fork_is_seen_even_if_signals_of_children_are_ignored() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        process = AdoptedProcess(os.posix_spawn("/bin/sleep", ["sleep", "0.1"], {}))  # noqa: ASYNC221 - returns at once
+        async with asyncio.timeout(WITHIN_SECONDS):
+            assert await process.wait() == UNKNOWN_CODE
+    finally:
+        signal.signal(signal.SIGCHLD, before)
