@@ -13,6 +13,9 @@ from domain.form_entries import fill_control, read_control
 from domain.form_fields import resolve, split_null
 from domain.nested_forms import Control, ControlKind, make_control
 
+_LABELS: Mapping[str, str] = {"url": "URL", "secret_ref": "Secret"}
+"""Labels of members of objects that do not follow from their names."""
+
 _INVALID = "This is not stored yet. Correct the fields below, then send it again."
 
 
@@ -89,7 +92,7 @@ def _with_labels(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     members = schema.get("properties", {})
     labelled = {
         name: {k: v for k, v in of.items() if k != "default"}
-        | {"title": name.replace("_", " ").capitalize()}
+        | {"title": _LABELS.get(name, name.replace("_", " ").capitalize())}
         for name, of in members.items()
     }
     return {**schema, "description": "", "properties": labelled}
