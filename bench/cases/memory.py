@@ -67,8 +67,8 @@ async def measure(scale: Scale) -> Section:
         "of an entry, with its vectors and its audit row.",
         [Table("Milliseconds", ("what", "ms"), rows)],
         [
-            Bar("a search", worst, 20, unit="ms"),
-            Bar("a write", Spread.of(writes).median, 3, unit="ms"),
+            Bar("memory: a search in a million entries", worst, 20, unit="ms"),
+            Bar("memory: a write", Spread.of(writes).median, 3, unit="ms"),
         ],
     )
 

@@ -99,11 +99,14 @@ async def measure(scale: Scale) -> Section:
             Table("Milliseconds of a claim", ("claim", "ms"), rows),
         ],
         [
-            Bar("executions claimed by two workers at once", drain.twice + drain.overlapping, 0),
-            Bar("executions lost", drain.lost, 0),
-            Bar("claim-and-complete pairs", drain.per_second, 300, side="at least", unit="/s"),
-            Bar("workflows closed after the drain", drain.closed_seconds, CLOSED_SECONDS, unit="s"),
-            Bar("a claim in the database", slowest, 5, unit="ms"),
+            Bar("queue: executions claimed by two workers at once",
+                drain.twice + drain.overlapping, 0),
+            Bar("queue: executions lost", drain.lost, 0),
+            Bar("queue: claim-and-complete pairs",
+                drain.per_second, 300, side="at least", unit="/s"),
+            Bar("queue: workflows closed after the drain",
+                drain.closed_seconds, CLOSED_SECONDS, unit="s"),
+            Bar("queue: a claim in the database", slowest, 5, unit="ms"),
         ],
     )  # fmt: skip
 
