@@ -76,7 +76,7 @@ delay (`domain.notifications.delay_after`) or ends the retries."""
 
 FOREVER = RetryPolicy(
     initial_interval=timedelta(seconds=0.1),
-    backoff_coefficient=2.0,
+    backoff_coefficient=10.0,
     maximum_interval=timedelta(seconds=1),
     maximum_attempts=0,
 )
