@@ -72,9 +72,9 @@ async def measure(scale: Scale) -> Section:
     columns = ("system", "worker MB per 1,000", "worker idle CPU %", "resume all s", "CPU ms each")
     own, other = found
     return Section(
-        f"{count:,} executions waiting for a person",
-        "Memory is the worker's growth (PSS). Resuming is from the first answer to the last end; "
-        "its CPU is that of all processes but the model's.",
+        "Executions that wait for a person",
+        f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the first "
+        "answer to the last end; its CPU is that of all processes but the model's.",
         [Table("While waiting, and after", columns, rows), _by_process(found, count)],
         [
             Bar("worker memory per 1,000 waiting", own.bytes_each * 1000 / MB, 20, unit="MB"),
