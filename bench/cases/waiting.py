@@ -73,8 +73,8 @@ async def measure(scale: Scale) -> Section:
     own, other = found
     return Section(
         "Executions that wait for a person",
-        f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the first "
-        "answer to the last end; its CPU is that of all processes but the model's.",
+        f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
+        "first answer to the last end; its CPU is that of all processes but the model's.",
         [Table("While waiting, and after", columns, rows), _by_process(found, count)],
         [
             Bar("worker memory per 1,000 waiting", own.bytes_each * 1000 / MB, 20, unit="MB"),
