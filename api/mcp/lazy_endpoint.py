@@ -8,7 +8,7 @@ without tasks, as long as it is connected (measured 2026-11-29).
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
@@ -60,12 +60,13 @@ class LazyMcpEndpoint:
         """Load the endpoint and keep it running. One task, as its SDK requires."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._requested.wait(), IDLE_SECONDS)
-        try:
-            endpoint = await asyncio.to_thread(self._load)
-        except Exception as error:  # noqa: BLE001 - each request reports it
-            self._loaded.set_exception(error)
-            return
-        async with endpoint.running():
+        async with AsyncExitStack() as stack:
+            try:
+                endpoint = await asyncio.to_thread(self._load)
+                await stack.enter_async_context(endpoint.running())
+            except Exception as error:  # noqa: BLE001 - each request reports it
+                self._loaded.set_exception(error)
+                return
             self._loaded.set_result(endpoint)
             await asyncio.Event().wait()
 

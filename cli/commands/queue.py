@@ -170,6 +170,10 @@ def _print_stale(answer: Json) -> None:
         "action, status, title, worker: claimed_by?, last event: active_at, id: execution_id",
         nothing="No work is stale.",
     )
+    _print_dry_run(answer)
+
+
+def _print_dry_run(answer: Json) -> None:
     if answer["items"] and answer["dry_run"]:
         show.err.print("Nothing was changed; --apply does it.")
 
@@ -201,8 +205,7 @@ def _print_pruned(answer: Json) -> None:
         "status, ended: completed_at, title, id: execution_id",
         nothing="There is no such work.",
     )
-    if answer["items"] and answer["dry_run"]:
-        show.err.print("Nothing was changed; --apply does it.")
+    _print_dry_run(answer)
 
 
 GROUP.add_action(

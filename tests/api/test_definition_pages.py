@@ -97,13 +97,13 @@ async def test_a_template_becomes_a_task(alice: Client) -> None:
     name = f"Greeting {new_id()}"
     fields = {
         "name": name,
-        "task/prompt_template": "Greet {{ who }} in {{ tongue }}.",
-        "parameters/name": ["who", "tongue", ""],
+        "task/prompt_template": "Greet {{ who }} in {{ language }}.",
+        "parameters/name": ["who", "language", ""],
         "parameters/default": ["", "French", ""],
         "parameters/description": ["A person", "", ""],
         "task/allowed_tools": "read_file",
     }
-    unused = fields | {"parameters/name": ["nobody", "tongue", ""]}
+    unused = fields | {"parameters/name": ["nobody", "language", ""]}
     wrong = await post(alice, "/templates", "/templates/new", **unused)
     assert "Row 1, name: The parameter is not used" in words(wrong)
     assert 'value="nobody"' in wrong.text

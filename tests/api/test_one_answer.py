@@ -5,6 +5,8 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -55,29 +57,21 @@ async def test_of_fifty_people_on_all_surfaces_one_answers(world: World) -> None
 APPROVE = {"decision": "approve"}
 
 
-async def by_api(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
+async def by_api(
+    world: World, stack: AsyncExitStack, person: str, request_id: str, **fields: Any
+) -> Answer:
     client = await stack.enter_async_context(world.client(person))
     await client.get("/api/v1/me")
 
     async def answer() -> bool:
-        sent = await client.post(f"{BASE}/{request_id}/answer", json=APPROVE)
+        sent = await client.post(f"{BASE}/{request_id}/answer", json=APPROVE | fields)
         assert sent.status_code in {200, 409}, sent.text
         return sent.status_code == 200
 
     return answer
 
 
-async def by_undo(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
-    client = await stack.enter_async_context(world.client(person))
-    await client.get("/api/v1/me")
-
-    async def answer() -> bool:
-        body = {**APPROVE, "undo_seconds": 30}
-        sent = await client.post(f"{BASE}/{request_id}/answer", json=body)
-        assert sent.status_code in {200, 409}, sent.text
-        return sent.status_code == 200
-
-    return answer
+by_undo = partial(by_api, undo_seconds=30)
 
 
 async def by_bulk(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
