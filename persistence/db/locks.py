@@ -34,12 +34,6 @@ _LOCK = text(
     " WHERE (SELECT count(*) FROM locked_executions) > 0"
 )
 
-_LOCK_ALONE = text(
-    f"{LOCK_AFFECTED} SELECT (SELECT count(*) FROM locked_executions) = 1 AND NOT EXISTS ("  # noqa: S608 - our own names
-    "SELECT FROM plan_generations WHERE execution_id = :execution_id AND plan_id IS NULL"
-    ") AS is_alone"
-)
-
 
 async def lock_for_end(
     session: AsyncSession, execution_id: UUID, status: ExecutionStatus
@@ -49,10 +43,8 @@ async def lock_for_end(
 
 
 async def lock_for_lone_end(on: RawTransaction, execution_id: UUID) -> bool:
-    """Lock what a completion changes; returns whether it changes no other execution or plan."""
-    parameters = end_parameters(execution_id, ExecutionStatus.COMPLETED)
-    (locked,) = await on.rows(_LOCK_ALONE, parameters)
-    return bool(locked.is_alone)
+    """Lock an execution and its session; returns whether its completion changes nothing else."""
+    return bool(await on.rows(_SQL["lock_alone"], {"execution_id": execution_id}))
 
 
 async def lock_for_cancel(session: AsyncSession, execution_id: UUID) -> None:

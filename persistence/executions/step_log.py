@@ -43,11 +43,11 @@ from persistence.executions import (
     request_changes,
     signals,
     snapshot,
-    step_values,
     subtasks,
 )
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.signals import SignalKind
+from persistence.executions.step_values import make_parameters, make_statement
 from persistence.ledger import audit, budgets
 from persistence.sessions import workspaces
 from persistence.sessions.workspaces import WorkspaceOwner
@@ -127,8 +127,8 @@ class ExecutionRecord:
             async with self._database.transaction() as session:
                 receipt = await self._write(session, step)
         else:
-            parameters = self._parameters(step)
-            receipt = _receipt(await self._database.raw.run(_SQL["write_step"], parameters), step)
+            written = await self._database.raw.run(make_statement(step), self._parameters(step))
+            receipt = _receipt(written, step)
         self._last_write = time.monotonic()
         return receipt
 
@@ -149,9 +149,8 @@ class ExecutionRecord:
 
     async def _write(self, session: AsyncSession, step: Step) -> Receipt:
         """Write a step in a transaction; the fence's lock on the execution comes first."""
-        parameters = self._parameters(step)
-        written = (await session.execute(_SQL["write_step"], parameters)).one_or_none()
-        receipt = _receipt(written, step)
+        written = await session.execute(make_statement(step), self._parameters(step))
+        receipt = _receipt(written.one_or_none(), step)
         await self._write_rare(session, step)
         if self._is_budgeted and step.call_outcome is not None:
             spent = step.call_outcome.cost_usd or Decimal(0)
@@ -167,7 +166,7 @@ class ExecutionRecord:
             "elapsed_ms": elapsed_ms,
             "is_scripted": self._is_scripted,
         }
-        return {**self._token, **own, **step_values.make_parameters(step)}
+        return {**self._token, **own, **make_parameters(step)}
 
     async def _write_rare(self, session: AsyncSession, step: Step) -> None:
         """Write the parts that few steps have, in the same transaction, under the fence's lock."""

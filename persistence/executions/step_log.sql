@@ -16,17 +16,11 @@ new_events AS (
 )
 SELECT event_seq FROM execution
 
--- name: write_step
--- Writes one step: fencing token, event numbers, totals and rows in one round trip. `execution` is
--- the fence: it changes the execution only while the caller's token is the stored one, and every
--- other part uses the row that it returns, so a writer with an old token writes nothing. One
+-- name: step_fence
+-- The beginning of the statement that writes one step: fencing token, event numbers and totals. It
+-- changes the execution only while the caller's token is the stored one. The parts that follow
+-- (`step_<part>`) use the row that it returns, so a writer with an old token writes nothing. One
 -- statement is one snapshot and one commit; no lock is held while Python computes.
---
--- Rows that exist are found by scalars (`outcome_id`, `turn`), not by a join with the arrays alone:
--- Postgres expects a hundred rows from an array and would read the whole table.
---
--- Rows are sent as JSON arrays (`json_to_recordset`), message contents as text, byte for byte.
--- Returns one row (`event_seq`, `unread`), or none for a writer with an old token.
 WITH execution AS (
     UPDATE executions SET
         event_seq = event_seq + :n_events,
@@ -52,13 +46,19 @@ WITH execution AS (
     WHERE id = :execution_id AND epoch = :epoch AND segment = :segment AND attempt = :attempt
         AND status = ANY(CAST(:statuses_before AS text[]))
     RETURNING id, session_id, event_seq
-),
+)
+
+-- name: step_events
+-- The parts of a step. Rows are sent as JSON arrays (`json_to_recordset`), message contents as text,
+-- byte for byte.
 new_events AS (
     INSERT INTO execution_events (execution_id, seq, type, data)
     SELECT execution.id, execution.event_seq - :n_events + e.n, e.type, e.data
     FROM execution, ROWS FROM (json_to_recordset(CAST(:events AS json)) AS (type text, data json))
         WITH ORDINALITY AS e (type, data, n)
-),
+)
+
+-- name: step_messages
 new_messages AS (
     INSERT INTO messages (id, session_id, execution_id, seq, role, content, model, stop_reason,
         usage, cost_usd, request_id)
@@ -69,7 +69,11 @@ new_messages AS (
                 stop_reason text, usage json, cost_usd numeric, request_id text),
             unnest(CAST(:contents AS text[]))
         ) AS m (id, seq, role, model, stop_reason, usage, cost_usd, request_id, content)
-),
+)
+
+-- name: step_outcome
+-- Rows that exist are found by scalars (`outcome_id`, `turn`), not by a join with the arrays alone:
+-- Postgres expects a hundred rows from an array and would read the whole table.
 settled_model_call AS (
     UPDATE model_calls SET
         status = o.status, usage = o.usage, usage_estimated = o.usage_estimated,
@@ -81,7 +85,9 @@ settled_model_call AS (
         usage_estimated bool, cost_usd numeric, stop_reason text, stop_details json,
         request_id text, first_token_ms int, error_kind text, error_message text, http_status int)
     WHERE model_calls.id = :outcome_id AND model_calls.status = 'intended'
-),
+)
+
+-- name: step_intent
 new_model_call AS (
     INSERT INTO model_calls (id, execution_id, turn, try_number, status, model, max_tokens,
         last_message_seq, request_sha256, estimate_usd, usage_estimated, is_scripted, started_at)
@@ -91,7 +97,9 @@ new_model_call AS (
     FROM execution, json_to_recordset(CAST(:intents AS json)) AS i (id uuid, turn int,
         try_number int, model text, max_tokens int, last_message_seq int, request_sha256 text,
         estimate_usd numeric)
-),
+)
+
+-- name: step_new_tool_calls
 new_tool_calls AS (
     INSERT INTO tool_calls (id, execution_id, turn, position, tool_use_id, name, input,
         input_sha256, effect, status, reason, output, is_error, child_execution_id,
@@ -105,7 +113,9 @@ new_tool_calls AS (
         status text, reason text, output text, is_error bool, child_execution_id uuid,
         child_execution_ids uuid[], wakes_at timestamptz, remembered_decision_id uuid,
         is_settled bool)
-),
+)
+
+-- name: step_tool_calls
 updated_tool_calls AS (
     UPDATE tool_calls SET
         status = t.status, effect = t.effect, approved_input = t.approved_input,
@@ -127,6 +137,9 @@ updated_tool_calls AS (
     WHERE tool_calls.execution_id = execution.id AND tool_calls.turn = :turn
         AND tool_calls.id = t.id
 )
+
+-- name: step_receipt
+-- The end of the statement: returns one row, or none for a writer with an old token.
 SELECT execution.event_seq, (
     SELECT count(*) FROM signals WHERE signals.execution_id = execution.id AND consumed_at IS NULL
 ) AS unread

@@ -1,4 +1,4 @@
-"""The parameters of the statement `write_step`: counts, texts, and rows as JSON arrays.
+"""The statement that writes a step, and its parameters: counts, texts, and rows as JSON arrays.
 
 Postgres unescapes each string in a JSON array of rows. NUL and lone surrogates, which models and
 tools do produce, can't be stored in a text column, so they are replaced by U+FFFD here. Only the
@@ -7,7 +7,10 @@ contents of messages are sent as text, byte for byte.
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
+
+from sqlalchemy import TextClause, text
 
 from domain.model_calls import Usage
 from domain.states import TERMINAL, ExecutionStatus, states_before
@@ -21,10 +24,33 @@ from domain.steps import (
     ToolCall,
 )
 from domain.text import clean
+from persistence.db import sql
 from persistence.db.database import to_json
+
+_SQL = sql.load("executions/step_log.sql")
 
 SUMMARY_LENGTH = 200
 """The length of `summary` (contract.md, section 3)."""
+
+
+def make_statement(step: Step) -> TextClause:
+    """The statement that writes the step, with the parts that the step has."""
+    parts = {
+        "events": step.events,
+        "messages": step.messages,
+        "outcome": step.call_outcome,
+        "intent": step.call_intent,
+        "new_tool_calls": step.new_tool_calls,
+        "tool_calls": step.tool_calls,
+    }
+    return _make_statement(tuple(part for part, rows in parts.items() if rows))
+
+
+@cache
+def _make_statement(parts: Sequence[str]) -> TextClause:
+    """An execution has four combinations of parts, and Postgres takes time for each empty part."""
+    fenced = ",\n".join(_SQL[name].text for name in ("step_fence", *map("step_{}".format, parts)))
+    return text(f"{fenced}\n{_SQL['step_receipt'].text}")
 
 
 def make_parameters(step: Step) -> dict[str, Any]:
