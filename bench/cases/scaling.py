@@ -147,7 +147,8 @@ async def _servers() -> AsyncIterator[Servers]:
             ui_port=free_port(),
             http_port=free_port(),
         )
-        running = await RunningPart.start(temporal.part(server, directory / "temporal.log"))
+        part = temporal.part(server, directory / "temporal.log", caches_attributes=True)
+        running = await RunningPart.start(part)
         stack.push_async_callback(running.stop)
         model, model_url = await stack.enter_async_context(scripted_model(directory))
         pids = {"model": model.pid, "temporal": running.pid, "postgres": _server_pid(url)}

@@ -104,6 +104,8 @@ class Stack:
         async with asyncio.TaskGroup() as group:
             for part in ours:
                 group.create_task(self._supervisor.start(part, processes.get(part.name)))
+        if self._temporal:
+            self._temporal.record_attributes()
         self._is_ready = True
         self._write_ready()
 
@@ -219,7 +221,9 @@ class Stack:
 
     async def _start_temporal(self) -> None:
         if self._temporal:
-            await self._supervisor.start(temporal.part(self._temporal, self._home.log("temporal")))
+            log = self._home.log("temporal")
+            part = temporal.part(self._temporal, log, caches_attributes=True)
+            await self._supervisor.start(part)
 
     async def _start_scripted_model(self) -> None:
         if self._scripted_port:
