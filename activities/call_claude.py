@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -144,6 +144,15 @@ class LoopProgress:
         if state is None:
             return {}
         return {"turn": state.turn, "tool": state.tool, "cost_usd": float(state.cost_usd)}
+
+    def retry_delay(self) -> timedelta | None:
+        """The time until the next attempt if this one fails; None: that of the retry policy.
+
+        An attempt that could not begin is not counted and has no delay of its own.
+        """
+        state = None if self.loop is None else self.loop.state
+        stalled = 0 if state is None else state.snapshot.stalled_attempts
+        return policies.STALLED_RETRY * 2 ** (stalled - 1) if stalled else None
 
 
 @dataclass(frozen=True, slots=True)

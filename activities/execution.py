@@ -1,8 +1,9 @@
 """The activities of an execution: each opens a transaction and calls the function for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
+from datetime import timedelta
 
 import structlog
 from temporalio import activity
@@ -105,7 +106,7 @@ class Activities(ExecutionActivities, PlanActivities):
         """
         progress = LoopProgress()
         # One sender for the whole segment: each waits before its first heartbeat.
-        async with self._record_refused_resets(run):
+        async with self._record_refused_resets(run, progress.retry_delay):
             with send_heartbeats(progress.details):
                 await confirm_late_attempt()
                 run_segment = self._start_and_run if run.is_start else self._runner.run
@@ -192,13 +193,15 @@ class Activities(ExecutionActivities, PlanActivities):
         return AdvancePlanResult(**asdict(advanced))
 
     @asynccontextmanager
-    async def _record_refused_resets(self, run: RunRef) -> AsyncIterator[None]:
+    async def _record_refused_resets(
+        self, run: RunRef, retry_delay: Callable[[], timedelta | None] = lambda: None
+    ) -> AsyncIterator[None]:
         """Translate errors; for activities that may be the first one after a reset.
 
         If the reset is refused, the activity's transaction is rolled back, and the refusal is
         recorded in another one.
         """
-        with translate_errors():
+        with translate_errors(retry_delay):
             try:
                 yield
             except ResetRefusedError as refusal:

@@ -1,8 +1,9 @@
 """How errors enter Temporal: as a code and a fixed sentence, retryable or not, without content."""
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import structlog
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -74,8 +75,13 @@ def is_retryable(error: Exception) -> bool:
 
 
 @contextmanager
-def translate_errors() -> Iterator[None]:
-    """Log an error that the block raises, and raise an `ApplicationError` with its code instead."""
+def translate_errors(
+    retry_delay: Callable[[], timedelta | None] = lambda: None,
+) -> Iterator[None]:
+    """Log an error that the block raises, and raise an `ApplicationError` with its code instead.
+
+    `retry_delay` returns the time until the next attempt, if it is not that of the retry policy.
+    """
     try:
         yield
     except errors.PerdureError as error:
@@ -84,12 +90,15 @@ def translate_errors() -> Iterator[None]:
             error.detail if type(error) in OPERATOR_ERRORS else SENTENCE,
             type=error.code,
             non_retryable=not is_retryable(error),
+            next_retry_delay=retry_delay(),
             category=ApplicationErrorCategory.BENIGN,
         ) from None
     except Exception as error:  # noqa: BLE001 - the edge: any error's text may hold content
         causes = _describe_causes(error)
         log.error("activity.failed", error=type(error).__name__, causes=causes)  # noqa: TRY400 - it logs the text
-        raise ApplicationError(SENTENCE, type=type(error).__name__) from None
+        raise ApplicationError(
+            SENTENCE, type=type(error).__name__, next_retry_delay=retry_delay()
+        ) from None
 
 
 def _describe_causes(error: BaseException | None) -> Sequence[Mapping[str, object]]:

@@ -84,6 +84,11 @@ FOREVER = RetryPolicy(
 database failed, so it is retried until both work: soon, because a dead worker is only noticed
 after `HEARTBEAT`, and then every second (design.md, section 5)."""
 
+STALLED_RETRY = timedelta(seconds=2)
+"""After the second attempt in a row that fails without a new step; twice as long after each further
+one. The attempts that an execution has then take 30 s together, so that an artifact store that is
+unavailable for a short time does not fail it (chosen)."""
+
 ON_HOST = RetryPolicy(
     initial_interval=FOREVER.initial_interval,
     backoff_coefficient=FOREVER.backoff_coefficient,

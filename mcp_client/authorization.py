@@ -88,6 +88,11 @@ class AccessTokens:
         is_valid = time.monotonic() < self._expires_at - RENEW_BEFORE_SECONDS
         return self._token if is_valid else None
 
+    def discard(self, refused: str | None) -> None:
+        """Forget this token, so that no request sends it again."""
+        if self._token == refused:
+            self._token = None
+
     async def renew(self, refused: str | None, response: httpx2.Response) -> str:
         """Get a token after a response that refuses one; at most one request at a time.
 
@@ -97,7 +102,8 @@ class AccessTokens:
             OutboundError, AddressRefusedError: the authorization server can't be reached.
         """
         async with self._lock:
-            if self.current is not None and self.current != refused:
+            self.discard(refused)
+            if self.current is not None:
                 return self.current
             target = await self._discover(response)
             challenged = extract_scope_from_www_auth(response)
@@ -216,7 +222,10 @@ class BearerAuth(httpx2.Auth):
     async def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Send the request, and once more with a new token if that is refused."""
+        """Send the request, and once more with a new token if that is refused.
+
+        A refused token is discarded: a server may have revoked it before it ends.
+        """
         token = self._tokens.current
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
@@ -224,7 +233,9 @@ class BearerAuth(httpx2.Auth):
         if _asks_for_token(response):
             renewed = await self._tokens.renew(token, response)
             request.headers["Authorization"] = f"Bearer {renewed}"
-            yield request
+            response = yield request
+            if response.status_code == _UNAUTHORIZED:
+                self._tokens.discard(renewed)
 
 
 def _asks_for_token(response: httpx2.Response) -> bool:

@@ -88,6 +88,23 @@ async def test_a_token_that_ends_is_replaced(
     assert tokens.current is None
 
 
+async def test_a_refused_token_is_not_sent_again(
+    server: AuthorizationServer, outbound: Outbound
+) -> None:
+    tokens = tokens_of(server, outbound)
+    await post(server, tokens)
+    server.revoked = set(server.tokens)
+    server.metadata = {"issuer": "https://other.example.com"}
+    with pytest.raises(McpServerError):  # there is no new one
+        await post(server, tokens)
+    assert tokens.current is None
+    server.metadata = {}
+    server.revoked = {"token-2"}  # as soon as it is issued
+    assert (await post(server, tokens)).status_code == 401
+    assert tokens.current is None
+    assert (await post(server, tokens)).status_code == 200
+
+
 async def test_a_wider_scope_is_requested_when_the_server_asks(
     server: AuthorizationServer, outbound: Outbound
 ) -> None:

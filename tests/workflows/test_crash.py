@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from agent.loop import MAX_STALLED_ATTEMPTS
 from claude.scripted import ScriptedModelServer
+from contracts import policies
 from domain.errors import ErrorCode, InvalidInputError
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Gate, Run, use
@@ -136,8 +139,11 @@ async def continues_waiting(run: Run) -> None:
 
 
 async def test_attempts_that_come_no_step_further_are_given_up(
-    place: WorkerPlace, scripted_model: ScriptedModelServer
+    place: WorkerPlace, scripted_model: ScriptedModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    delays = [policies.STALLED_RETRY * 2**n for n in range(MAX_STALLED_ATTEMPTS - 1)]
+    assert sum(delays, timedelta()) > timedelta(seconds=10), "a restart of Postgres takes as long"
+    monkeypatch.setattr(policies, "STALLED_RETRY", timedelta(seconds=0.25))
     async with open_driver(place, scripted_model) as engine, run_worker(place, scripted_model):
         async with engine.database.transaction() as session:
             for statement in (REFUSE, REFUSE_ANSWERS):
@@ -148,6 +154,7 @@ async def test_attempts_that_come_no_step_further_are_given_up(
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.WORKER_ERROR)
     assert row.error_message == "5 attempts made no progress; see the worker's log."
     assert [call.status for call in calls] == ["lost"] * 5
+    assert calls[4].started_at - calls[3].started_at >= timedelta(seconds=1)
 
 
 async def test_an_end_that_can_not_be_written_is_repeated_alone(
