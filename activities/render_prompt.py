@@ -15,6 +15,7 @@ from contracts.execution import RenderPromptResult
 from definitions.tasks import TaskDefinition
 from domain.agents import system_prompt_of
 from domain.builtin_tools import BUILTIN_TOOLS, with_network
+from domain.compaction import COMPACTION_BETA, make_compaction
 from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
 from domain.limits import DEFAULT_MAX_TOKENS
@@ -169,7 +170,7 @@ def build_prefix(
         "system": [text_block(system_prompt)] if system_prompt else [],
         "tools": [spec.definition() for spec in offered],
         "options": _options(definition),
-        "betas": [],
+        "betas": [COMPACTION_BETA] if options.compaction_tokens else [],
     }
     if allowed:
         prefix["network"] = allowed.texts()
@@ -201,9 +202,11 @@ def _options(definition: TaskDefinition) -> dict[str, Any]:
         output["effort"] = options.effort
     if options.output_schema is not None:
         output["format"] = {"type": "json_schema", "schema": options.output_schema}
+    compaction = options.compaction_tokens
     found = {
         "temperature": options.temperature,
         "thinking": options.thinking,
         "output_config": output or None,
+        "context_management": make_compaction(compaction) if compaction else None,
     }
     return {key: value for key, value in found.items() if value is not None}

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from agent.ports import Prices
 from agent.state import RunState
+from domain.compaction import compaction_tokens
 from domain.errors import ErrorCode, ModelCallError, ModelFailureKind
 from domain.ids import new_id
+from domain.pricing import estimate_tokens
 from domain.steps import CallIntent, Failure
 
 MAX_FAILURES_IN_A_ROW = 8
@@ -33,6 +35,9 @@ def make_intent(state: RunState, prices: Prices) -> CallIntent | Failure:
     if state.turn >= limits.max_turns and state.tries == 0:
         return Failure(ErrorCode.MAX_TURNS, f"The limit of {limits.max_turns} turns is reached.")
     estimate = prices.estimate(prefix.model, state.prompt_bytes, prefix.max_tokens)
+    compacted_from = compaction_tokens(prefix.options)
+    if estimate and compacted_from and estimate_tokens(state.prompt_bytes) >= compacted_from:
+        estimate *= 2  # the summary reads the same prompt, and may be as long as the answer
     if estimate is None and state.snapshot.is_budgeted:
         message = f"There is a budget, but no known price for {prefix.model}."
         return Failure(ErrorCode.BUDGET_EXHAUSTED, message)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from domain.compaction import COMPACTION, is_summary
 from domain.ids import new_id
 from domain.model_calls import ModelRequest, Prefix, StopReason
 from domain.steps import NewMessage, StoredMessage
@@ -14,6 +15,9 @@ UNFINISHED = (StopReason.PAUSE_TURN, StopReason.MAX_TOKENS)
 
 THINKING = {"thinking": "signature", "redacted_thinking": "data"}
 """Types of blocks that are signed, with the field that the API checks."""
+
+BOUND_BLOCKS = frozenset({*THINKING, COMPACTION})
+"""Types of blocks that only requests with the same model and prefix may contain."""
 
 USER_BLOCKS = frozenset({"tool_result", "image", "document"})
 """Types of blocks that the API accepts in user messages only."""
@@ -39,13 +43,15 @@ class RecordedTranscript:
     ) -> None:
         """`messages` are the session's, oldest first, without superseded ones.
 
-        The thinking of `foreign_executions` is not sent: it is signed for their model and
-        prefix, and the API refuses it with any other. The stored messages keep it.
+        The thinking and the summaries of `foreign_executions` are not sent: they are signed for
+        their model and prefix, and the API refuses them with any other. The stored messages keep
+        them.
         """
         self._foreign_executions = foreign_executions
         self._wire: list[dict[str, Any]] = []
         self._hash = hashlib.sha256(prefix_sha256)
         self.content_bytes = 0
+        """Of the messages that the model reads."""
         self.continuations = 0
         """Incomplete turns in a row, up to the last message."""
         self.last: StoredMessage | None = None
@@ -59,8 +65,11 @@ class RecordedTranscript:
         """Add a recorded message."""
         blocks = json.loads(message.content)
         self.last, self.last_blocks = message, blocks
-        self._add_to_request(message.role, self._sent_blocks(message, blocks))
+        sent = self._sent_blocks(message, blocks)
+        self._add_to_request(message.role, sent)
         self._hash.update(f"{message.role}\0{message.content}\n".encode())
+        if any(is_summary(block) for block in sent):
+            self.content_bytes = 0  # the API does not read what precedes the summary
         self.content_bytes += len(message.content)
         if message.role == "assistant":
             if join_text(blocks).strip():
@@ -78,7 +87,7 @@ class RecordedTranscript:
         sent = [
             block
             for block in blocks
-            if _is_accepted(block) and not (is_foreign and block["type"] in THINKING)
+            if _is_accepted(block) and not (is_foreign and block["type"] in BOUND_BLOCKS)
         ]
         if blocks and not sent and message.stop_reason == StopReason.MAX_TOKENS:
             return [text_block(NOTHING_WRITTEN)]

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from domain.compaction import COMPACTION
 from domain.ids import new_id
 from domain.model_calls import Block, ModelRequest, StopReason, Usage
 from domain.model_json import make_encodable, parse_json
@@ -148,27 +149,40 @@ def normalise_details(value: Any) -> Mapping[str, Any] | None:
 
 
 def normalise_usage(reported: Mapping[str, Any]) -> tuple[Usage, bool]:
-    """The usable counts, and whether they are complete enough to price the call."""
+    """The usable counts, and whether they are complete enough to price the call.
+
+    The counts of a message omit those of the summary that compaction wrote before it.
+    """
     unusable = []
+    iterations = reported.get("iterations")
+    parts = [reported, *(iterations if isinstance(iterations, list) else ())]
+    counted = [part for part in parts if part is reported or _is_compaction(part)]
 
-    def count(counts: Mapping[str, Any], name: str) -> int:
-        value = counts.get(name) or 0
-        if not _is_count(value):
-            unusable.append(name)
-            return 0
-        return int(value)
+    def count(name: str, within: str | None = None) -> int:
+        total = 0
+        for part in counted:
+            counts = part if within is None else part.get(within)
+            value = (counts.get(name) if isinstance(counts, Mapping) else None) or 0
+            if _is_count(value):
+                total += int(value)
+            else:
+                unusable.append(name)
+        return total
 
-    creation = reported.get("cache_creation")
-    one_hour = count(creation if isinstance(creation, Mapping) else {}, "ephemeral_1h_input_tokens")
+    one_hour = count("ephemeral_1h_input_tokens", within="cache_creation")
     usage = Usage(
-        input_tokens=count(reported, "input_tokens"),
-        output_tokens=count(reported, "output_tokens"),
-        cache_read_tokens=count(reported, "cache_read_input_tokens"),
-        cache_write_5m_tokens=max(count(reported, "cache_creation_input_tokens") - one_hour, 0),
+        input_tokens=count("input_tokens"),
+        output_tokens=count("output_tokens"),
+        cache_read_tokens=count("cache_read_input_tokens"),
+        cache_write_5m_tokens=max(count("cache_creation_input_tokens") - one_hour, 0),
         cache_write_1h_tokens=one_hour,
     )
     is_reported = all(reported.get(name) is not None for name in ("input_tokens", "output_tokens"))
     return usage, is_reported and not unusable
+
+
+def _is_compaction(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == COMPACTION
 
 
 def _is_count(value: Any) -> bool:

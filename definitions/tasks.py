@@ -77,6 +77,13 @@ class SdkOptions(DefinitionModel):
     timeout_seconds: float | None = Field(default=None, gt=0, le=31_536_000)
     segment_turns: int | None = Field(default=None, ge=1, le=10_000)
     output_schema: dict[str, Any] | None = None
+    compaction_tokens: int | None = Field(
+        default=None,
+        ge=50_000,
+        le=1_000_000,
+        description="From this size of a prompt on, the API replaces the conversation so far by a "
+        "summary. Null: never. The model must support compaction.",
+    )
 
 
 class HumanInputPolicy(DefinitionModel):

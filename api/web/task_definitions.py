@@ -187,6 +187,7 @@ _OPTIONS = Section(
             ("thinking", "Thinking", "As in the Messages API."),
             ("mcp_servers", "MCP servers", "Names of registered servers, or inline servers."),
             ("output_schema", "Schema of the result", "The result is checked against it."),
+            ("compaction_tokens", "Summarise from", "Tokens of a prompt, such as 150000."),
             ("segment_turns", "Model calls in one activity", "Empty: as many as fit."),
         )
     ),
