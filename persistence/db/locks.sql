@@ -23,7 +23,9 @@ WITH RECURSIVE affected AS (
 locked_sessions AS (
     SELECT id FROM sessions
     WHERE CAST(:is_end AS boolean)
-        AND id IN (SELECT session_id FROM affected WHERE is_first OR NOT ends_dependents)
+        AND id = ANY(ARRAY(
+            SELECT session_id FROM affected WHERE is_first OR NOT ends_dependents
+        ))
     ORDER BY id FOR NO KEY UPDATE
 ),
 next_in_session AS (
@@ -36,7 +38,7 @@ next_in_session AS (
 locked_executions AS (
     SELECT id FROM executions
     WHERE (SELECT count(*) FROM locked_sessions) >= 0
-        AND id IN (SELECT id FROM affected UNION ALL SELECT id FROM next_in_session)
+        AND id = ANY(ARRAY(SELECT id FROM affected UNION ALL SELECT id FROM next_in_session))
         AND (id = :execution_id OR status NOT IN ($terminal))
     ORDER BY id FOR NO KEY UPDATE
 )
