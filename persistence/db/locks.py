@@ -21,16 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
-from persistence.db.raw_connection import RawTransaction
 
 _SQL = sql.load("db/locks.sql", terminal=sql.quote(TERMINAL))
 
-LOCK_AFFECTED = _SQL["lock_affected"].text
-"""The beginning of a statement that locks what an end changes: `locked_sessions` and
-`locked_executions`. Its parameters are those of `end_parameters`."""
-
 _LOCK = text(
-    f"{LOCK_AFFECTED} SELECT id FROM locked_sessions"  # noqa: S608 - our own names
+    f"{_SQL['lock_affected'].text} SELECT id FROM locked_sessions"  # noqa: S608 - our own names
     " WHERE (SELECT count(*) FROM locked_executions) > 0"
 )
 
@@ -39,22 +34,17 @@ async def lock_for_end(
     session: AsyncSession, execution_id: UUID, status: ExecutionStatus
 ) -> Collection[UUID]:
     """Lock what the end of an execution changes; returns the sessions that are locked now."""
-    return frozenset(await session.scalars(_LOCK, end_parameters(execution_id, status)))
-
-
-async def lock_for_lone_end(on: RawTransaction, execution_id: UUID) -> bool:
-    """Lock an execution and its session; returns whether its completion changes nothing else."""
-    return bool(await on.rows(_SQL["lock_alone"], {"execution_id": execution_id}))
+    return frozenset(await session.scalars(_LOCK, _end_parameters(execution_id, status)))
 
 
 async def lock_for_cancel(session: AsyncSession, execution_id: UUID) -> None:
     """Lock an execution that may end although its session is not locked, and all that ends too."""
-    parameters = end_parameters(execution_id, ExecutionStatus.CANCELLED)
+    parameters = _end_parameters(execution_id, ExecutionStatus.CANCELLED)
     await session.execute(_LOCK, {**parameters, "is_end": False})
 
 
-def end_parameters(execution_id: UUID, status: ExecutionStatus) -> Mapping[str, object]:
-    """The parameters of `LOCK_AFFECTED` for this end of an execution."""
+def _end_parameters(execution_id: UUID, status: ExecutionStatus) -> Mapping[str, object]:
+    """The parameters of `_LOCK` for this end of an execution."""
     return {
         "execution_id": execution_id,
         "ends_dependents": status is not ExecutionStatus.COMPLETED,

@@ -1,5 +1,6 @@
 -- name: lock_affected
--- The beginning of statements that lock an execution and those that its end changes: the sessions first, then the executions.
+-- The beginning of a statement that locks an execution and those that its end changes: the sessions
+-- first, then the executions.
 --
 -- If it ends its dependents, as all ends but a completion do: everything below it, what waits for it
 -- or for one of those, and so on. If it is completed: what waits for it, with the sessions in which
@@ -46,28 +47,3 @@ locked_executions AS (
 -- name: lock_session_of
 SELECT s.id FROM executions e JOIN sessions s ON s.id = e.session_id
 WHERE e.id = :execution_id FOR NO KEY UPDATE OF s
-
--- name: lock_alone
--- Locks what the completion of an execution changes if nothing else follows from it: its session and
--- itself. Returns a row if that is all: it was not cancelled, and no execution and no plan waits.
-WITH locked_session AS (
-    SELECT id FROM sessions
-    WHERE id = (SELECT session_id FROM executions WHERE id = :execution_id)
-    FOR NO KEY UPDATE
-),
-locked_execution AS (
-    SELECT id, session_id, cancel_requested_at FROM executions
-    WHERE id = :execution_id AND (SELECT count(*) FROM locked_session) >= 0
-    FOR NO KEY UPDATE
-)
-SELECT true AS is_alone FROM locked_execution ending
-WHERE cancel_requested_at IS NULL
-    AND NOT EXISTS (SELECT FROM execution_prerequisites WHERE prerequisite_id = ending.id)
-    AND NOT EXISTS (
-        SELECT FROM executions
-        WHERE session_id = ending.session_id AND status = 'blocked'
-            AND status_reason = 'session_busy'
-    )
-    AND NOT EXISTS (
-        SELECT FROM plan_generations WHERE execution_id = ending.id AND plan_id IS NULL
-    )

@@ -1,4 +1,4 @@
-"""Statements through the driver: each a transaction of its own, or several in one.
+"""Statements through the driver: each is a transaction of its own.
 
 A statement costs about 0.5 ms of Python through a SQLAlchemy session and 0.1 ms through asyncpg
 (measured 2026-11-21). An execution has some fifteen statements, so this limits how many executions
@@ -7,14 +7,12 @@ one worker can run. The statements are SQLAlchemy `text` with named parameters.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import TextClause, TextualSelect, make_url
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -60,14 +58,10 @@ class RawConnection:
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Sequence[SimpleNamespace]:
         """All rows of the statement by column names."""
-        return await _fetch(self._pool or await self._open(), statement, parameters)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["RawTransaction"]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
+        sql, names = _compiled(statement)
         pool = self._pool or await self._open()
-        async with pool.acquire() as connection, connection.transaction():
-            yield RawTransaction(connection)
+        found = await pool.fetch(sql, *(parameters[name] for name in names))
+        return [SimpleNamespace(**row) for row in found]
 
     async def _open(self) -> asyncpg.Pool:
         async with self._opening:
@@ -78,21 +72,7 @@ class RawConnection:
             return self._pool
 
 
-class RawTransaction:
-    """A transaction on one of the driver's own connections."""
-
-    def __init__(self, connection: PoolConnectionProxy) -> None:
-        """Use `RawConnection.transaction`."""
-        self._connection = connection
-
-    async def rows(
-        self, statement: Statement, parameters: Mapping[str, Any]
-    ) -> Sequence[SimpleNamespace]:
-        """All rows of the statement by column names."""
-        return await _fetch(self._connection, statement, parameters)
-
-
-Connected = AsyncSession | RawConnection | RawTransaction
+Connected = AsyncSession | RawConnection
 """Where a statement runs that services use both ways."""
 
 
@@ -103,14 +83,6 @@ async def fetch_rows(
     if isinstance(on, AsyncSession):
         return (await on.execute(statement, dict(parameters))).all()
     return await on.rows(statement, parameters)
-
-
-async def _fetch(
-    source: asyncpg.Pool | PoolConnectionProxy, statement: Statement, parameters: Mapping[str, Any]
-) -> Sequence[SimpleNamespace]:
-    sql, names = _compiled(statement)
-    found = await source.fetch(sql, *(parameters[name] for name in names))
-    return [SimpleNamespace(**row) for row in found]
 
 
 async def open_pool(
@@ -147,10 +119,5 @@ async def _read_json(connection: asyncpg.Connection) -> None:
         await connection.set_type_codec(kind, schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
-async def _skip_reset(connection: asyncpg.Connection) -> None:
-    """A statement changes no state; asyncpg's own reset would be a second round trip.
-
-    A transaction is still open if its end was cancelled.
-    """
-    if connection.is_in_transaction():
-        await connection.execute("ROLLBACK")
+async def _skip_reset(_: asyncpg.Connection) -> None:
+    """A statement changes no state; asyncpg's own reset would be a second round trip."""

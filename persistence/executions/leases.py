@@ -16,8 +16,7 @@ from domain.external_work import MOST_LOST_ATTEMPTS
 from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import sql
 from persistence.db.database import to_json
-from persistence.db.locks import LOCK_AFFECTED, end_parameters
-from persistence.db.raw_connection import Connected, RawTransaction, fetch_rows
+from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.executions.stored_work import SELECT_WORK, StoredWork, read_work, with_types
 from persistence.ledger.audit import ENGINE, INSERT_BY_ACTOR, Actor
 from persistence.tables.executions import CLAIMABLE, ExecutionRow
@@ -31,7 +30,7 @@ _AVAILABLE = f"{CLAIMABLE} AND cancel_requested_at IS NULL AND pause_requested_a
 
 _RUNNING = "executor = 'external' AND status = 'running'"
 
-_HELD = f"""{_RUNNING} AND lease_token = :lease_token AND lease_expires_at > clock_timestamp()
+HELD = f"""{_RUNNING} AND lease_token = :lease_token AND lease_expires_at > clock_timestamp()
     AND cancel_requested_at IS NULL"""
 
 _EXPIRED = f"{_RUNNING} AND lease_expires_at <= clock_timestamp() AND cancel_requested_at IS NULL"
@@ -60,20 +59,19 @@ audited AS (
 )
 {SELECT_WORK}"""  # noqa: S608 - our own names
 
-_AUDIT_REPORT = f"""audited AS (
-    {INSERT_BY_ACTOR}, user_id, 'execution.report', 'execution', id, CAST(:audited AS json)
-    FROM reported
-)
-SELECT id FROM reported"""  # noqa: S608 - our own names
+AUDIT_REPORT = f"""{INSERT_BY_ACTOR}, user_id, 'execution.report', 'execution', id,
+        CAST(:audited AS json)"""
+
+STORE_REPORT = "summary = :summary, result_data = CAST(:result AS json)"
 
 _SQL = sql.load(
     "executions/leases.sql",
     available=_AVAILABLE,
     give_lease=_GIVE_LEASE,
     select_work=SELECT_WORK,
-    lock_affected=LOCK_AFFECTED,
-    audit_report=_AUDIT_REPORT,
-    held=_HELD,
+    store_report=STORE_REPORT,
+    audit_report=AUDIT_REPORT,
+    held=HELD,
     running=_RUNNING,
     expired=_EXPIRED,
     most_lost=str(MOST_LOST_ATTEMPTS),
@@ -248,28 +246,6 @@ async def store_report(
     """
     parameters = {**report.parameters(token, actor), "execution_id": execution_id}
     return await session.scalar(_SQL["store_report"], parameters) is not None
-
-
-async def store_lone_report(
-    on: RawTransaction,
-    execution_id: UUID,
-    token: UUID,
-    report: Report,
-    *,
-    actor: Actor,
-    owner_id: UUID,
-) -> bool:
-    """Lock what the completion of an execution changes, and store the report as `store_report`.
-
-    Returns False, and nothing is stored, if the completion changes other executions too, if the
-    lease has ended, or if the execution is not the owner's.
-    """
-    parameters = {
-        **report.parameters(token, actor),
-        **end_parameters(execution_id, ExecutionStatus.COMPLETED),
-        "owner_id": owner_id,
-    }
-    return len(await on.rows(_SQL["store_lone_report"], parameters)) == 1
 
 
 async def return_expired(session: AsyncSession, *, limit: int) -> int:

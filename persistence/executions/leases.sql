@@ -61,22 +61,12 @@ $select_work
 -- name: store_report
 -- Stores the report of the worker that has a locked execution.
 WITH reported AS (
-    UPDATE executions SET summary = :summary, result_data = CAST(:result AS json)
+    UPDATE executions SET $store_report
     WHERE id = :execution_id AND $held
     RETURNING id, user_id
 ),
-$audit_report
-
--- name: store_lone_report
--- Locks what a completion changes, and stores the report if that is only the execution itself.
-$lock_affected,
-reported AS (
-    UPDATE executions SET summary = :summary, result_data = CAST(:result AS json)
-    WHERE id = :execution_id AND user_id = :owner_id AND $held
-        AND (SELECT count(*) FROM locked_executions) = 1
-    RETURNING id, user_id
-),
-$audit_report
+audited AS ($audit_report FROM reported)
+SELECT id FROM reported
 
 -- name: renew
 -- Extends a lease that has not ended. With a progress the count of lost attempts starts again.

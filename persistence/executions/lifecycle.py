@@ -30,11 +30,11 @@ from domain.states import (
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL
-from persistence.db.raw_connection import Connected, RawTransaction, fetch_rows
+from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.executions import events, prompts
-from persistence.executions.columns import select_columns, select_readers
 from persistence.executions.fencing import MAY_END, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
+from persistence.ledger.audit import APPEND
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import SessionRow
 
@@ -57,11 +57,33 @@ _ALLOWED_ENDS = " ".join(
 )
 
 
-def _load(*, shown: str) -> Mapping[str, TextClause]:
-    """The statements; `shown` are the columns of `ended` that an end returns."""
+_GIVEN = """(
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:error_messages AS text[]))
+        LIMIT cardinality(CAST(:ids AS uuid[]))
+    ) AS given (id, error_message) JOIN executions e USING (id)"""
+"""The limit changes nothing but the estimate: in the plan that Postgres caches it expects one row
+instead of ten, else it makes a new plan each time (0.3 ms, measured 2026-11-28)."""
+
+_SHOWN = (
+    "ended.id, ended.status, ended.error_code, ended.cost_usd, ended.total_turns, ended.event_seq"
+)
+
+
+def load_statements(
+    *, given: str = _GIVEN, shown: str = _SHOWN, reported: str = "", audit: str = APPEND
+) -> Mapping[str, TextClause]:
+    """The statements of `lifecycle.sql`, of which `end` can be made in other ways.
+
+    `given` are the executions `e` to end, with an error message `given`; `shown` are the columns of
+    `ended` that are returned; `reported` are more columns to set, and `audit` the beginning of a
+    statement that appends to the audit log.
+    """
     return sql.load(
         "executions/lifecycle.sql",
+        given=given,
         shown=shown,
+        reported=reported,
+        audit=audit,
         active=sql.quote(ACTIVE),
         terminal=TERMINAL_STATUSES,
         allowed_ends=_ALLOWED_ENDS,
@@ -74,12 +96,7 @@ def _load(*, shown: str) -> Mapping[str, TextClause]:
     )
 
 
-_SQL = _load(
-    shown="ended.id, ended.status, ended.error_code, ended.cost_usd, ended.total_turns, "
-    "ended.event_seq"
-)
-
-_END_AND_READ = _load(shown=f"{select_columns('ended')}, {select_readers('ended')}")["end"]
+_SQL = load_statements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,23 +180,13 @@ async def end(
     The executions and their sessions are locked before (`locks.lock_for_end`): the statement sees
     what was committed until then, and nothing is added before the end is written.
     """
-    parameters = _end_parameters(
+    parameters = end_parameters(
         error_messages, status, error_code=error_code, report_error=report_error, run=run
     )
-    return [_ended(row) for row in await fetch_rows(on, _SQL["end"], parameters)]
+    return [make_ended(row) for row in await fetch_rows(on, _SQL["end"], parameters)]
 
 
-async def complete_and_read(on: RawTransaction, execution_id: UUID) -> Mapping[str, Any] | None:
-    """Complete a locked execution as `end` does; returns its columns, or None if it did not end.
-
-    They are those of `cached_reads.CachedReads.execution`, with hidden ones and `is_awaited`.
-    """
-    parameters = _end_parameters({execution_id: None}, ExecutionStatus.COMPLETED)
-    ended = await on.rows(_END_AND_READ, parameters)
-    return vars(ended[0]) if ended else None
-
-
-def _end_parameters(
+def end_parameters(
     error_messages: Mapping[UUID, str | None],
     status: ExecutionStatus,
     *,
@@ -187,6 +194,7 @@ def _end_parameters(
     report_error: str | None = None,
     run: RunIdentity | None = None,
 ) -> Mapping[str, object]:
+    """The parameters of the statement `end`; see `end`."""
     token = run.token() if run else dict.fromkeys(("workflow_id", "run_id", "segment", "attempt"))
     return {
         **token,
@@ -202,10 +210,13 @@ def _end_parameters(
 
 async def find_end(session: AsyncSession, execution_id: UUID) -> Ended:
     """The stored end of an execution, or its present state."""
-    return _ended((await session.execute(_SQL["find_end"], {"execution_id": execution_id})).one())
+    return make_ended(
+        (await session.execute(_SQL["find_end"], {"execution_id": execution_id})).one()
+    )
 
 
-def _ended(row: Any) -> Ended:
+def make_ended(row: Any) -> Ended:
+    """The end that the statement `end` returns."""
     return Ended(
         id=row.id,
         status=ExecutionStatus(row.status),

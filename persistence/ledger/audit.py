@@ -30,8 +30,10 @@ class Actor:
         }
 
 
-INSERT_BY_ACTOR = """INSERT INTO audit_log
-    (id, actor_id, request_id, address, owner_id, action, entity_type, entity_id, after)
+APPEND = """INSERT INTO audit_log
+    (id, actor_id, request_id, address, owner_id, action, entity_type, entity_id, after)"""
+
+INSERT_BY_ACTOR = f"""{APPEND}
 SELECT uuidv7(), CAST(:actor_id AS uuid), CAST(:request_id AS text), CAST(:address AS text)"""
 """The beginning of a part of a statement that appends a row, as `record` does."""
 

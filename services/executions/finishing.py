@@ -7,11 +7,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import DependentsChangedError, ErrorCode, FencedOutError
+from domain.errors import ErrorCode, FencedOutError
 from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import locks
-from persistence.db.database import Database
-from persistence.db.raw_connection import RawTransaction
 from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.lifecycle import Ended
@@ -75,34 +73,6 @@ async def finish(
     if lost := ended[0].lost_usd:
         await budgets.settle(session, execution_id, reserved_usd=lost, spent_usd=lost)
     return ended[0]
-
-
-async def complete_alone(database: Database, execution_id: UUID, run: RunIdentity) -> Ended | None:
-    """Complete an execution on which nothing else depends, with few statements.
-
-    None: the end needs `finish`, and nothing is written.
-    """
-    try:
-        async with database.raw.transaction() as on:
-            return await _end_alone(on, execution_id, run)
-    except DependentsChangedError:
-        return None
-
-
-async def _end_alone(on: RawTransaction, execution_id: UUID, run: RunIdentity) -> Ended | None:
-    """Write the end; None if nothing is written.
-
-    Raises:
-        DependentsChangedError: the end is written, but it changes more than the execution.
-    """
-    if not await locks.lock_for_lone_end(on, execution_id):
-        return None
-    written = await lifecycle.end(on, {execution_id: None}, ExecutionStatus.COMPLETED, run=run)
-    for end in written:
-        if end.is_awaited or end.lost_usd or end.status is not ExecutionStatus.COMPLETED:
-            raise DependentsChangedError("The end changes more than the execution.")
-        return end
-    return None
 
 
 async def end_terminated(session: AsyncSession, execution_id: UUID, run_id: str) -> None:

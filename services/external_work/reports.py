@@ -11,8 +11,14 @@ from domain.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
 from domain.states import WORKER_BLOCKED, ExecutionStatus
 from persistence.blobs import registry
 from persistence.db import locks
-from persistence.db.raw_connection import RawTransaction
-from persistence.executions import cascade, leases, lifecycle, queries, stored_work
+from persistence.executions import (
+    cascade,
+    leases,
+    lifecycle,
+    lone_ends,
+    queries,
+    stored_work,
+)
 from persistence.executions.leases import Report
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
@@ -69,41 +75,24 @@ async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> 
 async def _complete_alone(
     work: UnitOfWork, execution_id: UUID, body: CompleteBody
 ) -> Completion | None:
-    """Complete work without files on which no other execution depends, with few statements.
+    """Complete work without files on which no other execution depends, in one statement.
 
     None: the report needs `_complete`, and nothing is stored.
     """
     if body.detailed_work or body.next_action is not NextAction.COMPLETE:
         return None
-    try:
-        async with work.services.database.raw.transaction() as on:
-            columns = await _end_alone(work, on, execution_id, body)
-    except DependentsChangedError:
-        return None
+    columns = await lone_ends.complete_with_report(
+        work.services.database.raw,
+        execution_id,
+        body.lease_token,
+        _make_report(body),
+        actor=work.caller.actor,
+        owner_id=work.caller.user_id,
+    )
     if columns is None:
         return None
     work.close_workflow(columns["workflow_id"])
     return Completion(columns)
-
-
-async def _end_alone(
-    work: UnitOfWork, on: RawTransaction, execution_id: UUID, body: CompleteBody
-) -> Mapping[str, Any] | None:
-    """Store the report and the end; the columns of the execution, or None if nothing is stored.
-
-    Raises:
-        DependentsChangedError: something is stored, but another execution depends on this one.
-    """
-    report, actor = _make_report(body), work.caller.actor
-    owner_id = work.caller.user_id
-    if not await leases.store_lone_report(
-        on, execution_id, body.lease_token, report, actor=actor, owner_id=owner_id
-    ):
-        return None
-    columns = await lifecycle.complete_and_read(on, execution_id)
-    if columns is None or columns["is_awaited"]:
-        raise DependentsChangedError("An execution began to wait for this one; end that, too.")
-    return columns
 
 
 def _make_report(body: CompleteBody, kept: Sequence[ArtifactRow] = ()) -> Report:

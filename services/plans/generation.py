@@ -27,7 +27,7 @@ from domain.plan_generation import MOST_CORRECTIONS
 from domain.states import ExecutionStatus
 from persistence.db import locks
 from persistence.definitions import agents
-from persistence.executions import queries, signals
+from persistence.executions import lone_ends, queries, signals
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.lifecycle import Ended
 from persistence.executions.signals import SignalKind, append_signal
@@ -108,7 +108,7 @@ async def finish(
     """
     if status is ExecutionStatus.COMPLETED:
         if work.is_one_service and not report_failed:
-            end = await finishing.complete_alone(work.services.database, execution_id, run)
+            end = await lone_ends.complete(work.services.database.raw, execution_id, run)
             if end is not None:
                 return end
         wanted = await generations.find(work.session, execution_id)
