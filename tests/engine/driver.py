@@ -80,7 +80,8 @@ class Engine:
         """Store a task with this script and an execution of it (`store`), start its workflow."""
         row = await store(self.database, self.user_id, turns, **fields)
         if dispatch and row.status == ExecutionStatus.PENDING:
-            assert await self.dispatcher.start(make_start_request(row))
+            request = make_start_request(row)
+            await eventually(lambda: self.dispatcher.start(request), what="a start at Temporal")
         return self.run(row.id)
 
     async def wait_for_model_request(self, marker: str) -> LoggedCall:
