@@ -18,9 +18,14 @@ worker and Temporal to resume: 76 ms and not 50 (300 waiting, a busy machine, me
 2026-11-29)."""
 
 WORKFLOW_TASKS_AT_ONCE = 10
-"""Workflow tasks that a worker has accepted and not completed. Temporal repeats a task after 10 s.
-With the SDK's 100, a busy worker that replayed evicted workflows completed hardly any task in time:
-each resumed execution needed several (measured 2026-11-29)."""
+"""Workflow tasks that a worker has accepted and not completed. With the SDK's 100, a busy worker
+that replayed evicted workflows completed hardly any task before Temporal repeated it: each resumed
+execution needed several (measured 2026-11-29, with a timeout of 10 s)."""
+
+WORKFLOW_TASK = timedelta(seconds=7)
+"""Temporal repeats a workflow task after this long if the worker that accepted it has died. With
+the default of 10 s, the executions that were at such a task continued 4 s after those that were at
+a call of Claude (measured 2026-11-29). A busy worker has this long for `WORKFLOW_TASKS_AT_ONCE`."""
 
 CALL_CLAUDE_START_TO_CLOSE = timedelta(minutes=45)
 """A segment, and then a last step: a model call of 10 minutes and a tool of the same length."""

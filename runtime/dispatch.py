@@ -20,7 +20,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts import names
+from contracts import names, policies
 from contracts.execution import ExecutionInput
 from contracts.notifications import DeliverInput
 from contracts.payloads import Contract
@@ -127,6 +127,7 @@ class Dispatcher:
                     static_summary=summary(facts),
                     static_details=details(facts, self._public_url),
                     priority=priority(facts),
+                    task_timeout=policies.WORKFLOW_TASK,
                     rpc_timeout=RPC_TIMEOUT,
                 )
             except WorkflowAlreadyStartedError:

@@ -22,7 +22,7 @@ from temporalio.client import (
     ScheduleState,
 )
 
-from contracts import names
+from contracts import names, policies
 from contracts.execution import ExecutionInput
 from domain import cron
 from domain.clock_changes import LocalHour, covered_years, repeated_hours
@@ -49,6 +49,7 @@ def schedule_of(wanted: TaskSchedule) -> Schedule:
             static_summary=summary(wanted),
             static_details=details(wanted),
             priority=priority(wanted),
+            task_timeout=policies.WORKFLOW_TASK,
         ),
         spec=_spec(wanted),
         policy=SchedulePolicy(

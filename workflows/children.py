@@ -15,7 +15,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from contracts import names
+    from contracts import names, policies
     from contracts.execution import ExecutionInput
     from domain.states import ExecutionStatus
 
@@ -35,6 +35,7 @@ async def start_children(ids: Sequence[UUID], *, trigger: str, summary: str) -> 
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             search_attributes=_inherited_attributes(trigger),
             static_summary=summary,
+            task_timeout=policies.WORKFLOW_TASK,
         )
         for execution_id in ids
     ]

@@ -8,6 +8,7 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import (
+    ScheduleActionStartWorkflow,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     ScheduleSpec,
@@ -17,6 +18,7 @@ from temporalio.client import (
 )
 
 from claude.scripted import ScriptedModelServer
+from contracts import policies
 from domain.ids import new_id
 from domain.schedules import Backfill
 from domain.states import ExecutionStatus
@@ -56,6 +58,9 @@ async def test_a_fire_is_an_execution(engine: Engine) -> None:
     assert isinstance(due, datetime)
     assert row.trigger_metadata == {"scheduled_at": format_time(due)}
     assert "scheduled" in (await description.static_summary() or "")
+    action = (await scheduled.handle.describe()).schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert action.task_timeout == policies.WORKFLOW_TASK
     assert (await run.event_types())[0] == "execution.created"
 
 

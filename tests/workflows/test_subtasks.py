@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts import policies
 from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, Turn, script, use
@@ -35,6 +36,16 @@ async def test_a_result_comes_back(engine: Engine) -> None:
     assert row.session_id != (await run.row()).session_id
     types = await run.event_types()
     assert types.index("subtask.started") < types.index("subtask.completed")
+
+
+async def test_the_workflow_tasks_of_a_dead_worker_are_repeated_soon(engine: Engine) -> None:
+    run = await engine.run_to_completion(
+        {"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE
+    )
+    for each in (run, await only_child(run)):
+        [started, *_] = (await each.handle.fetch_history()).events
+        timeout = started.workflow_execution_started_event_attributes.workflow_task_timeout
+        assert timeout.ToTimedelta() == policies.WORKFLOW_TASK
 
 
 async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
