@@ -81,7 +81,9 @@ class Engine:
         row = await store(self.database, self.user_id, turns, **fields)
         if dispatch and row.status == ExecutionStatus.PENDING:
             request = make_start_request(row)
-            await eventually(lambda: self.dispatcher.start(request), what="a start at Temporal")
+            await eventually(
+                lambda: self.dispatcher.start(request), within=300, what="a start at Temporal"
+            )
         return self.run(row.id)
 
     async def wait_for_model_request(self, marker: str) -> LoggedCall:

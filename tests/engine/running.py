@@ -29,6 +29,9 @@ from runtime.temporal import connect, register_search_attributes
 from tests.engine.driver import Engine
 from tests.waiting import eventually
 
+START_SECONDS = 600.0
+"""Of a worker that was started at a low priority on a busy machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlace:
@@ -132,7 +135,7 @@ async def worker_process(
         return ready.exists()
 
     try:
-        await eventually(is_ready, what="a worker")
+        await eventually(is_ready, within=START_SECONDS, what="a worker")
         yield process
     finally:
         if process.returncode is None:
