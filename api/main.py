@@ -52,6 +52,7 @@ from api.users import admin_routes as admin
 from api.users import routes as users
 from api.web import (
     account_routes,
+    agent_routes,
     assets,
     bulk_routes,
     catalogue_routes,
@@ -136,6 +137,7 @@ PAGES = (
     session_routes,
     plan_routes,
     catalogue_routes,
+    agent_routes,
     definition_routes,
     template_routes,
     ledger_routes,

@@ -233,6 +233,10 @@ class AlikeResult(BaseModel):
 
     answered: int
     input_request_ids: list[UUID]
+    held_ids: Annotated[
+        list[UUID],
+        Field(description="Those whose answers take effect later, because of `undo_seconds`."),
+    ]
     approved_ids: Annotated[
         list[UUID],
         Field(description="Your approval is stored, but they need approvals of more people."),
@@ -265,6 +269,7 @@ async def _respond_alike(_: Call, __: AsyncSession, outcome: AlikeOutcome) -> Re
     result = AlikeResult(
         answered=len(outcome.answered_ids),
         input_request_ids=list(outcome.answered_ids),
+        held_ids=list(outcome.held_ids),
         approved_ids=list(outcome.approved_ids),
         skipped=[UnchangedRequest(**asdict(skipped)) for skipped in outcome.skipped],
         links=_LIST,

@@ -57,7 +57,7 @@ _SOURCES: Mapping[str, tuple[str, str]] = {
 
 _HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
-router = APIRouter(prefix=PREFIX, include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _font_faces() -> str:
     )
 
 
-@router.get("/{name}")
+@router.get(f"{PREFIX}/{{name}}")
 async def serve_asset(request: Request, name: str) -> Response:
     """A static file."""
     if name not in _SOURCES and name not in ICONS:
@@ -119,3 +119,9 @@ async def serve_asset(request: Request, name: str) -> Response:
         headers = {**_HEADERS, "Content-Encoding": "gzip"}
         return Response(asset.compressed, headers=headers, media_type=asset.media_type)
     return Response(asset.content, headers=_HEADERS, media_type=asset.media_type)
+
+
+@router.get("/favicon.ico")
+async def serve_icon(request: Request) -> Response:
+    """The icon, at the address that browsers know for what is not a page of ours."""
+    return await serve_asset(request, ICON)

@@ -23,7 +23,8 @@ _INVALID = "This is not stored yet. Correct the fields below, then send it again
 class Field:
     """A field of a form. `name` is a path in the body: `sdk_options/model`.
 
-    `is_fixed`: it can't be changed later.
+    `is_fixed`: it can't be changed later. `is_limit`: a list inside an object that a person has
+    emptied is an empty list; one that was never filled in sets no limit.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Field:
     is_short: bool = False
     is_fixed: bool = False
     is_for_admins: bool = False
+    is_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

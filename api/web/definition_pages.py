@@ -85,7 +85,8 @@ class DefinitionPages:
     `read_row` returns the fields of a stored definition, with secret values masked, and `new` those
     that the form of a new one contains. `facts` are shown below its name in the list, unless the
     kind has a list of its own (no `list_rows`). `base` is the object inside the body that errors
-    may leave out. Only admins change it if it is `for_admins`.
+    may leave out. Only admins change it if it is `for_admins`. `copied` are the fields of the form
+    that copies a definition.
     """
 
     path: str
@@ -101,6 +102,7 @@ class DefinitionPages:
     key_of: Callable[[Any], Any] = lambda row: row.id
     row_of: Callable[[Any], Any] = lambda found: found
     new: Mapping[str, Any] = field(default_factory=dict)
+    copied: Callable[[Any], Mapping[str, Any]] | None = None
     base: str = ""
     for_admins: bool = False
     has_own_page: bool = False
@@ -120,6 +122,9 @@ class DefinitionPages:
         async def create(visit: Visiting, form: OwnForm) -> Response:
             return await self._save(visit, None, form)
 
+        async def copy(visit: Visiting, key: Key) -> Response:
+            return await self._copy(visit, await self.find(visit, key))
+
         async def edit(visit: Visiting, key: Key) -> Response:
             return await self._render(visit, await self.find(visit, key), Form())
 
@@ -134,6 +139,8 @@ class DefinitionPages:
             router.get(self.path)(list_definitions)
         router.get(f"{self.path}/new")(new)
         router.post(self.path)(create)
+        if self.copied is not None:
+            router.get(f"{item}/copy")(copy)
         router.get(f"{item}/edit")(edit)
         router.post(f"{item}/edit")(update)
         router.post(f"{item}/delete", dependencies=[FORM_IS_OWN])(delete)
@@ -154,7 +161,13 @@ class DefinitionPages:
     def _can_edit(self, visit: Visit, row: Any | None) -> bool:
         if self.for_admins:
             return visit.call.principal.is_admin
-        return row is None or visit.call.caller.owns(row.user_id)
+        return row is None or (not is_built_in(row) and visit.call.caller.owns(row.user_id))
+
+    async def _copy(self, visit: Visit, found: Any) -> Response:
+        assert self.copied is not None  # noqa: S101 - the route exists
+        controls = [one for _, shown in self._make_sections(visit, None) for one in shown]
+        entries = definition_forms.fill(controls, self.copied(self.row_of(found)))
+        return await self._render(visit, None, Form(entries))
 
     async def _list(self, request: Request, visit: Visit) -> Response:
         assert self.list_rows is not None  # noqa: S101 - the route exists
@@ -196,11 +209,16 @@ class DefinitionPages:
             before = definition_forms.read(controls, self.model, shown)
         except InvalidInputError:  # a required value is never shown, such as that of a secret
             return dict(members)
-        return {
+        changed = {
             name: value
             for name, value in members.items()
             if name not in before or value != before[name]
         }
+        for limit in (one for section in self.sections for one in section.fields if one.is_limit):
+            name, key = limit.name.split("/")
+            if changed.get(name, ...) is None:
+                changed[name] = {key: []}
+        return changed
 
     def _make_sections(
         self, visit: Visit, found: Any | None
@@ -241,7 +259,13 @@ class DefinitionPages:
             row=row,
             sections=sections,
             can_edit=can_edit,
+            is_built_in=row is not None and is_built_in(row),
             named_by=named_by,
-            stored_at="" if row is None else pages.state_of(row),
+            stored_at=pages.state_of(row) if row is not None and can_edit else "",
             **shown,
         )
+
+
+def is_built_in(row: Any) -> bool:
+    """Whether a definition is part of Perdure; then it has no owner."""
+    return getattr(row, "user_id", row) is None

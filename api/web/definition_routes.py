@@ -1,4 +1,4 @@
-"""Pages of groups, tool groups, agents, MCP servers, secrets and remembered decisions."""
+"""Pages of groups, tool groups, MCP servers, secrets and remembered decisions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.agents.schemas import render_agent
 from api.input_requests.remembered_schemas import RememberedQuery, render_rule
 from api.web import pages
 from api.web.definition_forms import Field, Section
@@ -16,24 +15,19 @@ from api.web.listings import make_list, read_query
 from api.web.page_forms import make_body
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Visiting
-from domain.agents import BUILT_IN_SLUGS
 from domain.errors import DuplicateNameError
 from domain.people import GROUP
 from persistence.definitions import secrets, tasks
 from persistence.executions import queries
-from persistence.tables.definitions import AgentRow, McpServerRow, SecretRow
+from persistence.tables.definitions import McpServerRow, SecretRow
 from persistence.tables.people import GroupRow, RememberedDecisionRow
 from reports.phrases import count_of
 from services.definitions import mcp_health
-from services.definitions.agents import AGENTS
 from services.definitions.inputs import (
-    AgentCreate,
-    AgentUpdate,
     McpServerCreate,
     McpServerUpdate,
     SecretName,
     SecretPut,
-    Slug,
     ToolGroupCreate,
     ToolGroupUpdate,
 )
@@ -91,12 +85,6 @@ def _server_facts(row: McpServerRow) -> list[str]:
     marks = [mark for mark in ("public", "trusted") if getattr(row, f"is_{mark}")]
     health = [row.health["status"]] if row.health else []
     return [row.url or f"command {row.command}", *health, *marks]
-
-
-def _agent_facts(row: AgentRow) -> list[str]:
-    who = "Claude" if row.executor == "claude" else "outside worker"
-    marks = ["built in"] if row.slug in BUILT_IN_SLUGS else []
-    return [row.slug, *marks, who, *([row.model] if row.model else [])]
 
 
 def _secret_facts(row: SecretRow) -> list[str]:
@@ -288,72 +276,8 @@ TOOL_GROUP_PAGES = DefinitionPages(
     key="tool_group_id",
 )
 
-AGENT_PAGES = DefinitionPages(
-    path="/agents",
-    texts={
-        "title": "Agents",
-        "noun": "agent",
-        "lead": "Specialists that tasks, plans and conversations name. Agents of other programs "
-        "are imported with `perdure agents import FILE`.",
-        "delete": "Tasks that name it can't be changed until they name another one.",
-    },
-    store=ResourceStore(AGENTS, AgentCreate, AgentUpdate),
-    model=AgentCreate,
-    sections=(
-        Section(
-            "",
-            (
-                Field("agent_id", "Id", "Such as reviewer; tasks name it.", True, True),
-                Field("name", "Name", is_short=True),
-                Field("description", "Description", "What it is for; others choose it by this."),
-                Field("system_prompt", "System prompt"),
-                Field("allowed_tools", "Tools", "Of its ad-hoc work; tasks have their own."),
-                Field("model", "Model", "Empty: the default of the server.", is_short=True),
-                Field("executor", "Work is done by", "external: a worker or a person claims it."),
-            ),
-        ),
-        Section(
-            "Network, memory and tags",
-            (
-                Field(
-                    "network/allow",
-                    "Hosts",
-                    "Such as api.example.com, *.example.org:443. Empty: none for ad-hoc work; a "
-                    "subtask has those of its parent.",
-                ),
-                Field(
-                    "memory/namespaces",
-                    "Memory",
-                    "Write includes reading. Empty: none for ad-hoc work; a subtask has those of "
-                    "its parent.",
-                ),
-                Field("capabilities", "Capabilities"),
-                Field("tags", "Tags"),
-            ),
-            is_folded=True,
-        ),
-    ),
-    read_row=AGENTS.body_fields,
-    facts=_agent_facts,
-    list_rows=AGENTS.page,
-    key="agent_id",
-    key_kind=Slug,
-    key_of=lambda row: row.slug,
-    has_own_page=True,
-)
-
-for kind in (GROUP_PAGES, SERVER_PAGES, SECRET_PAGES, TOOL_GROUP_PAGES, AGENT_PAGES):
+for kind in (GROUP_PAGES, SERVER_PAGES, SECRET_PAGES, TOOL_GROUP_PAGES):
     kind.add_to(router)
-
-
-@router.get("/agents/{agent_id}")
-async def show_agent(visit: Visiting, agent_id: Slug) -> Response:
-    """An agent."""
-    async with visit.call.gateway.database.reading() as session:
-        row = await AGENTS.find(session, visit.call.caller, agent_id)
-    is_own = row.slug not in BUILT_IN_SLUGS
-    agent = render_agent(visit.call, row)
-    return pages.render("agent.html.j2", **visit.layout, agent=agent, is_own=is_own)
 
 
 @router.post("/mcp-servers/{server_id}/check", dependencies=[FORM_IS_OWN])

@@ -7,6 +7,7 @@ import typer
 
 from cli import show
 from cli.arguments import OTHERS, Reference, id_argument, open_client
+from cli.exits import Exit
 from cli.resources import CommandGroup, Json, argument, option
 
 Decision = Literal["approve", "deny", "finish", "happened", "not_happened", "skip"]
@@ -18,6 +19,7 @@ _REQUEST_ID = id_argument(
     missing=NOTHING_WAITS,
 )
 RequestId = Annotated[str, _REQUEST_ID]
+RequestIds = Annotated[list[str], _REQUEST_ID]
 GROUP = CommandGroup(
     "inbox", "Requests that wait for people.", Reference({"request_id": RequestId})
 )
@@ -65,12 +67,6 @@ GROUP.add_action(
     "Assign a request to a user or a group, who can then answer it.",
     "Assigned to {assignee}.",
     options={"assignee": argument("USER", "A user (the `sub` of their token), or group:NAME.")},
-)
-GROUP.add_action(
-    "withdraw",
-    "withdraw_answer",
-    "Withdraw your answer before it takes effect.",
-    "Withdrawn; the request is open again.",
 )
 GROUP.add_action(
     "claim", "claim_input_request", "Show others that you work on a request.", "You work on it."
@@ -236,10 +232,20 @@ def deny(
 @GROUP.app.command("answer-alike")
 def answer_alike(
     context: typer.Context,
-    request_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Their ids.")],
+    request_ids: RequestIds,
     *,
     approve: Annotated[bool, typer.Option("--approve/--deny", help="For all of them.")],
     message: Annotated[str | None, typer.Option(help="A message for the model.")] = None,
+    undo_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=60,
+            metavar="SECONDS",
+            help="The answers take effect after this time; until then `perdure inbox withdraw` "
+            "withdraws them.",
+        ),
+    ] = 0,
 ) -> None:
     """Approve or deny alike tool calls together; prints each of them first."""
     from cli import answering
@@ -252,10 +258,32 @@ def answer_alike(
             if request.get("tool_call") is None:
                 raise answering.AnswerNeededError(f"{request_id} asks for no tool call.")
             seen.append({"id": request["id"], "input_sha256": request["tool_call"]["input_sha256"]})
-        body = {"requests": seen, "decision": "approve" if approve else "deny", "message": message}
+        body = {
+            "requests": seen,
+            "decision": "approve" if approve else "deny",
+            "message": message,
+            "undo_seconds": undo_seconds,
+        }
         result = client.call("answer_input_requests", body)
-    for skipped in result["skipped"]:
-        show.err.print(f"{skipped['id']}: {skipped['reason']}")
+    _print_skipped(result)
     show.out.print(f"Answered: {result['answered']}.")
+    if held := result["held_ids"]:
+        show.out.print(f"Until they take effect: perdure inbox withdraw {' '.join(held)}")
     if approved := result["approved_ids"]:
         show.out.print(f"Approved, and waiting for more people: {len(approved)}.")
+
+
+@GROUP.app.command()
+def withdraw(context: typer.Context, request_ids: RequestIds) -> None:
+    """Withdraw your answers before they take effect."""
+    with open_client(context) as client:
+        result = client.call("withdraw_answers", {"ids": request_ids})
+    _print_skipped(result)
+    show.out.print(f"Withdrawn, and open again: {len(result['input_request_ids'])}.")
+    if result["skipped"]:
+        raise typer.Exit(Exit.USAGE)
+
+
+def _print_skipped(result: Json) -> None:
+    for skipped in result["skipped"]:
+        show.err.print(f"{skipped['id']}: {skipped['reason']}")

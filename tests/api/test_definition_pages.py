@@ -222,3 +222,21 @@ async def test_a_form_changes_only_what_a_person_changed(world: World, alice: Cl
     twice = {"headers/name": ["A", "A"], "headers/value": ["1", "2"]}
     wrong = await post(alice, "/mcp-servers", "/mcp-servers/new", **server, **twice)
     assert "Row 2: Another row has this name" in words(wrong)
+
+
+async def test_a_built_in_agent_is_read_only_and_is_copied(world: World) -> None:
+    async with world.client("chief", role="admin") as client:
+        made = await client.post(f"{API}/sign-in-codes")
+        original = (await client.get(f"{API}/agents/reviewer")).json()
+        async with browser(world) as chief:
+            await chief.post("/sign-in", data=dict(httpx2.URL(made.json()["url"]).params))
+            shown = await chief.get("/agents/reviewer/edit")
+            assert "can't be changed" in words(shown)
+            assert ">Save</button>" not in shown.text
+            assert "/agents/reviewer/copy" in (await chief.get("/agents/reviewer")).text
+            sent = form_of(await chief.get("/agents/reviewer/copy")) | {"agent_id": ["my-reviewer"]}
+            assert (await chief.post("/agents", data=sent)).status_code == 303
+        copied = (await client.get(f"{API}/agents/my-reviewer")).json()
+    for same in ("system_prompt", "description", "allowed_tools", "capabilities", "executor"):
+        assert copied[same] == original[same]
+    assert (copied["name"], copied["is_builtin"]) == (f"{original['name']} (copy)", False)

@@ -11,8 +11,10 @@ from api.main import create_app
 from domain.ids import new_id
 from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
+from tests.api.browsing import API, signed_in
 from tests.api.conftest import serve_app, settings_of
 from tests.api.factories import AGENT, PROMPT
+from tests.api.test_definition_pages import form_of
 from tests.api.world import TASK, World, make_task
 
 Client = httpx2.AsyncClient
@@ -119,3 +121,27 @@ async def test_a_web_tool_without_network_has_a_warning(client: Client) -> None:
     assert changed["warnings"] == []
     dry = (await client.post(task["_links"]["dry_run"], json={})).json()
     assert [tool["tool"] for tool in dry["tools"]] == ["bash", "http_request", "web_fetch"]
+
+
+async def test_emptied_limits_of_an_agent_allow_nothing(world: World, client: Client) -> None:
+    alice = await signed_in(world, "alice")
+    slug, memory = f"a{new_id().hex}", {"namespaces": [{"namespace": "project:x", "mode": "read"}]}
+    network = allow("a.example.com:443")
+    agent = {**AGENT, "agent_id": slug, "memory": memory, "network": network}
+    (await client.post(f"{API}/agents", json=agent)).raise_for_status()
+    page = f"/agents/{slug}/edit"
+    sent = form_of(await alice.get(page))
+    names = ("network/allow", "memory/namespaces/namespace", "memory/namespaces/mode")
+    emptied = {name: [""] for name in names}
+    for changed, limits in (
+        ({"name": ["B"]}, (network, memory)),
+        (emptied, (allow(), {"namespaces": []})),
+        ({"name": ["C"]} | emptied, (allow(), {"namespaces": []})),
+        ({"network/allow": ["a.example.com:443"]}, (network, memory)),
+    ):
+        sent |= {"stored_at": form_of(await alice.get(page))["stored_at"]}
+        saved = await alice.post(page, data=sent | changed)
+        assert saved.status_code == 303, saved.text
+        stored = (await client.get(f"{API}/agents/{slug}")).json()
+        assert (stored["network"], stored["memory"]) == limits
+    await alice.aclose()

@@ -265,6 +265,8 @@ async def test_files_are_kept_by_browsers(world: World) -> None:
             total += int(file.headers["content-length"])
         assert total < 120_000
         assert (await visitor.get("/static/visits.py")).status_code == 404
+        icon = await visitor.get("/favicon.ico")
+        assert icon.headers["content-type"] == "image/svg+xml"
 
 
 def test_every_page_is_walked() -> None:

@@ -78,6 +78,19 @@ async def test_alike_requests_are_shown_and_answered_together(
     assert "no answer any more" in again.stderr
 
 
+async def test_alike_answers_are_withdrawn_together(perdure: Command, world: World) -> None:
+    asked = await ask_approvals(world, 2)
+    answered = ("inbox", "answer-alike", *asked, "--deny", "--undo-seconds", "60")
+    assert f"perdure inbox withdraw {' '.join(asked)}" in ok(await perdure(*answered))
+    assert "open again: 2." in ok(await perdure("inbox", "withdraw", *asked))
+    assert [await status(perdure, one) for one in asked] == ["open", "open"]
+    [other] = await ask_approvals(world, 1)
+    ok(await perdure(*answered))
+    some = await perdure("inbox", "withdraw", asked[0], other)
+    assert (some.returncode, "open again: 1." in some.stdout) == (2, True)
+    assert f"{other}: This request has no answer" in some.stderr
+
+
 async def test_a_remembered_decision_is_listed_and_forgotten(
     perdure: Command, world: World
 ) -> None:
