@@ -1,7 +1,7 @@
 """Composition root of the gateway: `uvicorn --factory api.main:create_app`. No logic."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -194,16 +194,30 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def composed(settings: Settings, database_url: str, tokens: Tokens) -> AsyncIterator[Gateway]:
     """The components of a gateway, closed when the block ends."""
+    async with AsyncExitStack() as stack:
+        yield await _compose(settings, database_url, tokens, stack)
+
+
+async def _compose(
+    settings: Settings, database_url: str, tokens: Tokens, stack: AsyncExitStack
+) -> Gateway:
+    """Open the components; `stack` closes them, the last one first."""
     database = Database.connect(
         database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
     )
+    stack.push_async_callback(database.close)
     await refuse_pre_release_database(database.engine)
     cached_reads = await CachedReads.connect(database_url)
+    stack.push_async_callback(cached_reads.close)
     temporal = await connect(settings, lazy=True)
     outbound = Outbound(settings.outbound_allow)
+    stack.push_async_callback(outbound.aclose)
     mcp_health = HealthChecker(outbound)
+    stack.push_async_callback(mcp_health.close)
+    stack.push_async_callback(tokens.close)
     authenticator = Authenticator(tokens, database, Rates.maybe(settings.failed_auth_limit))
     schemas = IsolatedEvaluator(is_metered=True)
+    stack.push_async_callback(schemas.close)
     services = compose_services(
         settings,
         database,
@@ -234,14 +248,10 @@ async def composed(settings: Settings, database_url: str, tokens: Tokens) -> Asy
         outbound=outbound,
         mcp_health=mcp_health,
     )
-    async with services.models.kept_current(), watcher.running(), gateway.queue_waits.running():
-        yield gateway
-    await schemas.close()
-    await tokens.close()
-    await mcp_health.close()
-    await outbound.aclose()
-    await cached_reads.close()
-    await database.close()
+    await stack.enter_async_context(services.models.kept_current())
+    await stack.enter_async_context(watcher.running())
+    await stack.enter_async_context(gateway.queue_waits.running())
+    return gateway
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:

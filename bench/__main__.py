@@ -16,14 +16,19 @@ def main() -> None:
     """Read the arguments, measure, write or print."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=CASES, help="one case; printed, not stored")
-    parser.add_argument("--record", action="store_true", help="store the figures of one case, too")
-    parser.add_argument("--quick", action="store_true", help="a first look: fewer peers and rounds")
+    parser.add_argument(
+        "--record", action="store_true", help="store what is only printed otherwise"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer peers and rounds; printed, not stored"
+    )
     parser.add_argument("--peers", action="store_true", help="all peers, also in a first look")
     arguments = parser.parse_args()
     names = [arguments.only] if arguments.only else list(CASES)
     given = [argument for argument in sys.argv[1:] if argument != "--record"]
     command = " ".join(["python -m bench", *given])
-    store = arguments.record or not arguments.only
+    # A first look must not replace the figures of a whole run.
+    store = arguments.record or not (arguments.only or arguments.quick)
     scale = replace(QUICK, all_peers=arguments.peers) if arguments.quick else FULL
     asyncio.run(_measure(names, scale, command, store=store))
     sys.stdout.flush()

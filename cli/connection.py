@@ -120,15 +120,17 @@ class Given:
             )
         known = source.api_url.rstrip("/") if source else ""
         url = (url or known).rstrip("/")
-        if token is None and (source is None or known != url):
+        if token is None and source and known == url:
+            return Endpoint(url, source.token)
+        if token is None:
             other = f" ({name} has a token for {known})" if source else ""
             raise UnreachableError(f"Set PERDURE_TOKEN to a token for {url}{other}.")
-        if token and token == variable and name.startswith(PROFILE):
+        if token == variable and name.startswith(PROFILE):
             raise ProfileError(
                 f"PERDURE_TOKEN may be for another gateway than {url}, and {name} has a token: "
                 "unset PERDURE_TOKEN, or set PERDURE_API_URL to its gateway."
             )
-        return Endpoint(url, token or source.token)  # type: ignore[union-attr]  # checked above
+        return Endpoint(url, token)
 
     def _find_source(self) -> tuple[Endpoint | None, str]:
         """The endpoint of the profile or of this home, and what it is called."""

@@ -68,8 +68,7 @@ def _make_following(
 
 
 def _make_optional(*, watch: bool, stay: bool | None, output: str, as_json: bool) -> Following:
-    given = {"output": output, "as_json": as_json, "stay": stay}
-    return _make_following(watch=True, detach=not watch, **given)  # type: ignore[arg-type]
+    return _make_following(detach=not watch, stay=stay, output=output, as_json=as_json)
 
 
 _WATCHING: Options = {"full": (Full, False), "stay": (Stay, None), **OUTPUT}

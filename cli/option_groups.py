@@ -1,7 +1,7 @@
 """Options that several commands share: a command declares the group and receives one object."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Annotated, Any, Literal
 
@@ -20,12 +20,17 @@ Output = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="The same as -o json.")]
 
 
-def declare(options: Options) -> list[inspect.Parameter]:
-    """The options as parameters of a function."""
-    return [_declare(name, option) for name, option in options.items()]
+def declare(command: Command, options: Options, own: Iterable[inspect.Parameter] = ()) -> Command:
+    """Make Typer see these parameters: it reads the signature, which a function may set (PEP 362).
+
+    `own` are the other parameters of the command.
+    """
+    parameters = [*own, *(_make_parameter(name, option) for name, option in options.items())]
+    vars(command)["__signature__"] = inspect.Signature(parameters)
+    return command
 
 
-def _declare(name: str, option: Any) -> inspect.Parameter:
+def _make_parameter(name: str, option: Any) -> inspect.Parameter:
     annotation, default = option if isinstance(option, tuple) else (option, inspect.Parameter.empty)
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, annotation=annotation, default=default)
@@ -43,10 +48,7 @@ def add_options(
             command(**given, **{name: make(**values)})
 
         own = inspect.signature(command).parameters.values()
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [*(parameter for parameter in own if parameter.name != name), *declare(options)]
-        )
-        return run
+        return declare(run, options, [parameter for parameter in own if parameter.name != name])
 
     return decorate
 

@@ -3,7 +3,6 @@
 Options become query parameters of a list and fields of an action's body, by their names.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
@@ -210,8 +209,7 @@ class CommandGroup:
             show.print_answer(answer, output, view)
 
         offered = {"context": typer.Context, **options, **(OUTPUT if has_json else {})}
-        command.__signature__ = inspect.Signature(declare(offered))  # type: ignore[attr-defined]
-        return self.app.command(name, help=help_text)(command)
+        return self.app.command(name, help=help_text)(declare(command, offered))
 
 
 def _offer_times(operation: str) -> Options:

@@ -18,7 +18,10 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, GROWTH = 0.01, 0.1, 1.3
 
 
 def until(
-    condition: Callable[[], T], *, within: float = WITHIN_SECONDS, what: str = "the condition"
+    condition: Callable[[], T | None],
+    *,
+    within: float = WITHIN_SECONDS,
+    what: str = "the condition",
 ) -> T:
     """Poll until `condition` is true and return what it returned."""
     pauses = _pauses(within, what)
@@ -28,7 +31,7 @@ def until(
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[T]],
+    condition: Callable[[], Awaitable[T | None]],
     *,
     within: float = WITHIN_SECONDS,
     what: str = "the condition",

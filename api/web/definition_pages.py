@@ -113,9 +113,6 @@ class DefinitionPages:
         item = f"{self.path}/{{{self.key}}}"
         Key = Annotated[Any, Depends(path_key(self.key, self.key_kind))]  # noqa: N806 - a type
 
-        async def list_definitions(request: Request, visit: Visiting) -> Response:
-            return await self._list(request, visit)
-
         async def new(visit: Visiting) -> Response:
             return await self._render(visit, None, Form())
 
@@ -135,8 +132,12 @@ class DefinitionPages:
             await visit.perform(partial(self.store.delete, key=key))
             return pages.redirect(self.path)
 
-        if self.list_rows is not None:
-            router.get(self.path)(list_definitions)
+        if (list_rows := self.list_rows) is not None:
+
+            @router.get(self.path)
+            async def list_definitions(request: Request, visit: Visiting) -> Response:
+                return await self._list(request, visit, list_rows)
+
         router.get(f"{self.path}/new")(new)
         router.post(self.path)(create)
         if self.copied is not None:
@@ -169,11 +170,12 @@ class DefinitionPages:
         entries = definition_forms.fill(controls, self.copied(self.row_of(found)))
         return await self._render(visit, None, Form(entries))
 
-    async def _list(self, request: Request, visit: Visit) -> Response:
-        assert self.list_rows is not None  # noqa: S101 - the route exists
+    async def _list(
+        self, request: Request, visit: Visit, list_rows: Callable[..., Any]
+    ) -> Response:
         query = read_query(request, ListQuery)
         async with visit.call.gateway.database.reading() as session:
-            page = await self.list_rows(session, visit.call.caller, query.window())
+            page = await list_rows(session, visit.call.caller, query.window())
         shown = make_list(visit, query, page, page.rows)
         return pages.render(
             "definitions.html.j2",

@@ -3,6 +3,7 @@
 import asyncio
 import tomllib
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from subprocess import PIPE
@@ -29,7 +30,7 @@ KEEP_ALIVE_SECONDS = 2
 NOT_FOUND = 404
 
 
-class ServedPeer(PeerProcess):
+class ServedPeer(PeerProcess, ABC):
     """A process that serves executions on a port that it keeps after a crash, and its client."""
 
     def __init__(self, name: str, world: World, module: str) -> None:
@@ -49,9 +50,9 @@ class ServedPeer(PeerProcess):
 
         return await flood(one, nonces, in_flight=in_flight)
 
+    @abstractmethod
     async def execute(self, nonce: str, prompt: str) -> None:
         """Run one execution; the response comes when it has ended."""
-        raise NotImplementedError
 
     async def post(self, url: str, body: object) -> Any:
         """The JSON of the response."""

@@ -27,6 +27,9 @@ from cli.stack.process import Part, tie_to_parent
 
 PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36  # linux/prctl.h
 
+_ARG_START = 45
+"""Of the fields of `/proc/self/stat` after the name (proc_pid_stat(5), fields 48 and 49)."""
+
 MODULES = (
     "composition",
     "runtime.schema_evaluation",
@@ -172,8 +175,7 @@ def _fork(request: Fork, supervisor: int) -> int:
 def _become(request: Fork, supervisor: int) -> NoReturn:
     """Be the part, as if the process had been started with its command line."""
     die_with_parent(supervisor, signal.SIGKILL)
-    # What `top` shows; the command line remains that of the process that forked.
-    ctypes.CDLL(None).prctl(PR_SET_NAME, f"perdure-{request['name']}".encode(), 0, 0, 0)
+    _rename(f"perdure-{request['name']}".encode())
     os.environ.clear()
     os.environ.update(request["environment"])
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -186,6 +188,33 @@ def _become(request: Fork, supervisor: int) -> NoReturn:
     sys.exit()
 
 
+def _rename(name: bytes) -> None:
+    """Change what `top` and `ps -f` show; `stat` says where in memory the command line is."""
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name, 0, 0, 0)
+    fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+    start, end = int(fields[_ARG_START]), int(fields[_ARG_START + 1])
+    if 0 < start < end:
+        ctypes.memmove(start, name.ljust(end - start, b"\0"), end - start)
+
+
+def fork_parts(requests: Sequence[Fork], supervisor: int) -> list[int]:
+    """Fork all parts, or none: the supervisor starts all of them if it gets no process ids.
+
+    Raises:
+        OSError: the kernel allows no further process.
+    """
+    pids: list[int] = []
+    try:
+        for request in requests:
+            pids.append(_fork(request, supervisor))  # noqa: PERF401 - the ones before an error end
+    except OSError:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        raise
+    return pids
+
+
 def main() -> None:
     """Load the modules, fork the parts that the input names, print their process ids, and end."""
     for module in MODULES:
@@ -193,8 +222,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # otherwise collections of the forks would write to the shared memory
     requests: list[Fork] = json.loads(sys.stdin.buffer.read() or b"[]")
-    pids = [_fork(request, int(sys.argv[1])) for request in requests]
-    os.write(1, json.dumps(pids).encode())
+    os.write(1, json.dumps(fork_parts(requests, int(sys.argv[1]))).encode())
     os._exit(0)  # the modules need no clean-up
 
 

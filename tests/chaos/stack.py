@@ -159,7 +159,6 @@ class Stack:
                 return None
 
         answer = await eventually(answered, within=BACK_SECONDS, what="Postgres")
-        assert answer is not None
         return answer[0]
 
     async def _connected(self) -> asyncpg.Connection:
@@ -195,7 +194,6 @@ class Stack:
             return None if answer.is_server_error or in_progress else answer
 
         response = await eventually(answered, within=BACK_SECONDS, what=f"{method} {path}")
-        assert response is not None
         assert response.is_success or response.status_code == 409, response.text
         return response.json()
 

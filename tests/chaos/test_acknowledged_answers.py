@@ -47,9 +47,7 @@ async def find_question(stack: Stack, http: httpx2.AsyncClient, execution_id: st
         task = await send(stack, http, "tasks/get", taskId=execution_id)
         return next(iter(task.get("inputRequests", {})), None)
 
-    key = await eventually(find, what="the question")
-    assert key is not None
-    return key
+    return await eventually(find, what="the question")
 
 
 async def answer_and_kill(stack: Stack, questions: dict[str, str]) -> set[str]:

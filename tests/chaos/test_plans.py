@@ -76,9 +76,7 @@ async def wait_for_end(stack: Stack, plan_id: str) -> dict[str, Any]:
         plan: dict[str, Any] = await stack.get(f"/plans/{plan_id}")
         return plan if plan["status"] in {"completed", "failed", "cancelled"} else None
 
-    plan = await eventually(ended, within=ENDED_SECONDS, what=f"the end of plan {plan_id}")
-    assert plan is not None
-    return plan
+    return await eventually(ended, within=ENDED_SECONDS, what=f"the end of plan {plan_id}")
 
 
 async def check(stack: Stack, plan_id: str, planned: Planned) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -89,6 +91,32 @@ def test_a_gateway_serves_without_temporal_and_stops_on_sigterm(
     until(serves, within=READY_SECONDS, what="the gateway")
     gateway.send_signal(signal.SIGTERM)
     assert gateway.wait(READY_SECONDS) in {0, -signal.SIGTERM}
+
+
+NO_SECOND_FORK = """
+import os
+from cli.stack import forks
+
+fork, pids = os.fork, []
+
+def fork_once():
+    if pids:
+        raise BlockingIOError
+    pids.append(fork())
+    return pids[0]
+
+os.fork = fork_once
+part = {"name": "api", "command": ["none"], "environment": {}, "log": os.devnull}
+try:
+    forks.fork_parts([part, part], os.getppid())
+except BlockingIOError:
+    print(os.path.exists(f"/proc/{pids[0]}"))
+"""
+
+
+def test_no_part_is_forked_if_not_all_can_be() -> None:
+    command = [sys.executable, "-c", NO_SECOND_FORK]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 async def test_the_end_of_a_fork_is_seen_even_if_signals_of_children_are_ignored() -> None:

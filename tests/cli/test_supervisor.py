@@ -81,9 +81,7 @@ async def back(supervisor: Supervisor, before: int | None) -> int:
         now = supervisor.pid("part")
         return now if now != before else None
 
-    pid = await eventually(other, what="the part")
-    assert pid is not None
-    return pid
+    return await eventually(other, what="the part")
 
 
 async def test_a_part_that_ends_is_restarted_and_reported(

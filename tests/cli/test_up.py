@@ -107,7 +107,8 @@ def test_idle_memory_stays_bounded(up: Up) -> None:
 def test_forks_have_names_and_the_gateway_has_no_key_of_the_model(up: Up) -> None:
     pids = up.facts()["pids"]
     for part in ("worker", "api"):
-        assert psutil.Process(pids[part]).name() == f"perdure-{part}"
+        process = psutil.Process(pids[part])
+        assert (process.name(), process.cmdline()[0]) == (f"perdure-{part}", f"perdure-{part}")
     assert b"ANTHROPIC" not in Path(f"/proc/{pids['api']}/environ").read_bytes()
 
 

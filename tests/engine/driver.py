@@ -93,9 +93,7 @@ class Engine:
             pairs = zip(self.scripted.requests[::-1], self.scripted.calls[::-1], strict=False)
             return next((call for body, call in pairs if marker.encode() in body), None)
 
-        call = await eventually(found, what="a call of the model")
-        assert call is not None
-        return call
+        return await eventually(found, what="a call of the model")
 
     def gate(self) -> Gate:
         """A closed gate of the test's own."""
@@ -271,9 +269,7 @@ class Run:
             calls = await self.model_calls()
             return next((call for call in calls if call.status == "intended"), None)
 
-        call = await eventually(under_way, what="a model call")
-        assert call is not None
-        return call
+        return await eventually(under_way, what="a model call")
 
     async def wait_for_tool_call(self) -> ToolCallRow:
         """Wait for a tool call that has started and not ended; the call."""
@@ -282,9 +278,7 @@ class Run:
             calls = await self.tool_calls()
             return next((call for call in calls if call.status == "started"), None)
 
-        call = await eventually(under_way, what="a running tool")
-        assert call is not None
-        return call
+        return await eventually(under_way, what="a running tool")
 
     async def wait_for_request(self) -> InputRequestRow:
         """Wait until the execution waits for a person; its oldest open request."""
@@ -294,9 +288,7 @@ class Run:
                 return None
             return next((r for r in await self.requests() if r.status == "open"), None)
 
-        request = await eventually(find_open, what="an open request")
-        assert request is not None
-        return request
+        return await eventually(find_open, what="an open request")
 
     # --- acting -------------------------------------------------------------------------------
 

@@ -138,9 +138,7 @@ class Scheduled:
             runs = await self.runs()
             return runs[number] if len(runs) > number else None
 
-        run = await eventually(made, what=f"scheduled run {number}")
-        assert run is not None
-        return run
+        return await eventually(made, what=f"scheduled run {number}")
 
     async def find_scheduled_runs(self) -> Sequence[ScheduledRun]:
         """Its runs as the API shows them, newest first."""

@@ -119,7 +119,6 @@ async def skips_a_scheduled_run(engine: Engine) -> Run:
         return next((a.workflow_id for a in actions if hasattr(a, "workflow_id")), None)
 
     workflow_id = await eventually(started)
-    assert workflow_id is not None
     run = Run(engine, scheduled.id, workflow_id)
     await run.handle.result()
     return run

@@ -51,9 +51,7 @@ class PlanRun:
             plan = await self.read()
             return plan if plan["status"] == status else None
 
-        plan = await eventually(reached, what=f"the plan to be {status}")
-        assert plan is not None
-        return plan
+        return await eventually(reached, what=f"the plan to be {status}")
 
     async def root(self) -> Run:
         return self.system.engine.run(UUID((await self.read())["execution_id"]))

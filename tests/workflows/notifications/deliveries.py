@@ -85,9 +85,7 @@ async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
         rows = await notifications_of(engine, execution_id)
         return rows[-1] if rows and rows[-1].status != "pending" else None
 
-    row = await eventually(is_over, what="the end of a delivery")
-    assert row is not None
-    return row
+    return await eventually(is_over, what="the end of a delivery")
 
 
 def verified(receiver: Receiver) -> list[dict[str, Any]]:

@@ -122,7 +122,6 @@ async def test_an_error_that_a_retry_cannot_fix_is_final(
             return now if now.status != "pending" else None
 
     ended = await eventually(is_over)
-    assert ended is not None
     assert (ended.status, ended.attempts) == ("failed", 1)
     assert error in (ended.error or "")
 

@@ -150,6 +150,4 @@ async def wait_until_dispatched(engine: Engine, execution_id: UUID) -> Notificat
         later = row.created_at + NEXT_LOOK / 2
         return row if row.start_at is not None and row.start_at > later else None
 
-    row = await eventually(noted)
-    assert row is not None
-    return row
+    return await eventually(noted)
