@@ -195,7 +195,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def composed(settings: Settings, database_url: str, tokens: Tokens) -> AsyncIterator[Gateway]:
     """The components of a gateway, closed when the block ends."""
     async with AsyncExitStack() as stack:
-        yield await _compose(settings, database_url, tokens, stack)
+        gateway = await _compose(settings, database_url, tokens, stack)
+        await stack.enter_async_context(gateway.services.models.kept_current())
+        await stack.enter_async_context(gateway.watcher.running())
+        await stack.enter_async_context(gateway.queue_waits.running())
+        yield gateway
 
 
 async def _compose(
@@ -227,8 +231,7 @@ async def _compose(
         remembered_seconds=REMEMBERED_SECONDS,
         user_caches=(authenticator,),
     )
-    watcher = LiveUpdates(database, cached_reads, database_url, services.user_caches)
-    gateway = Gateway(
+    return Gateway(
         settings=settings,
         database=database,
         cached_reads=cached_reads,
@@ -242,16 +245,12 @@ async def _compose(
         streams=AtOnce(settings.max_streams_per_user, "event streams"),
         notification_tests=Rates.maybe(settings.notification_test_limit),
         write_check=WriteCheck(database.engine),
-        watcher=watcher,
+        watcher=LiveUpdates(database, cached_reads, database_url, services.user_caches),
         queue_waits=QueueWaits(database),
         queue_gauges=QueueGauges(database),
         outbound=outbound,
         mcp_health=mcp_health,
     )
-    await stack.enter_async_context(services.models.kept_current())
-    await stack.enter_async_context(watcher.running())
-    await stack.enter_async_context(gateway.queue_waits.running())
-    return gateway
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:

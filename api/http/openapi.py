@@ -1,7 +1,7 @@
 """The OpenAPI document: FastAPI's, with our bodies, errors and security schemes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -55,52 +55,61 @@ Errors are `application/problem+json`; `code` is one of:
 """
 
 
+REPLACED_SCHEMAS = ("HTTPValidationError", "ValidationError")
+"""Schemas of FastAPI's errors; ours are problem documents."""
+
+TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A JWT, or an API key (`pdk_…`).",
+}
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI 3.1 document, created once."""
     if app.openapi_schema is None:
-        document = get_openapi(
-            title=TITLE,
-            version=app.version,
-            description=_description(),
-            routes=app.routes,
-            servers=app.servers,
-        )
-        examples = load_examples()
-        routes = [
-            route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema
-        ]
-        bodies = [_body(route.dependant) for route in routes]
-        schemas = _schemas([Problem, *{body.model for body in bodies if body}])
-        components = document.setdefault("components", {}).setdefault("schemas", {})
-        components.update({name: without_defaults(one) for name, one in schemas.items()})
-        for unused in (
-            "HTTPValidationError",
-            "ValidationError",
-        ):  # our errors are problem documents
-            components.pop(unused, None)
-        document["components"]["securitySchemes"] = {
-            "token": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "A JWT, or an API key (`pdk_…`).",
-            }
-        }
-        for route, body in zip(routes, bodies, strict=True):
-            for method in route.methods or ():
-                operation = document["paths"][route.path_format][method.lower()]
-                operation["operationId"] = (
-                    route.name
-                )  # generated clients use it as the function name
-                _complete(operation, route.dependant, body)
-                _describe(operation, examples)
-        used = {
-            tag for item in document["paths"].values() for o in item.values() for tag in o["tags"]
-        }
-        document["tags"] = [
-            {"name": name, "description": text} for name, text in TAGS.items() if name in used
-        ]
-        app.openapi_schema = document
+        app.openapi_schema = _make_document(app)
     return app.openapi_schema
+
+
+def _make_document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=TITLE,
+        version=app.version,
+        description=_description(),
+        routes=app.routes,
+        servers=app.servers,
+    )
+    routes = [
+        route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema
+    ]
+    bodies = [_body(route.dependant) for route in routes]
+    schemas = _schemas([Problem, *{body.model for body in bodies if body}])
+    components = document.setdefault("components", {})
+    known = components.setdefault("schemas", {})
+    known |= {name: without_defaults(schema) for name, schema in schemas.items()}
+    for name in REPLACED_SCHEMAS:
+        known.pop(name, None)
+    components["securitySchemes"] = {"token": TOKEN}
+    _complete_operations(document["paths"], routes, bodies)
+    used = {tag for item in document["paths"].values() for o in item.values() for tag in o["tags"]}
+    document["tags"] = [
+        {"name": name, "description": text} for name, text in TAGS.items() if name in used
+    ]
+    return document
+
+
+def _complete_operations(
+    paths: dict[str, Any], routes: Sequence[APIRoute], bodies: Sequence[JsonBody[Any] | None]
+) -> None:
+    examples = load_examples()
+    for route, body in zip(routes, bodies, strict=True):
+        for method in route.methods or ():
+            operation = paths[route.path_format][method.lower()]
+            # Generated clients use it as the name of the function.
+            operation["operationId"] = route.name
+            _complete(operation, route.dependant, body)
+            _describe(operation, examples)
 
 
 def serve(app: FastAPI) -> None:
