@@ -18,6 +18,7 @@ from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox, make_token_box
 from runtime.settings import Settings
 from services.blobs import Blobs
+from services.executions.dispatch_marks import DispatchMarks
 from services.external_work.closings import WorkflowClosings
 from services.model_catalog import ModelCatalog
 from services.ports import UserCache
@@ -83,5 +84,6 @@ def compose_services(
         ),
         models=ModelCatalog(database),
         closings=WorkflowClosings(workflows),
+        dispatch_marks=DispatchMarks(database),
         user_caches=(*user_caches, quotas, storage),
     )

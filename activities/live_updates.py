@@ -10,7 +10,7 @@ import structlog
 from domain.steps import ToolCall
 from domain.tool_calls import ToolProgress
 from persistence.db.database import Database
-from persistence.db.live_updates import LIVE_CHANNEL, NOTIFY, PAYLOAD_LIMIT_BYTES
+from persistence.db.live_updates import LIVE_CHANNEL, NOTIFY_ALONE, PAYLOAD_LIMIT_BYTES
 
 WATCHED_SECONDS = 15.0
 """A watcher renews its interest every 5 s; after three missed renewals it is gone (chosen)."""
@@ -74,7 +74,7 @@ class LiveWatchers:
             while self._waiting:
                 payloads, self._waiting = self._waiting, []
                 parameters = {"channel": LIVE_CHANNEL, "payloads": list(dict.fromkeys(payloads))}
-                await self._database.raw.rows(NOTIFY, parameters)
+                await self._database.raw.rows(NOTIFY_ALONE, parameters)
         except Exception as error:  # noqa: BLE001 - the edge: a lost update does no harm
             log.info("live_updates.lost", error=type(error).__name__)
         finally:

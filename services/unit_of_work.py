@@ -37,6 +37,7 @@ from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
 from services.blobs import Blobs
 from services.caller import Caller
+from services.executions.dispatch_marks import DispatchMarks
 from services.external_work.closings import WorkflowClosings
 from services.model_catalog import ModelCatalog
 from services.ports import ScheduleServer, UserCache, WorkflowServer
@@ -96,6 +97,7 @@ class Services:
     settings: OperatorSettings
     models: ModelCatalog
     closings: WorkflowClosings
+    dispatch_marks: DispatchMarks
     user_caches: Sequence[UserCache] = ()
     """What this process remembers about users for some seconds."""
 
@@ -139,8 +141,13 @@ class UnitOfWork:
 
     @property
     def connected(self) -> Connected:
-        """Where a service runs its only statement: a transaction of its own if that is allowed."""
-        return self.services.database.raw if self.is_one_service else self.session
+        """Where a service runs its only statement: a transaction of its own if that is allowed.
+
+        It is not allowed after a statement in the session, which may have locked what this one
+        relies on.
+        """
+        is_alone = self.is_one_service and not self.session.in_transaction()
+        return self.services.database.raw if is_alone else self.session
 
     def start_workflow(self, row: ExecutionRow) -> None:
         """Start the workflow of a stored execution after the commit."""
@@ -216,7 +223,7 @@ async def run_effects(effects: Sequence[Effect]) -> None:
 async def _start_workflow(services: Services, request: StartRequest) -> None:
     was_started = await services.workflows.start(request)
     if was_started:
-        await signals.mark_dispatched(services.database, request.execution_id)
+        services.dispatch_marks.add(request.execution_id)
     STARTS.labels("started" if was_started else "left_to_relay").inc()
 
 

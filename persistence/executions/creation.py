@@ -7,7 +7,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ARRAY, JSON
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.elements import KeyedColumnElement
 
 from contracts.names import workflow_id
 from definitions.tasks import TaskDefinition
@@ -18,8 +23,10 @@ from domain.plans import PLAN, STEP_TRIGGER, Executor
 from domain.priority import PriorityFacts, WorkSource, find_source
 from domain.states import ExecutionStatus
 from domain.templates import step_references
+from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import to_json
+from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.executions.priorities import compute, seconds_until
 from persistence.executions.signals import FIRST_WAKE
 from persistence.ledger import budgets
@@ -96,6 +103,11 @@ class Start:
     first_run_id: str | None = None
 
     @property
+    def is_budgeted(self) -> bool:
+        """Whether it has a budget of its own."""
+        return (self.budget_usd or self.work.definition.sdk_options.max_budget_usd) is not None
+
+    @property
     def missing(self) -> Sequence[str]:
         """Variables of the prompt that have no value."""
         definition = self.work.definition
@@ -107,55 +119,114 @@ class Start:
         return [n for n in templates.names(definition.prompt_template) if n not in given]
 
 
-_SQL = sql.load("executions/creation.sql")
+_TABLE = ExecutionRow.__table__
+_GIVEN = [
+    column
+    for column in _TABLE.columns
+    if column.server_default is None or column.name in ("event_seq", "tags", "warnings")
+]
+"""The columns that are stored. The others have their values from Postgres."""
+_GENERATED = [_TABLE.c.id, *(column for column in _TABLE.columns if column not in _GIVEN)]
+_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
-async def store(
-    session: AsyncSession, start: Start, *, blocked_by: str | None = None
-) -> ExecutionRow:
+def _array(column: KeyedColumnElement[Any]) -> str:
+    """The parameter with the values of a column; an array in it is sent as JSON."""
+    kind = "json" if isinstance(column.type, ARRAY) else column.type.compile(_DIALECT)
+    return f"CAST(:{column.name} AS {kind}[])"
+
+
+def _value(column: KeyedColumnElement[Any]) -> str:
+    is_array = isinstance(column.type, ARRAY)
+    return f"ARRAY(SELECT json_array_elements_text({column.name}))" if is_array else column.name
+
+
+_STORE = sql.load(
+    "executions/creation.sql",
+    columns=", ".join(column.name for column in _GIVEN),
+    values=", ".join(map(_value, _GIVEN)),
+    arrays=", ".join(map(_array, _GIVEN)),
+    generated=", ".join(column.name for column in _GENERATED),
+)["store"].columns(*_GENERATED)
+
+
+async def store(on: Connected, start: Start, *, blocked_by: str | None = None) -> ExecutionRow:
     """Write the row, its first event, an audit row, and the start for the relay.
 
     `blocked_by` is why it can't run yet; it is started when that reason ends.
     """
-    (row,) = await store_all(session, [(start, blocked_by)])
+    (row,) = await store_all(on, [(start, blocked_by)])
     return row
 
 
 async def store_all(
-    session: AsyncSession, starts: Sequence[tuple[Start, str | None]]
+    on: Connected, starts: Sequence[tuple[Start, str | None]]
 ) -> Sequence[ExecutionRow]:
     """As `store`, for executions of the same user, parent and request, each with its `blocked_by`.
 
-    The number of statements does not depend on the number of executions.
+    The number of statements does not depend on the number of executions. Without a parent and
+    budgets it is one; otherwise a session is needed.
     """
     first = starts[0][0]
     rows = [_row(start, blocked_by) for start, blocked_by in starts]
     parent_id = first.parent.id if first.parent else None
+    if isinstance(on, AsyncSession):
+        await on.flush()  # the executions may refer to rows that were added before
     if parent_id is not None:
-        await _limit_to_parent(session, parent_id, rows)
-    session.add_all(rows)
-    await session.flush()
+        await _limit_to_parent(_session(on), parent_id, rows)
     actor = first.actor
     tags = [(row.id, tag) for row in rows for tag in set(row.tags)]
     parameters = {
-        "user_id": first.user_id,
+        **{column.name: [_encode(column, row) for row in rows] for column in _GIVEN},
+        "owner_id": first.user_id,
         "actor_id": actor.user_id,
         "request_id": actor.request_id,
         "address": actor.address,
         "action": first.action,
-        "ids": [row.id for row in rows],
         "events": [to_json(_describe_created(row)) for row in rows],
         "audited": [to_json(_list_sources(row)) for row in rows],
         "tagged_ids": [execution_id for execution_id, _ in tags],
-        "tags": [tag for _, tag in tags],
+        "tag_names": [tag for _, tag in tags],
         "to_start": [row.id for row in rows if _is_to_start(row)],
         "relay_after": FIRST_WAKE,
     }
-    await session.execute(_SQL["store_related"], parameters)
+    _complete(rows, await fetch_rows(on, _STORE, parameters))
+    if isinstance(on, AsyncSession):
+        for row in rows:
+            make_transient_to_detached(row)
+        on.add_all(rows)
     has_budget = {row.id: row.budget_usd is not None for row in rows}
     if parent_id is not None or any(has_budget.values()):
-        await budgets.open_accounts(session, has_budget, parent_id=parent_id)
+        await budgets.open_accounts(_session(on), has_budget, parent_id=parent_id)
     return rows
+
+
+def _session(on: Connected) -> AsyncSession:
+    if not isinstance(on, AsyncSession):
+        raise TypeError("A start with a parent or a budget has several statements.")
+    return on
+
+
+def _encode(column: KeyedColumnElement[Any], row: ExecutionRow) -> Any:
+    """The value of a column as the driver sends it in an array."""
+    value = getattr(row, column.name)
+    if value is None:
+        return None
+    if isinstance(column.type, ARRAY):
+        return to_json([clean(item) for item in value])
+    if isinstance(column.type, JSON):
+        return to_json(value)
+    return clean(value) if isinstance(value, str) else value
+
+
+def _complete(rows: Sequence[ExecutionRow], stored: Sequence[Any]) -> None:
+    """Give new rows the values that Postgres has added, as a read would."""
+    by_id = {found.id: found for found in stored}
+    for row in rows:
+        for column in _GIVEN:
+            set_committed_value(row, column.name, getattr(row, column.name))
+        for column in _GENERATED:
+            set_committed_value(row, column.name, getattr(by_id[row.id], column.name))
 
 
 async def _limit_to_parent(

@@ -1,26 +1,30 @@
--- name: store_related
--- Stores what belongs to new executions, in one round trip.
+-- name: store
+-- Stores new executions and what belongs to them, in one round trip. Each column of executions is an
+-- array. The references of the other tables are checked at the end of the statement.
 WITH created AS (
-    SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:events AS text[]), CAST(:audited AS text[])
-    ) AS one (id, event, audited)
+    INSERT INTO executions ($columns) SELECT $values FROM unnest($arrays) AS given ($columns)
+    RETURNING $generated
 ),
 new_events AS (
     INSERT INTO execution_events (execution_id, seq, type, data)
-    SELECT id, 1, 'execution.created', CAST(event AS json) FROM created
+    SELECT id, 1, 'execution.created', CAST(event AS json)
+    FROM unnest(CAST(:id AS uuid[]), CAST(:events AS text[])) AS one (id, event)
 ),
 new_tags AS (
     INSERT INTO execution_tags (user_id, tag, execution_id)
-    SELECT :user_id, tag, id
-    FROM unnest(CAST(:tagged_ids AS uuid[]), CAST(:tags AS text[])) AS one (id, tag)
+    SELECT :owner_id, tag, id
+    FROM unnest(CAST(:tagged_ids AS uuid[]), CAST(:tag_names AS text[])) AS one (id, tag)
 ),
 new_audit_rows AS (
     INSERT INTO audit_log (id, actor_id, owner_id, action, entity_type, entity_id, request_id,
         address, after)
-    SELECT uuidv7(), :actor_id, :user_id, :action, 'execution', id, :request_id, :address,
+    SELECT uuidv7(), :actor_id, :owner_id, :action, 'execution', id, :request_id, :address,
         CAST(audited AS json)
-    FROM created
+    FROM unnest(CAST(:id AS uuid[]), CAST(:audited AS text[])) AS one (id, audited)
+),
+new_signals AS (
+    INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+    SELECT uuidv7(), id, 'start', '{}', clock_timestamp() + :relay_after
+    FROM unnest(CAST(:to_start AS uuid[])) AS id
 )
-INSERT INTO signals (id, execution_id, kind, payload, wake_at)
-SELECT uuidv7(), id, 'start', '{}', clock_timestamp() + :relay_after
-FROM unnest(CAST(:to_start AS uuid[])) AS id
+SELECT * FROM created

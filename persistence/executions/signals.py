@@ -152,14 +152,19 @@ async def _consume_kind(session: AsyncSession, execution_id: UUID, kind: SignalK
 
 
 MARK_DISPATCHED = text("""
-UPDATE signals SET wake_at = now() + :next_wake
-WHERE execution_id = :execution_id AND kind = 'start' AND consumed_at IS NULL
+UPDATE signals SET wake_at = now() + :next_wake WHERE id IN (
+    SELECT id FROM signals
+    WHERE execution_id = ANY(CAST(:execution_ids AS uuid[])) AND kind = 'start'
+        AND consumed_at IS NULL
+    FOR UPDATE SKIP LOCKED
+)
 """)
+"""Without the rows that a start is consuming."""
 
 
-async def mark_dispatched(database: Database, execution_id: UUID) -> None:
-    """Store that Temporal has the workflow, so that the relay waits longer for a busy worker."""
-    parameters = {"execution_id": execution_id, "next_wake": DISPATCHED_WAKE}
+async def mark_dispatched(database: Database, execution_ids: Sequence[UUID]) -> None:
+    """Store that Temporal has the workflows, so that the relay waits longer for a busy worker."""
+    parameters = {"execution_ids": execution_ids, "next_wake": DISPATCHED_WAKE}
     await database.raw.run(MARK_DISPATCHED, parameters)
 
 

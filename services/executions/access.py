@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import ExecutionTerminalError, InvalidInputError
 from domain.ids import is_id
 from domain.states import ExecutionStatus
+from persistence.db.raw_connection import Connected
 from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import input_requests, queries
@@ -70,9 +71,9 @@ async def own_session(
     return caller.own(await read(session, session_id), "session", session_id)
 
 
-async def readable_task(session: AsyncSession, caller: Caller, task_id: UUID) -> StoredTask:
-    """Return a task of the caller, or a public one."""
-    stored = await tasks.find(session, task_id)
+async def readable_task(on: Connected, caller: Caller, task_id: UUID) -> StoredTask:
+    """Return a task of the caller, or a public one; it is not to be changed."""
+    stored = await tasks.read(on, task_id)
     if stored is None:
         raise missing("task", task_id)
     if not stored.row.is_public:

@@ -31,9 +31,11 @@ async def relay_due(database: Database, workflows: WorkflowServer) -> int:
         await signals.consume(session, ended)
     active = [(signal, row) for signal, row in due if not _has_ended(row)]
     start = signals.SignalKind.START
-    await asyncio.gather(
-        *(_start(database, workflows, row) for signal, row in active if signal.kind == start)
-    )
+    to_start = [row for signal, row in active if signal.kind == start]
+    was_started = await asyncio.gather(*(_start(workflows, row) for row in to_start))
+    started = [row.id for row, was in zip(to_start, was_started, strict=True) if was]
+    if started:
+        await signals.mark_dispatched(database, started)
     # After the starts: a workflow that was just started may have further signals.
     to_wake = {row.workflow_id for signal, row in active if signal.kind != start}
     await asyncio.gather(*(workflows.wake(workflow_id) for workflow_id in to_wake))
@@ -56,7 +58,6 @@ async def _close(database: Database, workflows: WorkflowServer, row: ExecutionRo
             await signals.consume_end(session, row.id)
 
 
-async def _start(database: Database, workflows: WorkflowServer, row: ExecutionRow) -> None:
+async def _start(workflows: WorkflowServer, row: ExecutionRow) -> bool:
     log.info("relay.start", execution_id=str(row.id))
-    if await workflows.start(make_start_request(row)):
-        await signals.mark_dispatched(database, row.id)
+    return await workflows.start(make_start_request(row))

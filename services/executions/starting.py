@@ -52,8 +52,11 @@ async def start_task(work: UnitOfWork, task_id: UUID, body: ExecuteBody) -> Exec
     Raises:
         TaskInactiveError: the task is inactive.
     """
-    task = await readable_task(work.session, work.caller, task_id)
-    return await start_stored_task(work, task, body)
+    task = await readable_task(work.connected, work.caller, task_id)
+    start = start_of_body(work, active_work_of(task), body)
+    return await start_execution(
+        work, start, strict_variables=body.strict_variables, is_whole_service=True
+    )
 
 
 async def start_stored_task(work: UnitOfWork, task: StoredTask, body: ExecuteBody) -> ExecutionRow:
@@ -139,11 +142,14 @@ async def start_execution(
     strict_variables: bool = False,
     scheduled_at: datetime | None = None,
     fails_unmeetable: bool = False,
+    is_whole_service: bool = False,
 ) -> ExecutionRow:
     """Check and store an execution. Its workflow starts after the commit, unless it is blocked.
 
     A prerequisite that has failed or was cancelled refuses the start; with `fails_unmeetable` the
     execution is stored and fails at once, as if the prerequisite had ended a moment later.
+
+    `is_whole_service`: the caller writes nothing else, so it may be stored in one statement.
 
     `scheduled_at` is the time of a scheduled run; without it, a scheduled task runs as of now.
     """
@@ -157,7 +163,8 @@ async def start_execution(
     await work.services.storage.check(work.session, start.user_id)
     blocked_by = PREREQUISITES if is_unmet else SESSION_BUSY if is_session_busy else None
     start = replace(start, warnings=_find_warnings(work, start, agent))
-    row = await creation.store(work.session, start, blocked_by=blocked_by)
+    on = work.connected if is_whole_service and not start.is_budgeted else work.session
+    row = await creation.store(on, start, blocked_by=blocked_by)
     if start.prerequisites:
         await prerequisites.store(work.session, row.id, start.prerequisites)
         unmeetable = {key: status for key, status in statuses.items() if status in UNMEETABLE}
