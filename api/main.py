@@ -52,22 +52,21 @@ from api.users import admin_routes as admin
 from api.users import routes as users
 from api.web import (
     account_routes,
-    agent_routes,
     assets,
     bulk_routes,
     catalogue_routes,
-    definition_routes,
     execution_routes,
     inbox_routes,
     ledger_routes,
     link_routes,
     plan_routes,
+    remembered_routes,
     session_routes,
     sign_in_routes,
     task_routes,
-    template_routes,
 )
 from api.web import routes as docs
+from api.web.definitions import DEFINITIONS
 from composition import compose_services
 from persistence.db.database import Database
 from persistence.db.migrate import refuse_pre_release_database
@@ -137,9 +136,8 @@ PAGES = (
     session_routes,
     plan_routes,
     catalogue_routes,
-    agent_routes,
-    definition_routes,
-    template_routes,
+    *DEFINITIONS,
+    remembered_routes,
     ledger_routes,
     account_routes,
 )

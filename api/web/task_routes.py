@@ -16,10 +16,10 @@ from api.tasks.schemas import TaskQuery, render_task
 from api.web import pages, run_forms
 from api.web.calendar_views import first_day, make_calendar
 from api.web.cron_previews import preview_cron_fires
+from api.web.definitions.tasks import TASK_PAGES
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
-from api.web.task_definitions import TASK_PAGES
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from definitions.tasks import TaskDefinition
 from domain.cron import CronError

@@ -14,7 +14,7 @@ from domain.form_fields import resolve, split_null
 from domain.nested_forms import Control, ControlKind, make_control
 
 _LABELS: Mapping[str, str] = {"url": "URL", "secret_ref": "Secret"}
-"""Labels of members of objects that do not follow from their names."""
+"""Labels that do not follow from the names."""
 
 _INVALID = "This is not stored yet. Correct the fields below, then send it again."
 
@@ -23,15 +23,14 @@ _INVALID = "This is not stored yet. Correct the fields below, then send it again
 class Field:
     """A field of a form. `name` is a path in the body: `sdk_options/model`.
 
-    `is_fixed`: it can't be changed later. `is_limit`: a list inside an object that a person has
-    emptied is an empty list; one that was never filled in sets no limit.
+    The label follows from the name, unless there is another one. `is_limit`: a list inside an
+    object that a person has emptied is an empty list; one that was never filled in sets no limit.
     """
 
     name: str
-    label: str
+    label: str = ""
     hint: str = ""
     is_short: bool = False
-    is_fixed: bool = False
     is_for_admins: bool = False
     is_limit: bool = False
 
@@ -72,11 +71,16 @@ def _make_control(field: Field, body: Mapping[str, Any], labelled: Any) -> Contr
         parent = resolve(parent, body) or {}
         is_required = is_required and step in parent.get("required", ())
         schema = parent["properties"][step]
-    described = {**schema, "title": field.label, "$defs": labelled}
+    label = field.label or _make_label(field.name.rpartition("/")[2])
+    described = {**schema, "title": label, "$defs": labelled}
     if field.hint:
         described["description"] = field.hint
     made = make_control(field.name, described, is_required=is_required)
     return _with_short_texts(made) if field.is_short or made.children else made
+
+
+def _make_label(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def _with_short_texts(control: Control) -> Control:
@@ -93,8 +97,7 @@ def _with_labels(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     members = schema.get("properties", {})
     labelled = {
-        name: {k: v for k, v in of.items() if k != "default"}
-        | {"title": _LABELS.get(name, name.replace("_", " ").capitalize())}
+        name: {k: v for k, v in of.items() if k != "default"} | {"title": _make_label(name)}
         for name, of in members.items()
     }
     return {**schema, "description": "", "properties": labelled}

@@ -1,6 +1,6 @@
 """The pages of one kind of definition: a list, and a form that creates, changes and deletes it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Protocol
@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.paging import ListQuery
 from api.http.resource_routes import path_key
-from api.web import definition_forms, pages
-from api.web.definition_forms import Section
+from api.web import pages
+from api.web.definitions import forms
+from api.web.definitions.forms import Section
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
@@ -26,6 +27,10 @@ from services.unit_of_work import Precondition, UnitOfWork
 
 class DefinitionStore(Protocol):
     """The verbs of one kind. `members` are the body in a form."""
+
+    @property
+    def fixed(self) -> Collection[str]:
+        """Members that can't be changed later."""
 
     async def find(self, session: AsyncSession, caller: Caller, key: Any) -> Any:
         """Return a definition that the caller may read."""
@@ -52,6 +57,11 @@ class ResourceStore:
     resource: Any
     create_model: type[BaseModel]
     update_model: type[BaseModel]
+
+    @property
+    def fixed(self) -> Collection[str]:
+        """Members that can't be changed later: the body of an update has none of them."""
+        return self.create_model.model_fields.keys() - self.update_model.model_fields.keys()
 
     async def find(self, session: AsyncSession, caller: Caller, key: Any) -> Any:
         """Return a definition (`DefinitionStore.find`)."""
@@ -119,9 +129,6 @@ class DefinitionPages:
         async def create(visit: Visiting, form: OwnForm) -> Response:
             return await self._save(visit, None, form)
 
-        async def copy(visit: Visiting, key: Key) -> Response:
-            return await self._copy(visit, await self.find(visit, key))
-
         async def edit(visit: Visiting, key: Key) -> Response:
             return await self._render(visit, await self.find(visit, key), Form())
 
@@ -140,8 +147,12 @@ class DefinitionPages:
 
         router.get(f"{self.path}/new")(new)
         router.post(self.path)(create)
-        if self.copied is not None:
-            router.get(f"{item}/copy")(copy)
+        if (make_copy := self.copied) is not None:
+
+            @router.get(f"{item}/copy")
+            async def copy(visit: Visiting, key: Key) -> Response:
+                return await self._copy(visit, make_copy(self.row_of(await self.find(visit, key))))
+
         router.get(f"{item}/edit")(edit)
         router.post(f"{item}/edit")(update)
         router.post(f"{item}/delete", dependencies=[FORM_IS_OWN])(delete)
@@ -164,10 +175,9 @@ class DefinitionPages:
             return visit.call.principal.is_admin
         return row is None or (not is_built_in(row) and visit.call.caller.owns(row.user_id))
 
-    async def _copy(self, visit: Visit, found: Any) -> Response:
-        assert self.copied is not None  # noqa: S101 - the route exists
+    async def _copy(self, visit: Visit, copied: Mapping[str, Any]) -> Response:
         controls = [one for _, shown in self._make_sections(visit, None) for one in shown]
-        entries = definition_forms.fill(controls, self.copied(self.row_of(found)))
+        entries = forms.fill(controls, copied)
         return await self._render(visit, None, Form(entries))
 
     async def _list(
@@ -189,7 +199,7 @@ class DefinitionPages:
         controls = [one for _, shown in self._make_sections(visit, found) for one in shown]
         try:
             form.require_sent()
-            members = definition_forms.read(controls, self.model, form)
+            members = forms.read(controls, self.model, form)
             if found is None:
                 created = await visit.perform(partial(self.store.create, members=members))
                 return pages.redirect(self.address_of(created))
@@ -206,9 +216,9 @@ class DefinitionPages:
         self, controls: Sequence[Control], found: Any, members: Mapping[str, Any]
     ) -> dict[str, Any]:
         """What the person has changed; the rest stays as it is, even if no form can show it."""
-        shown = Form(definition_forms.fill(controls, self.read_row(found)))
+        shown = Form(forms.fill(controls, self.read_row(found)))
         try:
-            before = definition_forms.read(controls, self.model, shown)
+            before = forms.read(controls, self.model, shown)
         except InvalidInputError:  # a required value is never shown, such as that of a secret
             return dict(members)
         changed = {
@@ -227,15 +237,16 @@ class DefinitionPages:
     ) -> Sequence[tuple[Section, Sequence[Control]]]:
         """The sections with the controls that the viewer can use."""
         is_admin = visit.call.principal.is_admin
+        fixed = () if found is None else self.store.fixed
         shown = [
             [
                 one
                 for one in section.fields
-                if (found is None or not one.is_fixed) and (is_admin or not one.is_for_admins)
+                if one.name not in fixed and (is_admin or not one.is_for_admins)
             ]
             for section in self.sections
         ]
-        made = [definition_forms.make_controls(self.model, tuple(fields)) for fields in shown]
+        made = [forms.make_controls(self.model, tuple(fields)) for fields in shown]
         return list(zip(self.sections, made, strict=True))
 
     async def _render(
@@ -245,10 +256,10 @@ class DefinitionPages:
         controls = [one for _, shown in sections for one in shown]
         row = None if found is None else self.row_of(found)
         shown = form_values(form, error)
-        shown["errors"] = definition_forms.place_errors(shown["errors"], controls, self.base)
+        shown["errors"] = forms.place_errors(shown["errors"], controls, self.base)
         if not form.entries:
             stored = self.new if found is None else self.read_row(found)
-            shown["typed"] = definition_forms.fill(controls, stored)
+            shown["typed"] = forms.fill(controls, stored)
         can_edit = self._can_edit(visit, row)
         named_by: Sequence[Dependent] = ()
         if row is not None and can_edit:

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Response
 
 from api.agents.schemas import render_agent
 from api.web import pages
-from api.web.definition_forms import Field, Section
-from api.web.definition_pages import DefinitionPages, ResourceStore
+from api.web.definitions.forms import Field, Section
+from api.web.definitions.resource_pages import DefinitionPages, ResourceStore
 from api.web.page_route import PageRoute
 from api.web.visits import Visiting
 from domain.agents import BUILT_IN_SLUGS
@@ -44,12 +44,12 @@ AGENT_PAGES = DefinitionPages(
         Section(
             "",
             (
-                Field("agent_id", "Id", "Such as reviewer; tasks name it.", True, True),
-                Field("name", "Name", is_short=True),
-                Field("description", "Description", "What it is for; others choose it by this."),
-                Field("system_prompt", "System prompt"),
+                Field("agent_id", "Id", "Such as reviewer; tasks name it.", is_short=True),
+                Field("name", is_short=True),
+                Field("description", hint="What it is for; others choose it by this."),
+                Field("system_prompt"),
                 Field("allowed_tools", "Tools", "Of its ad-hoc work; tasks have their own."),
-                Field("model", "Model", "Empty: the default of the server.", is_short=True),
+                Field("model", hint="Empty: the default of the server.", is_short=True),
                 Field("executor", "Work is done by", "external: a worker or a person claims it."),
             ),
         ),
@@ -70,8 +70,8 @@ AGENT_PAGES = DefinitionPages(
                     "those of its parent. Emptied: none for subtasks, too.",
                     is_limit=True,
                 ),
-                Field("capabilities", "Capabilities"),
-                Field("tags", "Tags"),
+                Field("capabilities"),
+                Field("tags"),
             ),
             is_folded=True,
         ),
