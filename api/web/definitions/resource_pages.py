@@ -60,7 +60,7 @@ class ResourceStore:
 
     @property
     def fixed(self) -> Collection[str]:
-        """Members that can't be changed later: the body of an update has none of them."""
+        """Members that can't be changed later: the body of an update does not have them."""
         return self.create_model.model_fields.keys() - self.update_model.model_fields.keys()
 
     async def find(self, session: AsyncSession, caller: Caller, key: Any) -> Any:
