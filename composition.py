@@ -83,7 +83,7 @@ def compose_services(
             memory_language=settings.memory_language,
         ),
         models=ModelCatalog(database),
-        closings=WorkflowClosings(workflows),
+        closings=WorkflowClosings(workflows.wake),
         dispatch_marks=DispatchMarks(database),
         user_caches=(*user_caches, quotas, storage),
     )
