@@ -32,8 +32,9 @@ class QuotasRead(BaseModel):
 class QuotaUsageRead(BaseModel):
     """What counts against the quotas.
 
-    These are executions in progress, the cost of today (UTC), and stored bytes, which are those of
-    some seconds ago: definitions as the database compresses them, artifacts, workspaces, memory.
+    These are executions in progress, of which at most 10,000 are counted, the cost of today (UTC),
+    and stored bytes, which are those of some seconds ago: definitions as the database compresses
+    them, artifacts, workspaces, memory.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -9,6 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import first_id_at
+from domain.states import ExecutionStatus
+from persistence.executions.lifecycle import NOT_STARTED
 from persistence.executions.queries import UNFINISHED
 
 COUNTED = 100_000
@@ -21,8 +23,11 @@ SELECT
         WHERE user_id = :user_id AND status = ANY(:unfinished) LIMIT :counted
     ) AS unfinished) AS unfinished,
     (SELECT coalesce(sum(cost_usd - scripted_cost_usd), 0) FROM executions
-        WHERE user_id = :user_id AND id >= :since) AS usd_today
+        WHERE user_id = :user_id AND status = ANY(:started) AND id >= :since) AS usd_today
 """)
+
+_STARTED = sorted(set(ExecutionStatus) - set(NOT_STARTED))
+"""States of executions that may have cost something. There may be many of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +41,19 @@ class QuotaUsage:
     usd_today: Decimal
 
 
-async def load_usage(session: AsyncSession, user_id: UUID) -> QuotaUsage:
-    """What counts against the user's quotas, read from two ranges of indexes."""
+async def load_usage(session: AsyncSession, user_id: UUID, *, counted: int = COUNTED) -> QuotaUsage:
+    """What counts against the user's quotas, read from ranges of an index.
+
+    Unfinished executions are counted up to `counted`.
+    """
     found = (
         await session.execute(
             _USAGE,
             {
                 "user_id": user_id,
                 "unfinished": sorted(UNFINISHED),
-                "counted": COUNTED,
+                "started": _STARTED,
+                "counted": counted,
                 "since": first_id_at(midnight()),
             },
         )

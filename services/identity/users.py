@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import as_number
 from domain.errors import ConflictError, NotFoundError
+from persistence.db.paging import COUNTED
 from persistence.identity import users
 from persistence.ledger.quotas import QuotaUsage, load_usage
 from persistence.ledger.storage import StoredBytes
@@ -64,7 +65,7 @@ class Profile:
 async def read_profile(session: AsyncSession, caller: Caller, services: Services) -> Profile:
     """Return the profile of the caller."""
     user = await _find(session, caller.user_id)
-    usage = await load_usage(session, caller.user_id)
+    usage = await load_usage(session, caller.user_id, counted=COUNTED)
     stored = await services.storage.stored(session, caller.user_id)
     return Profile(user, effective_quotas(user, services.quotas.defaults), usage, stored)
 
