@@ -157,11 +157,14 @@ async def list_open(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequ
 
 
 async def find_all(
-    session: AsyncSession, user_id: UUID, ids: Collection[UUID]
+    session: AsyncSession, user_id: UUID, ids: Collection[UUID], *, lock: bool = False
 ) -> Sequence[ExecutionRow]:
-    """Those of these executions that are the user's, the oldest first."""
+    """Those of these executions that are the user's, the oldest first; locked in this order."""
     query = select(ExecutionRow).where(ExecutionRow.id.in_(ids), ExecutionRow.user_id == user_id)
-    return (await session.scalars(query.order_by(ExecutionRow.id))).all()
+    query = query.order_by(ExecutionRow.id)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    return (await session.scalars(query)).all()
 
 
 async def list_prerequisites(

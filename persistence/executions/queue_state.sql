@@ -68,8 +68,9 @@ WITH RECURSIVE tree AS (
                 )
                 SELECT FROM part WHERE status NOT IN ($terminal) OR EXISTS (
                     SELECT FROM execution_prerequisites p
-                        JOIN executions e ON e.id = p.execution_id
-                    WHERE p.prerequisite_id = part.id AND e.status NOT IN ($terminal)
+                    WHERE p.prerequisite_id = part.id AND (
+                        SELECT e.status FROM executions e WHERE e.id = p.execution_id
+                    ) NOT IN ($terminal)
                 )
             )
             AND NOT EXISTS (
@@ -84,7 +85,9 @@ WITH RECURSIVE tree AS (
         ORDER BY id LIMIT :limit
     )
     UNION
-    SELECT e.id FROM tree JOIN executions e ON e.parent_execution_id = tree.id
-    WHERE $queued
+    -- OFFSET keeps this a search of the index for each execution; a join may read all work.
+    SELECT part.id FROM tree, LATERAL (
+        SELECT id FROM executions WHERE parent_execution_id = tree.id AND $queued OFFSET 0
+    ) AS part
 )
 SELECT id FROM tree ORDER BY id

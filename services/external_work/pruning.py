@@ -1,7 +1,9 @@
 """Leaves finished work out of the queue, or deletes its content, in whole trees."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -56,10 +58,17 @@ async def prune(work: UnitOfWork, body: PruneWorkBody) -> Sequence[ExecutionRow]
         statuses=body.statuses or tuple(TERMINAL),
         ended_before=datetime.now(UTC) - timedelta(hours=body.older_than_hours or 0),
     )
-    rows = await queue_state.list_finished(
-        work.session, work.caller.user_id, finished, limit=MOST_AT_ONCE
+    list_finished = partial(
+        queue_state.list_finished, work.session, work.caller.user_id, limit=MOST_AT_ONCE
     )
-    if not body.dry_run:
-        for row in rows:
-            await planning.delete(work, row.id, force=True, erase=body.erase)
+    rows = await list_finished(finished)
+    if body.dry_run or not rows:
+        return rows
+    # Until it is locked, other work can begin to wait for it.
+    ids = {row.id for row in rows}
+    await queue_state.find_all(work.session, work.caller.user_id, ids, lock=True)
+    tops = [row.id for row in rows if row.parent_execution_id not in ids]
+    rows = await list_finished(replace(finished, ids=tops))
+    for row in rows:
+        await planning.delete(work, row.id, force=True, erase=body.erase)
     return rows

@@ -4,13 +4,16 @@ clocks of workers (test_queue.py), priorities (test_queue_order.py), a prerequis
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx2
 
 from domain.ids import new_id
+from persistence.executions import prerequisites
 from tests.api.mcp.agents import call, connect
 from tests.api.test_queue import QUEUE, WORK, claim, enqueue, make_agent, read, report
 from tests.api.world import World
+from tests.persistence.test_locks import held_up
 
 Client = httpx2.AsyncClient
 
@@ -64,6 +67,24 @@ async def test_work_whose_result_others_need_is_not_pruned(world: World) -> None
         await end(client, second)
         await end(client, whole)
         assert await prune(client, **named) == [first["id"], part["id"]]
+
+
+async def test_work_that_others_begin_to_need_meanwhile_is_not_pruned(world: World) -> None:
+    database = world.gateway.database
+    async with world.client(f"user-{new_id()}") as client:
+        whole, other = await enqueue(client), await enqueue(client)
+        part = await enqueue(client, parent_execution_id=whole["id"])
+        for work in (part, whole, other):
+            await end(client, work)
+        waiting = await enqueue(client)
+        ids = [UUID(part["id"]), UUID(waiting["id"])]
+        async with database.transaction() as session:
+            await prerequisites.lock_statuses(session, UUID(part["user_id"]), ids)
+            pruning = prune(client, older_than_hours=1e-9, dry_run=False)
+            async with held_up(database, pruning) as pruned:
+                await prerequisites.store(session, ids[1], ids[:1])
+        assert await pruned == [other["id"]]
+        assert (await read(client, part))["result_data"]["text"] == "A moon in June."
 
 
 async def test_whole_trees_of_finished_work_are_pruned(world: World) -> None:

@@ -88,6 +88,21 @@ async def test_a_worker_runs_a_command_for_each_execution(world: World, perdure:
     assert (await perdure("queue", "work", "--", "no-such-command")).returncode == 2
 
 
+async def test_finished_work_is_pruned(world: World, perdure: Command) -> None:
+    finished, kept = [(await perdure("queue", "add", "A rhyme.")).stdout.strip() for _ in range(2)]
+    await work_once(world, ECHO)
+    chosen = ("queue", "prune", "--id", finished, "--id", kept)
+    listed = (await perdure(*chosen)).stdout
+    assert (finished in listed, kept in listed, "--apply" in listed) == (True, False, True)
+    assert (await show(perdure, finished))["result_data"] is not None
+    erased = json.loads((await perdure(*chosen, "--erase", "--apply", "--json")).stdout)
+    assert [work["execution_id"] for work in erased["items"]] == [finished]
+    assert (await show(perdure, finished))["result_data"] is None
+    assert "There is no such work." in (await perdure(*chosen)).stdout
+    neither = await perdure("queue", "prune", "--status", "failed")
+    assert (neither.returncode, "how long ago" in neither.stderr) == (2, True)
+
+
 async def test_a_cancel_and_a_signal_stop_the_command(
     world: World, perdure: Command, tmp_path: Path
 ) -> None:
