@@ -26,8 +26,6 @@ import structlog
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.db.sql import UNFLUSHED
-
 WAKE_CHANNEL = "perdure_wake"
 WATCH_CHANNEL = "perdure_watch"
 LIVE_CHANNEL = "perdure_live"
@@ -54,8 +52,8 @@ Handler = Callable[[str], None]
 
 NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) payload")
 
-NOTIFY_ALONE = text(f"{NOTIFY.text} WHERE {UNFLUSHED}")
-"""As `NOTIFY`, in a transaction of its own."""
+NOTIFY_ALONE = text(f"{NOTIFY.text} WHERE set_config('synchronous_commit', 'off', true) = 'off'")
+"""As `NOTIFY`, in a transaction of its own, which stores nothing and does not wait for the disk."""
 
 
 async def notify(session: AsyncSession, channel: str, *payloads: str) -> None:

@@ -2,7 +2,6 @@
 
 A file holds named statements, each after a line `-- name: <name>`. `:parameter` is bound when the
 statement runs; `$fragment` is SQL text that the loading module inserts once, when it is imported.
-`$unflushed` is `UNFLUSHED`.
 """
 
 import re
@@ -11,14 +10,6 @@ from importlib.resources import files
 from string import Template
 
 from sqlalchemy import TextClause, text
-
-UNFLUSHED = "set_config('synchronous_commit', 'off', true) = 'off'"
-"""A true condition with which the transaction's commit does not wait for the disk.
-
-For a statement that is a transaction of its own and is repeated if it is lost. Postgres writes
-its log in order: the next commit that waits (a step) makes this one durable too. So it is on disk
-before the model is called or a tool starts.
-"""
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
@@ -31,7 +22,7 @@ def load(path: str, **fragments: str) -> Mapping[str, TextClause]:
         KeyError: the file uses a fragment that is not given.
     """
     source = (files("persistence") / path).read_text(encoding="utf-8")
-    _, *parts = _NAME.split(Template(source).substitute(unflushed=UNFLUSHED, **fragments))
+    _, *parts = _NAME.split(Template(source).substitute(fragments))
     return {
         name: text(_COMMENT.sub("", statement).strip())
         for name, statement in zip(parts[::2], parts[1::2], strict=True)

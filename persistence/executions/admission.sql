@@ -28,8 +28,7 @@ taken AS (
     UPDATE executions SET
         segment = :segment, attempt = :attempt,
         stalled_attempts = CASE WHEN :attempt > 1 OR :is_repeat THEN stalled_attempts + 1 ELSE 0 END
-    WHERE id = (SELECT id FROM before) AND $may_take AND status NOT IN ($terminal) AND $unflushed
-        AND NOT EXISTS (
+    WHERE id = (SELECT id FROM before) AND $may_take AND status NOT IN ($terminal) AND NOT EXISTS (
         SELECT FROM sessions s
         WHERE s.id = executions.session_id AND s.workspace_host_id <> :host_id
             AND s.id NOT IN (SELECT id FROM unplaced)

@@ -11,7 +11,7 @@ WITH execution AS (
         first_run_id = coalesce(first_run_id, :run_id), run_id = :run_id, attempt = :attempt,
         run_epochs = jsonb_build_object(CAST(:run_id AS text), 0)
     WHERE id = :execution_id AND workflow_id = :workflow_id
-        AND $pending_to_running AND run_epochs = '{}' AND executor = 'claude' AND $unflushed
+        AND $pending_to_running AND run_epochs = '{}' AND executor = 'claude'
     RETURNING *
 ),
 new_session AS (

@@ -152,7 +152,7 @@ WITH execution AS (
         prefix_sha256 = :prefix_sha256, rendered_prompt = :rendered,
         missing_variables = :missing, total_messages = total_messages + 1,
         event_seq = event_seq + 1
-    WHERE id = :execution_id AND prefix_sha256 IS NULL AND $unflushed
+    WHERE id = :execution_id AND prefix_sha256 IS NULL
     RETURNING id, session_id, event_seq
 ),
 new_prefix AS (
