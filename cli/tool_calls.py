@@ -117,6 +117,9 @@ def print_content(
                 failed = bool(block.get("is_error"))
                 print_result("result", _read_output(block), failed=failed, full=full)
                 _print_connections((calls or {}).get(block["tool_use_id"], {}), full=full)
+            case "compaction" if block.get("content"):
+                show.out.print_line("  ", ("(summary, read in place of all messages above)", "dim"))
+                show.out.print_text(block["content"])
             case kind:
                 show.out.print_line("  ", (f"({kind})", "dim"))
 

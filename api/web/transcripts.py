@@ -12,6 +12,7 @@ from typing import Any
 
 from api.executions.schemas import render_tool_call
 from api.web.tool_inputs import InputPart, describe_input
+from domain.compaction import is_summary
 from domain.model_json import make_encodable
 from domain.text import strip_terminal_codes
 from persistence.tables.sessions import MessageRow, ToolCallRow
@@ -54,7 +55,7 @@ class CallView:
 
 @dataclass(frozen=True, slots=True)
 class EntryPart:
-    """A part of a message. `kind` is `text`, `thinking`, `call` or `other`."""
+    """A part of a message. `kind` is `text`, `thinking`, `summary`, `call` or `other`."""
 
     kind: str
     text: str = ""
@@ -118,6 +119,8 @@ def _make_parts(
             yield EntryPart("other", f"A call of {block.get('name')}.")
         else:
             yield EntryPart("call", call=make_call(call))
+    elif is_summary(block):
+        yield EntryPart("summary", str(block["content"]))
     elif kind not in {"tool_result", "redacted_thinking"}:
         yield EntryPart("other", f"A part of the kind {kind}.")
 

@@ -1,5 +1,6 @@
 """Every page: it opens for its owner, for no other user, and takes no forged form."""
 
+import json
 import re
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from domain.ids import new_id
 from persistence.executions import signals
 from persistence.executions.signals import SignalKind
 from persistence.tables.executions import ExecutionRow
+from persistence.tables.sessions import MessageRow
 from tests.api.browsing import API, CSRF, Client, alice, browser, signed_in, words
 from tests.api.factories import FACTORIES
 from tests.api.world import World, execute, in_session, make_task
@@ -201,6 +203,20 @@ async def test_an_execution_is_asked_to_finish(world: World, alice: Client) -> N
     async with world.gateway.database.reading() as session:
         unread = await signals.list_unread(session, UUID(execution["id"]))
     assert SignalKind.FINISH in [signal.kind for signal in unread]
+
+
+async def test_the_summary_of_a_conversation_is_shown(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        execution = await execute(client, await make_task(client))
+    place = {
+        "session_id": await in_session(world, execution),
+        "execution_id": UUID(execution["id"]),
+    }
+    content = json.dumps([{"type": "compaction", "content": "They agreed on <blue>."}])
+    async with world.gateway.database.transaction() as session:
+        session.add(MessageRow(**place, seq=1, role="assistant", content=content))
+    shown = await alice.get(f"/executions/{execution['id']}")
+    assert "They agreed on &lt;blue&gt;." in shown.text
 
 
 async def test_a_key_is_shown_once(world: World, alice: Client) -> None:

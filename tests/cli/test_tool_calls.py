@@ -79,6 +79,7 @@ def test_long_inputs_and_outputs_are_whole_only_if_wanted(printed: io.StringIO) 
 def test_a_message_shows_its_calls_and_results(printed: io.StringIO) -> None:
     content: list[dict[str, Any]] = [
         {"type": "thinking", "thinking": "hm"},
+        {"type": "compaction", "content": "So far: nothing."},
         {"type": "text", "text": "[b]Look[/b] :tada:"},
         {"type": "tool_use", "id": "1", "name": "bash", "input": {"command": "ls"}},
         {
@@ -93,7 +94,8 @@ def test_a_message_shows_its_calls_and_results(printed: io.StringIO) -> None:
     calls = {"2": {"connections": {"connections": [refused]}}}
     print_content(content, full=False, calls=calls)
     assert printed.getvalue().splitlines() == [
-        *("  (thinking)", "[b]Look[/b] :tada:", "  ⚙ bash  ls"),
+        *("  (thinking)", "  (summary, read in place of all messages above)", "So far: nothing."),
+        *("[b]Look[/b] :tada:", "  ⚙ bash  ls"),
         *("  ✗ result  exit code 1", "    a", "  ✓ result", "    b"),
         "    ⇄ example.org:22  refused: not listed",
     ]
