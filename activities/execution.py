@@ -173,9 +173,8 @@ class Activities(ExecutionActivities, PlanActivities):
             cost_usd = end.cost_usd
             if given.is_plan:
                 cost_usd = await plans.sum_costs(work.session, run.execution_id)
-        self._runner.live_watchers.publish_step(
-            run.execution_id, end.event_seq, is_settled=not end.has_unread_messages
-        )
+        if not end.has_unread_messages:
+            self._runner.live_watchers.publish_end(run.execution_id, end.event_seq)
         return FinishResult(
             status=end.status,
             error_code=end.error_code,

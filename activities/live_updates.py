@@ -60,6 +60,11 @@ class LiveWatchers:
                 {"execution_id": str(execution_id), "seq": event_seq, "is_settled": is_settled}
             )
 
+    def publish_end(self, execution_id: UUID, event_seq: int) -> None:
+        """Publish that an execution has ended, for requests that wait for it."""
+        ended = {"seq": event_seq, "is_settled": True, "has_ended": True}
+        self.publish({"execution_id": str(execution_id), **ended})
+
     def publish(self, payload: dict[str, object]) -> None:
         """Send without waiting. An update may be lost; watchers also read from Postgres.
 

@@ -1,8 +1,8 @@
 """Live updates of executions: one listener per process serves all open streams and waits.
 
 Streams read events only after a notification, which Postgres sends for every event of an execution
-that is watched (a trigger). Waits read their state after a notification, and all together once a
-second, because waiting for an execution does not make it watched.
+that is watched (a trigger). Waits end with the notification of an end, read their state after
+others, and all together once a second, because waiting for an execution does not make it watched.
 """
 
 import asyncio
@@ -185,8 +185,10 @@ class LiveUpdates:
                 subscription.notify(message)
         else:
             self._notify_news(execution_id)
-        if message.get("is_settled") and execution_id in self._waits:
-            self._mark(execution_id)
+        if message.get("has_ended"):
+            self._end_waits(execution_id)
+        elif message.get("is_settled") and execution_id in self._waits:
+            self._mark(execution_id)  # a person may have answered meanwhile
 
     def _notify_news(self, execution_id: UUID) -> None:
         """Let the streams of an execution read its new events."""
@@ -260,9 +262,12 @@ class LiveUpdates:
 
     async def _release(self, marked: list[UUID]) -> None:
         for execution_id in await self._cached_reads.settled(marked):
-            for future in self._waits.get(execution_id, ()):
-                if not future.done():
-                    future.set_result(None)
+            self._end_waits(execution_id)
+
+    def _end_waits(self, execution_id: UUID) -> None:
+        for future in self._waits.get(execution_id, ()):
+            if not future.done():
+                future.set_result(None)
 
 
 @contextmanager

@@ -7,8 +7,8 @@
 - `LIVE_CHANNEL`: for clients that watch an execution: JSON `{"execution_id", "seq"}` from a trigger
   in each transaction that appends events, and `{"execution_id", "turn", "delta"}` from the worker
   for streamed text, or `"progress"` in place of `"delta"` for a running tool call. Without a client
-  the worker publishes only that an execution has settled (`{"execution_id", "seq",
-  "is_settled"}`), so a step costs nothing more.
+  the worker publishes only that an execution has settled (`{"execution_id", "seq", "is_settled"}`,
+  with `"has_ended"` if it stays so), so a step costs nothing more.
 - `USERS_CHANNEL`: a user's rights have changed (payload: the user's id). Gateways check the open
   streams of the user at once.
 - `NOTIFICATIONS_CHANNEL`: there is a notification to deliver (no payload). A worker looks at once;

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
+from api.live_updates import LiveUpdates
 from domain.ids import new_id
 from domain.steps import ToolCall, ToolCallStatus
 from domain.tool_calls import ToolEffect, ToolProgress
 from persistence.db.database import Database
 from persistence.db.live_updates import LIVE_CHANNEL, Listener
+from persistence.executions.cached_reads import CachedReads
 
 
 @pytest.fixture
@@ -63,6 +65,21 @@ async def test_each_part_has_its_offset_in_the_answer(
     assert len(parts) > 1
     offsets = [part[1] for part in parts]
     assert offsets == [sum(len(part[2]) for part in parts[:n]) for n in range(len(parts))]
+
+
+async def test_the_notification_of_an_end_ends_a_wait(
+    watchers: LiveWatchers, database_url: str
+) -> None:
+    database, reads = Database.connect(database_url), await CachedReads.connect(database_url)
+    updates = LiveUpdates(database, reads, database_url)
+    execution_id = new_id()  # no row says that it has ended
+    async with updates.running():
+        waiting = asyncio.create_task(updates.settled(execution_id, math.inf))
+        while not waiting.done():  # until the gateway receives notifications
+            watchers.publish_end(execution_id, 1)
+            await asyncio.wait([waiting], timeout=0.1)
+    await reads.close()
+    await database.close()
 
 
 def call_of(name: str) -> ToolCall:
