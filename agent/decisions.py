@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from domain.answers import Asked, check_default
 from domain.builtin_tools import BASH, effect_of
 from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS, SUBMIT_PLAN
 from domain.errors import ErrorCode, ToolInputError
-from domain.ids import new_id
+from domain.ids import made_at, new_id
 from domain.json_schemas import SchemaEvaluator
 from domain.mcp_tools import read_pins, spec_of
 from domain.rechecks import RECHECK_TURNS, RECHECKED, REPEATED
@@ -30,7 +30,7 @@ from domain.steps import (
     ToolCallStatus,
 )
 from domain.text import clean
-from domain.tool_calls import ProcessIdentity, ToolEffect, ToolSpec
+from domain.tool_calls import ProcessIdentity, ToolEffect, ToolInvocation, ToolSpec
 from domain.tool_decisions import decide, is_covered
 from domain.tool_requirements import ToolRequirement, unmet_requirement
 
@@ -225,12 +225,19 @@ class Decider:
         self._repeated.add((call.name, call.input))
         return Decision(replace(call, status=ToolCallStatus.APPROVED, reason=REPEATED))
 
-    async def find_stale(self, call: ToolCall) -> ToolCall | None:
+    async def find_stale(
+        self, call: ToolCall, invoke: Callable[[ToolCall], ToolInvocation]
+    ) -> ToolCall | None:
         """An approved call as it ends without running, if its approval is stale; otherwise None."""
         if not self._must_recheck(call):
             return None
         age = await self._record.find_approval_age(call.id)
-        if age is None or not age.is_stale:
+        if age is None:
+            return None
+        if (invocation := invoke(call)).working_directory is not None:
+            changed = await self._tools.list_changed(invocation, made_at(call.id))
+            age = replace(age, changed_files=[path for path in changed if path not in age.files])
+        if not age.is_stale:
             return None
         return replace(
             call,

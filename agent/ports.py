@@ -5,6 +5,7 @@ suite in `tests/agent/ports` runs against both.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -67,6 +68,10 @@ class Tools(Protocol):
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
         """Run one call. A mistake of the model's is an error outcome, not an exception."""
+
+    async def list_changed(self, invocation: ToolInvocation, since: datetime) -> Sequence[str]:
+        """Return paths in the working directory of a task that were changed since then."""
+        ...
 
     async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
         """Return what an interrupted call connected to, as far as this host knows."""

@@ -200,7 +200,7 @@ class ToolTurn:
         return current is not None and not (current.status.is_settled or call.name in DELEGATIONS)
 
     async def _run_approved(self, call: ToolCall) -> None:
-        if (stale := await self._decider.find_stale(call)) is not None:
+        if (stale := await self._decider.find_stale(call, self._invocation)) is not None:
             await self._settle([stale])
             return
         if call.name not in DELEGATIONS:

@@ -27,6 +27,7 @@ from api.http.host_policy import HostPolicy
 from api.http.middleware import REQUEST_HEADERS, RESPONSE_HEADERS, RequestMiddleware
 from api.input_requests import remembered_routes as remembered_decisions
 from api.input_requests import routes as input_requests
+from api.input_requests import view_routes as inbox_views
 from api.live_updates import LiveUpdates
 from api.mcp import resource_metadata
 from api.mcp.lazy_endpoint import LazyMcpEndpoint
@@ -109,6 +110,7 @@ FEATURES = (
     reports,
     secrets,
     remembered_decisions,
+    inbox_views,
     groups,
     notifications,
     sessions,

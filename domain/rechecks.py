@@ -32,7 +32,8 @@ class ApprovalAge:
 
     `task_version` is the present version of the task, if it is another one than the execution's.
     `files` are the paths that other calls of the execution have written with file tools, and
-    `other_calls` counts the other calls with effects, such as commands.
+    `other_calls` counts the other calls with effects, such as commands. `changed_files` are the
+    other paths that were changed in the task's working directory.
     """
 
     waited: timedelta
@@ -40,12 +41,13 @@ class ApprovalAge:
     task_version: int | None = None
     files: Sequence[str] = ()
     other_calls: int = 0
+    changed_files: Sequence[str] = ()
 
     @property
     def is_stale(self) -> bool:
         """Whether the model must look again."""
         has_changes = self.messages or self.task_version or self.files or self.other_calls
-        return bool(self.waited > STALE_AFTER or has_changes)
+        return bool(self.waited > STALE_AFTER or has_changes or self.changed_files)
 
     def describe(self, approved_input: str | None) -> str:
         """The result of the call that does not run, for the model."""
@@ -58,6 +60,8 @@ class ApprovalAge:
             changes.append(f"the task was edited (version {self.task_version})")
         if self.files:
             changes.append(f"other calls have written {_list_files(self.files)}")
+        if self.changed_files:
+            changes.append(f"the working directory has changed: {_list_files(self.changed_files)}")
         if self.other_calls:
             changes.append(f"{self.other_calls} other call(s) with effects have run")
         edited = "" if approved_input is None else f" The approved input is: {approved_input}"

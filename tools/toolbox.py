@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -29,6 +30,7 @@ from domain.tool_rules import MEMORY_FILES, MEMORY_TOOLS, READ_ARTIFACT, WEB_TOO
 from domain.web_calls import HTTP_REQUEST, WEB_FETCH
 from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
 from tools.artifacts import ArtifactStore, read_artifact, save_artifact
+from tools.changes import list_changed
 from tools.disk import WorkspaceDisk
 from tools.files import edit_file, read_file, write_file
 from tools.launch import Confinement, Unprotected
@@ -193,6 +195,15 @@ class Toolbox:
     async def end_process(self, identity: ProcessIdentity) -> None:
         """End a process group that an earlier attempt left running here, and wait for its end."""
         await end_group(identity, host_id=self._host_id)
+
+    async def list_changed(self, invocation: ToolInvocation, since: datetime) -> Sequence[str]:
+        """Return the paths in the task's directory that were changed since then (`changes`)."""
+        try:
+            site = await self.workspaces.site(invocation)
+            workspace = replace(site.workspace, rules=invocation.path_rules)
+            return await asyncio.to_thread(list_changed, workspace, since)
+        except ToolInputError:
+            return ()  # the call itself reports why the directory can't be used
 
     async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
         """Return what an interrupted call connected to, as far as this host knows."""

@@ -25,10 +25,10 @@ from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import FilesElsewhereError, PerdureError
 from persistence.executions import queries
 from persistence.tables.executions import ExecutionRow
-from services.executions import control, messaging, retrying
+from services.executions import control, forking, messaging, retrying
 from services.executions.access import readable_execution
 from services.executions.bulk import filter_of
-from services.executions.inputs import CancelBody, FinishBody, MessageBody, RetryBody
+from services.executions.inputs import CancelBody, FinishBody, ForkBody, MessageBody, RetryBody
 from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/executions", include_in_schema=False, route_class=PageRoute)
@@ -151,6 +151,19 @@ async def retry(visit: Visiting, execution_id: UUID) -> Response:
     """Execute an ended execution again from the beginning."""
     service = partial(retrying.retry, execution_id=execution_id, body=RetryBody())
     return await _change(visit, service)
+
+
+@router.post("/{execution_id}/fork")
+async def fork(visit: Visiting, execution_id: UUID, form: OwnForm) -> Response:
+    """Start an execution that continues this one from a model call."""
+    turn, prompt = form.text("at_turn").strip(), form.text("prompt").strip()
+    try:
+        form.require_sent()
+        given = {"at_turn": int(turn) if turn.isdecimal() else turn, "prompt": prompt or None}
+        body = make_body(ForkBody, given)
+        return await _change(visit, partial(forking.fork, execution_id=execution_id, body=body))
+    except SHOWN_ERRORS as error:
+        return await _show(visit, execution_id, form=form, error=error)
 
 
 @router.post("/{execution_id}/messages")

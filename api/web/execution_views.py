@@ -14,7 +14,8 @@ from api.web import transcripts
 from api.web.visits import Visit
 from domain.states import PREREQUISITES, ExecutionStatus
 from persistence.db.paging import Window
-from persistence.executions import input_requests, subtasks
+from persistence.executions import input_requests, signals, subtasks
+from persistence.executions.signals import SignalKind
 from persistence.executions.visibility import find_unreadable
 from persistence.reporting import spans
 from persistence.sessions import artifacts, timeline
@@ -48,11 +49,17 @@ async def read_head(visit: Visit, session: AsyncSession, execution_id: UUID) -> 
         session, task_ids=[row.task_id], session_ids=[row.session_id], by=call.caller.reader_id
     )
     requests = await input_requests.list_open(session, execution_id)
+    is_ended = ExecutionStatus(row.status).is_terminal
+    unread = [] if is_ended else await signals.list_unread(session, execution_id)
     return {
         "execution": render_execution(call, row, unreadable),
         "is_own": call.caller.owns(row.user_id),
-        "is_ended": ExecutionStatus(row.status).is_terminal,
+        "is_ended": is_ended,
         "is_pausing": row.pause_requested_at is not None,
+        "is_finishing": any(signal.kind == SignalKind.FINISH for signal in unread),
+        "unread": [
+            signal.payload["content"] for signal in unread if signal.kind == SignalKind.MESSAGE
+        ],
         "requests": [request for request, _ in requests],
         "temporal": links.temporal_page(call, row.workflow_id),
         "waits_for_others": row.status_reason == PREREQUISITES,

@@ -1,7 +1,8 @@
 """Pages of the inbox: the open requests, and one request with the form that answers it."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
@@ -13,23 +14,31 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import links
 from api.http import paging
 from api.http.paging import ListQuery
-from api.web import answer_forms, decisions, pages, saved_views
+from api.web import answer_forms, decisions, pages
 from api.web.listings import check_query, make_list, read_query
-from api.web.page_forms import SHOWN_ERRORS
+from api.web.page_forms import SHOWN_ERRORS, make_body
 from api.web.page_route import PageRoute
 from api.web.request_views import render_request
 from api.web.transcripts import summarize_input
-from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, OwnForm, Visit, Visiting, is_https
+from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, OwnForm, Visit, Visiting
 from domain.model_json import make_encodable
 from domain.people import RequestKind
 from persistence.db.paging import Page, Window
-from persistence.executions import input_requests, queries
+from persistence.executions import inbox_views, input_requests, queries
+from persistence.tables.people import InboxViewRow
 from persistence.tables.sessions import InputRequestRow
 from services.executions.access import readable_request
+from services.executions.inbox_views import INBOX_VIEWS, InboxViewPut, ViewName, put_view
 
 router = APIRouter(prefix=links.INBOX, include_in_schema=False, route_class=PageRoute)
 
 Submit = Callable[[Visit, InputRequestRow, Form], Awaitable[None]]
+
+
+class NamedView(InboxViewPut):
+    """A view with its name, which the API has in its path."""
+
+    name: ViewName
 
 
 class InboxQuery(ListQuery):
@@ -57,7 +66,9 @@ async def inbox(visit: Visiting) -> Response:
     async with visit.call.gateway.database.reading() as session:
         page = await _read_page(visit, session, query, query.window())
         titles = await queries.find_titles(session, [row.execution_id for row in page.rows])
-    return pages.render("inbox.html.j2", **visit.layout, **_list_values(visit, query, page, titles))
+        views = await inbox_views.list_all(session, visit.call.caller.user_id)
+    shown = _list_values(visit, query, page, titles, views)
+    return pages.render("inbox.html.j2", **visit.layout, **shown)
 
 
 def _list_values(
@@ -65,6 +76,7 @@ def _list_values(
     query: InboxQuery,
     page: Page[InputRequestRow],
     titles: Mapping[UUID, str],
+    views: Sequence[InboxViewRow],
 ) -> Mapping[str, Any]:
     decidable = {row.id for row in page.rows if decisions.is_open_approval(row)}
     return {
@@ -76,7 +88,9 @@ def _list_values(
         "can_decide": len(decidable) > 1,
         "is_filtered": query.is_narrowed,
         "address": paging.address(visit.call.request),
-        "views": saved_views.read_views(visit.call.request),
+        "views": [
+            {"name": view.name, "query": InboxQuery(**view.filters).narrowing} for view in views
+        ],
         "current": query.narrowing,
         "kinds": {str(kind): text for kind, text in decisions.KINDS.items()},
     }
@@ -86,24 +100,15 @@ def _list_values(
 async def change_views(visit: Visiting, form: OwnForm) -> Response:
     """Save the filters of a view under a name, or remove a saved view."""
     form.require_sent()
-    name, query = form.text("name"), _check_query(form.text("query"))
-    views = saved_views.read_views(visit.call.request)
+    name = form.text("name").strip()
     if form.text("remove"):
-        views = saved_views.remove_view(views, name)
-    else:
-        views = saved_views.add_view(views, name, query)
-    response = pages.redirect(f"{links.INBOX}?{query}" if query else links.INBOX)
-    saved_views.keep_views(response, views, secure=is_https(visit.call.request))
-    return response
-
-
-def _check_query(text: str) -> str:
-    """The filters that a form names, as they are in an address.
-
-    Raises:
-        NotFoundError: a filter is invalid.
-    """
-    return check_query(dict(parse_qsl(text)), InboxQuery).narrowing
+        await visit.perform(lambda work: INBOX_VIEWS.delete(work, name, lambda _: None))
+        return pages.redirect(links.INBOX)
+    query = check_query(dict(parse_qsl(form.text("query"))), InboxQuery)
+    named = make_body(NamedView, {"name": name, **query.filters()})
+    body = InboxViewPut.model_validate(named.model_dump(exclude={"name"}))
+    await visit.perform(partial(put_view, name=named.name, body=body))
+    return pages.redirect(f"{links.INBOX}?{query.narrowing}")
 
 
 @router.get("/count")

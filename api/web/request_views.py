@@ -94,7 +94,8 @@ async def render_request(
         effect=decisions.describe_effect(context.effect),
         input_parts=describe_call(row),
         is_open=is_open,
-        is_stored=link is not None and has_approved(row, visit.call.caller),
+        is_approved=(is_approved := has_approved(row, visit.call.caller)),
+        is_stored=link is not None and is_approved,
         **shown,
         **_form_values(form or Form(), error, is_open=is_open),
     )

@@ -130,6 +130,32 @@ def open_page(
         webbrowser.open(url)
 
 
+_VIEW = Reference({"name": Annotated[str, typer.Argument(metavar="NAME")]})
+GROUP.add_list(
+    "list_inbox_views",
+    "List your saved views of the inbox.",
+    "name, filters",
+    nothing="No views yet. `perdure inbox save-view NAME` saves one.",
+    name="views",
+    pages="all",
+)
+GROUP.add_action(
+    "save-view",
+    "put_inbox_view",
+    "Save filters as a view of the inbox, or replace the view of this name.",
+    "Saved: {name}",
+    of=_VIEW,
+    options={
+        "status": option("open, answered, expired or cancelled."),
+        "kind": option("Only requests of this kind, such as approval."),
+        "assignee": option("Only those assigned to this user or group."),
+    },
+)
+GROUP.add_action(
+    "delete-view", "delete_inbox_view", "Delete a saved view.", "Deleted: {name}", of=_VIEW
+)
+
+
 Edited = Annotated[
     str | None,
     typer.Option("--input", metavar="JSON|@FILE", help="Approve with this as the tool's input."),

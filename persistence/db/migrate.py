@@ -12,7 +12,7 @@ from persistence.db.outages import is_outage
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "20261129_lone_ends"
+NEWEST = "20261129_inbox_views"
 """The last migration in `migrations/versions`; a test compares it with alembic's head."""
 
 PRE_RELEASE = frozenset(f"{number:04}" for number in range(1, 10))

@@ -1,10 +1,10 @@
-"""Tables of people's work beside the requests: groups, mentions, remembered decisions."""
+"""Tables of people's work beside the requests: groups, mentions, remembered decisions, views."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -86,3 +86,23 @@ class RememberedDecisionRow(OwnedRow):
     def scope(self) -> str:
         """To what the rule applies: `execution` or `task`."""
         return "task" if self.execution_id is None else "execution"
+
+
+class InboxViewRow(OwnedRow):
+    """Filters of the inbox that a user has saved under a name."""
+
+    __tablename__ = "inbox_views"
+    __table_args__ = (
+        UniqueConstraint("user_id", "name"),
+        Index("ix_inbox_views_user_id_id", "user_id", "id"),
+    )
+
+    name: Mapped[str]
+    filters: Mapped[dict[str, Any]]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was never replaced."""
+        return self.created_at == self.updated_at

@@ -322,6 +322,17 @@ async def test_the_order_of_the_keys_does_not_matter(runner: Runner) -> None:
     assert len(await run.requests()) == 1
 
 
+async def test_people_have_changed_the_working_directory(runner: Runner) -> None:
+    used = {**RECHECKED, "working_directory_path": "/srv/site"}
+    runner.tools.changed = ["index.html", "css/"]
+    run = await runner.start(WRITE, LAST_RESULT, **used)
+    await run.answer(await run.wait_for_request(), decision="approve")
+    await run.wait_for_end()
+    [stale] = await run.tool_calls()
+    assert stale.reason == WAS_RECHECKED
+    assert "the working directory has changed: index.html, css/." in (stale.output or "")
+
+
 async def test_a_fresh_approval_runs_the_call(runner: Runner) -> None:
     run = await runner.start(WRITE, LAST_RESULT, **RECHECKED)
     await run.answer(await run.wait_for_request(), decision="approve")

@@ -79,6 +79,15 @@ async def remembered_decision(world: World, client: Client, mark: str) -> Parame
     return {"rule_id": rule["id"]}
 
 
+async def inbox_view(world: World, client: Client, mark: str) -> Parameters:
+    """A saved view of the inbox."""
+    del world
+    name = f"v{new_id().hex}"
+    response = await client.put(f"{API}/inbox-views/{name}", json={"assignee": mark})
+    assert response.status_code == 201, response.text
+    return {"name": name}
+
+
 async def group(world: World, client: Client, mark: str) -> Parameters:
     """A group, which an admin makes."""
     del client
@@ -245,6 +254,7 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "input-requests": input_request,
     "groups": group,
     "remembered-decisions": remembered_decision,
+    "inbox-views": inbox_view,
     "artifacts": artifact,
     "reports": report,
     "agents": agent,
@@ -308,6 +318,7 @@ BODIES: dict[str, Any] = {
     "POST /queue/{execution_id}/fail": {**LEASE, "message": "changed"},
     "POST /queue/{execution_id}/release": LEASE,
     "PUT /secrets/{name}": {"value": "changed"},
+    "PUT /inbox-views/{name}": {"assignee": "changed"},
     "POST /sessions": {},
     "PATCH /sessions/{session_id}": {"title": "changed"},
     "POST /sessions/{session_id}/messages": {"content": "And then?"},

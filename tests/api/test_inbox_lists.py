@@ -3,7 +3,7 @@
 import json
 import re
 
-from tests.api.browsing import Client, alice, new_request, stored, words
+from tests.api.browsing import API, Client, alice, new_request, signed_in, stored, words
 from tests.api.test_pages import post
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 
@@ -74,17 +74,31 @@ async def test_unlike_calls_are_not_decided_together(world: World, alice: Client
     assert (await alice.get("/inbox/together")).headers["location"] == "/inbox"
 
 
-async def test_a_view_is_saved_under_a_name(alice: Client) -> None:
+async def test_a_view_is_saved_under_a_name(world: World, alice: Client) -> None:
     query = "status=answered&kind=budget"
     await post(alice, "/inbox/views", "/keys", name=" Paid ", query=query)
-    page = await alice.get(f"/inbox?{query}")
+    other = await signed_in(world, "alice")
+    page = await other.get(f"/inbox?{query}")
     assert '?status=answered&amp;kind=budget" aria-current="true" dir="auto">Paid' in page.text
     assert "Remove the view Paid" in words(page)
-    for name, wrong in (("", query), ("x" * 41, query), ("x", "kind=nonsense")):
+    for name, wrong in (("", query), ("x" * 41, query), ("a/b", query), ("x", "kind=nonsense")):
         refused = await post(alice, "/inbox/views", "/keys", name=name, query=wrong)
         assert refused.status_code in {404, 422}
-    await post(alice, "/inbox/views", "/keys", name="Paid", query="", remove="1")
+    async with world.client("alice") as client:
+        [stored] = (await client.get(f"{API}/inbox-views")).json()["items"]
+    assert (stored["name"], stored["filters"]) == ("Paid", {"status": "answered", "kind": "budget"})
+    await post(other, "/inbox/views", "/keys", name="Paid", remove="1")
     assert "Paid" not in words(await alice.get("/inbox"))
-    alice.cookies.set("perdure_views", "[[", path="/inbox")
-    assert (await alice.get("/inbox")).status_code == 200
-    alice.cookies.delete("perdure_views")
+    await other.aclose()
+
+
+async def test_there_are_twelve_views_at_most(world: World) -> None:
+    async with world.client("bob") as client:
+        for number in range(12):
+            await client.put(f"{API}/inbox-views/{number}", json={"kind": "question"})
+        refused = await client.put(f"{API}/inbox-views/more", json={})
+        assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+        changed = await client.put(f"{API}/inbox-views/3", json={"status": "expired"})
+        assert changed.json()["filters"] == {"status": "expired"}
+        assert (await client.delete(f"{API}/inbox-views/3")).status_code == 204
+        assert (await client.put(f"{API}/inbox-views/more", json={})).status_code == 201

@@ -25,7 +25,7 @@ PARAMETER = re.compile(r"\{(\w+)\}")
 WITHOUT_LOGIN = {"/health/live", "/health/ready", "/hooks/{token}"}
 """Served without credentials; a hook's address is itself one."""
 
-NAMED_PER_USER = {"agents", "secrets", "memory"}
+NAMED_PER_USER = {"agents", "secrets", "memory", "inbox-views"}
 """Names are per user: another user's name is unknown, and a create makes one's own resource."""
 
 SHARED = {"tasks", "task-templates"}

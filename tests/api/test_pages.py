@@ -1,7 +1,9 @@
 """Every page: it opens for its owner, for no other user, and takes no forged form."""
 
+import hashlib
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,7 @@ from api.web.page_route import PageRoute
 from domain.ids import new_id
 from persistence.executions import signals
 from persistence.executions.signals import SignalKind
-from persistence.tables.executions import ExecutionRow
+from persistence.tables.executions import ExecutionRow, PrefixRow
 from persistence.tables.sessions import MessageRow
 from tests.api.browsing import API, CSRF, Client, alice, browser, signed_in, words
 from tests.api.factories import FACTORIES
@@ -203,6 +205,35 @@ async def test_an_execution_is_asked_to_finish(world: World, alice: Client) -> N
     async with world.gateway.database.reading() as session:
         unread = await signals.list_unread(session, UUID(execution["id"]))
     assert SignalKind.FINISH in [signal.kind for signal in unread]
+    shown = words(await alice.get(path))
+    assert "answers after this step" in shown
+    assert "not read yet A person asks you to finish now." in shown
+    assert "Finish now" not in shown
+
+
+async def test_an_execution_is_forked(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        execution = await execute(client, await make_task(client))
+        await in_session(world, execution)
+        await end_with_prompt(world, execution)
+        path = f"/executions/{execution['id']}"
+        wrong = await post(alice, f"{path}/fork", path, at_turn="7", prompt="Again.")
+        assert (wrong.status_code, "at turn" in words(wrong)) == (422, True)
+        made = await post(alice, f"{path}/fork", path, at_turn="0", prompt=" Again. ")
+        assert made.status_code == 303, words(made)
+        forked = (await client.get(f"{API}/task-{made.headers['location'][1:]}")).json()
+    assert (forked["forked_from_id"], forked["trigger_type"]) == (execution["id"], "fork")
+
+
+async def end_with_prompt(world: World, execution: dict[str, Any]) -> None:
+    """As if it had called the model once, and ended."""
+    async with world.gateway.database.transaction() as session:
+        session.add(PrefixRow(sha256=hashlib.sha256(b"pages").digest(), body="{}"))
+        row = await session.get_one(ExecutionRow, UUID(execution["id"]))
+        row.prefix_sha256 = hashlib.sha256(b"pages").digest()
+        row.status, row.completed_at, row.total_turns = "completed", datetime.now(UTC), 1
+        where = {"session_id": row.session_id, "execution_id": row.id, "seq": 1}
+        session.add(MessageRow(role="user", content="[]", **where))
 
 
 async def test_the_summary_of_a_conversation_is_shown(world: World, alice: Client) -> None:

@@ -234,6 +234,14 @@ async def test_of_many_answers_one_counts(world: World, alice: Client) -> None:
     assert (await stored(world, path))["answer"]["message"] == "Blue."
 
 
+async def test_a_person_who_has_approved_can_only_deny(world: World, alice: Client) -> None:
+    path = await new_request(world, **APPROVAL, approvals_required=2)
+    approved = await submit(alice, path, decision="approve")
+    shown = approved if approved.status_code == 200 else await alice.get(path)
+    assert "1 of 2 people have approved: alice . You are one of them." in words(shown)
+    assert re.findall(r'name="decision" value="(\w+)"', shown.text) == ["deny", "edit"]
+
+
 async def test_people_comment_and_delegate(world: World, alice: Client) -> None:
     path = await new_request(world, assignee="boss")
     boss = await signed_in(world, "boss")

@@ -102,6 +102,14 @@ async def test_a_remembered_decision_is_listed_and_forgotten(
     assert "No decisions are remembered" in ok(await perdure("inbox", "remembered"))
 
 
+async def test_a_view_of_the_inbox_is_saved_and_deleted(perdure: Command) -> None:
+    ok(await perdure("inbox", "save-view", "Legal", "--assignee", "group:legal"))
+    [view] = parse_json(await perdure("inbox", "views", "--json"))
+    assert view["filters"] == {"status": "open", "assignee": "group:legal"}
+    ok(await perdure("inbox", "delete-view", "Legal"))
+    assert "No views yet" in ok(await perdure("inbox", "views"))
+
+
 async def test_a_running_execution_is_asked_to_finish(perdure: Command, world: World) -> None:
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))

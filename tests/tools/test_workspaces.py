@@ -2,17 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from domain.errors import ToolInputError
-from domain.ids import new_id
+from domain.ids import made_at, new_id
 from domain.tool_calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, SessionCalls
+from tests.waiting import until
 from tools.disk import WorkspaceDisk
 from tools.launch import Unprotected
 from tools.limits import ToolLimits
@@ -169,3 +172,33 @@ async def test_files_are_moved_between_file_systems(tmp_path: Path, elsewhere: P
     assert not (await run(caller, "edit_file", given=edit, **where)).is_error
     assert (elsewhere / "file").read_text() == "two"
     assert names(elsewhere) == ["file"]
+
+
+async def test_changes_in_a_working_directory_are_found(caller: SessionCalls, listed: Path) -> None:
+    """Files that are only read, and those that editors rewrite in `.git`, are left out."""
+    kept = listed / "kept"
+    for path in (kept, listed / "src" / "old.py", listed / ".git" / "refs" / "main"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (listed / "loop").symlink_to(listed)
+    invocation = replace(caller.invocation("bash"), working_directory=str(listed))
+
+    async def changed_by(change: Callable[[], object]) -> Sequence[str]:
+        since = made_at(new_id()) + timedelta(milliseconds=1)
+        until(
+            lambda: datetime.now(UTC) > since + timedelta(milliseconds=20)
+        )  # of the kernel's clock
+        change()
+        return await caller.toolbox.list_changed(invocation, since)
+
+    assert await changed_by(kept.read_text) == []
+    assert await changed_by((listed / ".git" / "index").touch) == []
+    assert await changed_by(partial(kept.write_text, "y")) == ["kept"]
+    assert await changed_by(partial(os.utime, kept, (1, 1))) == ["kept"]
+    assert await changed_by((listed / "src" / "new.py").touch) == ["src/", "src/new.py"]
+    assert await changed_by((listed / "src" / "old.py").unlink) == ["src/"]
+    assert await changed_by(partial(shutil.rmtree, listed / "src")) == ["./"]
+    moved = partial((listed / ".git" / "refs" / "main").write_text, "z")
+    assert await changed_by(moved) == [".git/refs/main"]
+    gone = replace(invocation, working_directory=str(listed / "gone"))
+    assert await caller.toolbox.list_changed(gone, made_at(new_id())) == ()

@@ -8,8 +8,9 @@ import mimetypes
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -55,6 +56,8 @@ class InMemoryTools:
         self.is_sandboxed = True
         self.left = NO_CONNECTIONS
         """What the calls that are interrupted connected to."""
+        self.changed: Sequence[str] = ()
+        """What people have changed in working directories."""
         self._processes = itertools.count(1)
         self._killed: dict[ProcessIdentity, asyncio.Event] = {}
         self._tools: dict[str, Callable[[Files, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]]
@@ -104,6 +107,12 @@ class InMemoryTools:
     async def forget_connections(self, invocation: ToolInvocation) -> None:
         del invocation
         self.left = NO_CONNECTIONS
+
+    async def list_changed(self, invocation: ToolInvocation, since: datetime) -> Sequence[str]:
+        """As if people changed `changed` in the working directory of a task."""
+        assert invocation.working_directory is not None
+        assert since <= datetime.now(UTC)
+        return self.changed
 
     async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
         del invocation
