@@ -1,14 +1,14 @@
 """Reads the record of an execution, so that an attempt can continue from it."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
@@ -19,8 +19,11 @@ from domain.people import OWNERS_PEOPLE, InputPolicy, RequestKind, group_of
 from domain.states import ExecutionStatus
 from domain.steps import (
     CallStatus,
+    ChildResult,
     Failure,
+    Inbox,
     OpenRequest,
+    Signal,
     Snapshot,
     StoredMessage,
     ToolCall,
@@ -29,12 +32,13 @@ from domain.steps import (
 from domain.tool_calls import ProcessIdentity, ToolEffect
 from domain.workspace_snapshots import WorkspaceVersion
 from persistence.db.database import Database
+from persistence.executions import subtasks
+from persistence.executions.signals import SignalKind
 from persistence.identity import groups
 from persistence.sessions import lineage
 from persistence.tables.columns import read_as
 from persistence.tables.definitions import TaskVersionRow
 from persistence.tables.executions import ExecutionRow
-from persistence.tables.sessions import InputRequestRow, ModelCallRow, ToolCallRow
 
 
 async def definition_of(session: AsyncSession, row: ExecutionRow) -> dict[str, Any]:
@@ -66,19 +70,22 @@ class LostCall:
 
 
 async def load(
-    database: Database, taken: SimpleNamespace, lost: LostCall | None = None
+    database: Database,
+    taken: SimpleNamespace,
+    tries: Sequence[SimpleNamespace] = (),
+    lost: LostCall | None = None,
 ) -> Snapshot:
     """Everything the loop needs of an execution that was just taken.
 
-    `taken` is the row of `admission.take`, read before a lost call was charged.
+    `taken` is the row of `admission.take`, read before a lost call was charged, `tries` what
+    `list_tries` returned after that.
     """
     raw = _without_owners_people(taken.definition) if taken.is_of_others else taken.definition
     definition = TaskDefinition.model_validate(raw)
     transcript = await _transcript(database, taken)
     progress = _NO_PROGRESS
     if not taken.is_first:
-        async with database.reading() as session:
-            progress = await _load_progress(session, taken, transcript)
+        progress = await _load_progress(database, taken.id, transcript, tries)
     return Snapshot(
         execution_id=taken.id,
         user_id=taken.user_id,
@@ -165,62 +172,71 @@ _NO_PROGRESS: Mapping[str, Any] = {"turn": 0, "tries": 0, "failures_in_a_row": 0
 
 
 async def _load_progress(
-    session: AsyncSession, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
+    database: Database,
+    execution_id: UUID,
+    transcript: Sequence[StoredMessage],
+    tries: Sequence[SimpleNamespace],
 ) -> Mapping[str, Any]:
     """The progress of calls and requests, by the names of the snapshot's fields."""
-    tries = await _tries(session, taken.id)
-    is_open = bool(tries) and tries[-1].status != CallStatus.SUCCEEDED
+    live = [one for one in tries if not one.is_superseded]
+    is_open = bool(live) and live[-1].status != CallStatus.SUCCEEDED
     failures = count_failures(
-        [t.error_kind for t in tries if is_open and t.status == CallStatus.FAILED]
+        [t.error_kind for t in live if is_open and t.status == CallStatus.FAILED]
     )
+    of_execution = {"execution_id": execution_id}
+    calls: Sequence[SimpleNamespace] = ()
+    if transcript and transcript[-1].role == "assistant":
+        calls = await database.raw.rows(LAST_TOOL_CALLS, of_execution)
+    requests = await database.raw.rows(OPEN_REQUESTS, of_execution)
     return {
-        "turn": tries[-1].turn if tries else 0,
-        "tries": len(tries) if is_open else 0,
+        "turn": live[-1].turn if live else 0,
+        "tries": len(live) if is_open else 0,
         "failures_in_a_row": failures.in_a_row,
         "spend_limit_failures": failures.at_spend_limit,
-        "tool_calls": await _open_tool_calls(session, taken.id, transcript),
-        "open_requests": await _open_requests(session, taken.id),
+        "tool_calls": [_tool_call(call) for call in calls],
+        "open_requests": [open_request(request) for request in requests],
     }
 
 
-async def _tries(session: AsyncSession, execution_id: UUID) -> Sequence[Any]:
-    """The attempts of the last turn's call, oldest first."""
-    live = (ModelCallRow.execution_id == execution_id, ModelCallRow.superseded_at.is_(None))
-    last = (
-        select(ModelCallRow.turn).where(*live).order_by(ModelCallRow.turn.desc()).limit(1)
-    ).scalar_subquery()
-    result = await session.execute(
-        select(ModelCallRow.turn, ModelCallRow.status, ModelCallRow.error_kind)
-        .where(*live, ModelCallRow.turn == last)
-        .order_by(ModelCallRow.try_number)
-    )
-    return result.all()
+TRIES = text("""
+SELECT turn, status, error_kind, superseded_at IS NOT NULL AS is_superseded FROM model_calls
+WHERE execution_id = :execution_id AND (status = 'intended' OR (superseded_at IS NULL AND turn = (
+    SELECT max(turn) FROM model_calls
+    WHERE execution_id = :execution_id AND superseded_at IS NULL
+)))
+ORDER BY turn, try_number
+""")
 
 
-async def _open_tool_calls(
-    session: AsyncSession, execution_id: UUID, transcript: Sequence[StoredMessage]
-) -> Sequence[ToolCall]:
-    """The last turn's calls, if the transcript ends with that turn."""
-    if not transcript or transcript[-1].role != "assistant":
-        return ()
-    live = (ToolCallRow.execution_id == execution_id, ToolCallRow.superseded_at.is_(None))
-    last = (
-        select(ModelCallRow.turn)
-        .where(
-            ModelCallRow.execution_id == execution_id,
-            ModelCallRow.superseded_at.is_(None),
-            ModelCallRow.status == CallStatus.SUCCEEDED,
-        )
-        .order_by(ModelCallRow.turn.desc())
-        .limit(1)
-    ).scalar_subquery()
-    rows = await session.scalars(
-        select(ToolCallRow).where(*live, ToolCallRow.turn == last).order_by(ToolCallRow.position)
-    )
-    return [_tool_call(r) for r in rows]
+async def list_tries(database: Database, execution_id: UUID) -> Sequence[SimpleNamespace]:
+    """The attempts of the last turn's call, and each call without an outcome, oldest first."""
+    return await database.raw.rows(TRIES, {"execution_id": execution_id})
 
 
-def _tool_call(row: ToolCallRow) -> ToolCall:
+def columns_of(kind: type, *others: str, besides: Collection[str] = ()) -> str:
+    """The columns that `read_as` reads for this dataclass, and others, for a statement."""
+    return ", ".join([*(f.name for f in fields(kind) if f.name not in besides), *others])
+
+
+_PROCESS = ("host_id", "process_group", "process_started_ticks")
+
+LAST_TOOL_CALLS = text(f"""
+SELECT {columns_of(ToolCall, *_PROCESS, besides=("process",))} FROM tool_calls
+WHERE execution_id = :execution_id AND superseded_at IS NULL AND turn = (
+    SELECT max(turn) FROM model_calls
+    WHERE execution_id = :execution_id AND superseded_at IS NULL AND status = 'succeeded'
+)
+ORDER BY position
+""")  # noqa: S608 - our own names
+"""The calls of the last turn, if the transcript ends with that turn."""
+
+OPEN_REQUESTS = text(f"""
+SELECT {columns_of(OpenRequest, "held_rule")} FROM input_requests
+WHERE execution_id = :execution_id AND (status = 'open' OR held_rule IS NOT NULL)
+""")  # noqa: S608 - our own names
+
+
+def _tool_call(row: SimpleNamespace) -> ToolCall:
     process = None
     if row.host_id and row.process_group is not None and row.process_started_ticks is not None:
         process = ProcessIdentity(row.host_id, row.process_group, row.process_started_ticks)
@@ -235,19 +251,54 @@ def _tool_call(row: ToolCallRow) -> ToolCall:
     )
 
 
-async def _open_requests(session: AsyncSession, execution_id: UUID) -> Sequence[OpenRequest]:
-    rows = await session.scalars(
-        select(InputRequestRow).where(
-            InputRequestRow.execution_id == execution_id,
-            or_(InputRequestRow.status == "open", InputRequestRow.held_rule.is_not(None)),
-        )
-    )
-    return [open_request(r) for r in rows]
-
-
-def open_request(row: InputRequestRow) -> OpenRequest:
-    """The request as the loop sees it."""
+def open_request(row: SimpleNamespace) -> OpenRequest:
+    """The request as the loop sees it, from its columns (`columns_of`)."""
     kind = RequestKind(row.kind)
     if row.held_rule is not None:  # its answer takes effect later, and then no due time counts
         return read_as(OpenRequest, row, kind=kind, due_at=None, answer=None)
     return read_as(OpenRequest, row, kind=kind)
+
+
+UNREAD_SIGNALS = text(f"""
+SELECT s.id AS signal_id, s.kind AS signal_kind, s.payload,
+    e.pause_requested_at IS NOT NULL AS is_pause_requested, r.*
+FROM executions e
+    LEFT JOIN signals s ON s.execution_id = e.id AND s.consumed_at IS NULL
+    LEFT JOIN LATERAL (
+        SELECT {columns_of(OpenRequest, "held_rule")} FROM input_requests
+        WHERE id = CAST(s.payload ->> 'input_request_id' AS uuid)
+    ) r ON true
+WHERE e.id = :execution_id ORDER BY s.id
+""")  # noqa: S608 - our own names
+"""The unread signals in order, each with the request that it is about; a row in any case."""
+
+
+async def poll_signals(database: Database, execution_id: UUID) -> Inbox:
+    """The unread signals of an execution, with the requests and subtasks that they refer to.
+
+    One statement, because unread signals are in the order of several clocks: a pause is read from
+    the row, and an answer from the request.
+    """
+    rows = await database.raw.rows(UNREAD_SIGNALS, {"execution_id": execution_id})
+    unread = [row for row in rows if row.signal_id is not None]
+    received = [Signal(row.signal_id, row.signal_kind, row.payload) for row in unread]
+    answered = {row.id: row for row in unread if row.id is not None}
+    return Inbox(
+        signals=received,
+        answered=[open_request(row) for row in answered.values()],
+        children=await _list_results(database, execution_id, received),
+        is_pause_requested=any(row.is_pause_requested for row in rows),
+    )
+
+
+async def _list_results(
+    database: Database, parent_id: UUID, received: Sequence[Signal]
+) -> Sequence[ChildResult]:
+    """The results of the subtasks that these signals are about."""
+    payloads = [signal.payload for signal in received]
+    ids = [UUID(str(payload["execution_id"])) for payload in payloads if "execution_id" in payload]
+    is_all = any(signal.kind == SignalKind.FINISH for signal in received)
+    if not (ids or is_all):
+        return ()
+    async with database.reading() as session:
+        return await subtasks.list_results(session, parent_id, ids, is_all=is_all)

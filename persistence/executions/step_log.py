@@ -26,9 +26,7 @@ from domain.steps import (
     Inbox,
     NewChild,
     NewRequest,
-    OpenRequest,
     Receipt,
-    Signal,
     Snapshot,
     Step,
 )
@@ -41,12 +39,10 @@ from persistence.executions import (
     queries,
     remembered_decisions,
     request_changes,
-    signals,
     snapshot,
     subtasks,
 )
 from persistence.executions.fencing import RunIdentity
-from persistence.executions.signals import SignalKind
 from persistence.executions.step_values import make_parameters, make_statement
 from persistence.ledger import audit, budgets
 from persistence.sessions import workspaces
@@ -108,8 +104,12 @@ class ExecutionRecord:
             from_host_id=self._from_host_id,
         )
         self._is_budgeted = taken.is_budgeted
-        lost = None if taken.is_first else await self._charge_lost_call()
-        loaded = await snapshot.load(self._database, taken, lost)
+        tries = [] if taken.is_first else await snapshot.list_tries(self._database, self._id)
+        lost = None
+        if any(one.status == CallStatus.INTENDED for one in tries):
+            lost = await self._charge_lost_call()
+            tries = await snapshot.list_tries(self._database, self._id)
+        loaded = await snapshot.load(self._database, taken, tries, lost)
         self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
         self._user_id, self._depth, self._priority = taken.user_id, taken.depth, taken.priority
         self._workspace = WorkspaceOwner(self._id, taken.session_id, taken.user_id)
@@ -170,7 +170,6 @@ class ExecutionRecord:
 
     async def _write_rare(self, session: AsyncSession, step: Step) -> None:
         """Write the parts that few steps have, in the same transaction, under the fence's lock."""
-        await signals.consume(session, step.consumed)
         session.add_all(self._request_row(request) for request in step.requests)
         session.add_all(
             ArtifactRow(user_id=self._user_id, execution_id=self._id, **asdict(artifact))
@@ -263,21 +262,7 @@ class ExecutionRecord:
 
     async def poll_signals(self) -> Inbox:
         """Read the unread signals, with the requests and subtasks that they refer to."""
-        async with self._database.transaction() as session:
-            rows = await signals.list_unread(session, self._id)
-            received = [Signal(row.id, row.kind, row.payload) for row in rows]
-            return Inbox(
-                signals=received,
-                answered=await _answered(session, _ids(received, "input_request_id")),
-                children=await subtasks.list_results(
-                    session,
-                    self._id,
-                    _ids(received, "execution_id"),
-                    is_all=any(signal.kind == SignalKind.FINISH for signal in received),
-                ),
-                # Read from the row, and last: unread signals are in the order of several clocks.
-                is_pause_requested=await _is_pause_requested(session, self._id),
-            )
+        return await snapshot.poll_signals(self._database, self._id)
 
     async def settle_cost(self, outcome: CallOutcome) -> None:
         """Charge the cost of a call instead of its estimate, even if another attempt writes now."""
@@ -366,7 +351,6 @@ def _has_rare_parts(step: Step) -> bool:
     """Whether the step needs more than one statement."""
     return step.prefix is not None or bool(
         step.workspace
-        or step.consumed
         or step.requests
         or step.expired_requests
         or step.cancelled_requests
@@ -380,19 +364,3 @@ def _receipt(written: Any, step: Step) -> Receipt:
     if written is None:
         raise FencedOutError("Another attempt moves this execution, or it has ended.")
     return Receipt(written.event_seq, written.unread - len(step.consumed))
-
-
-def _ids(received: Sequence[Signal], key: str) -> Sequence[UUID]:
-    return [UUID(str(s.payload[key])) for s in received if key in s.payload]
-
-
-async def _is_pause_requested(session: AsyncSession, execution_id: UUID) -> bool:
-    asked = select(ExecutionRow.pause_requested_at).where(ExecutionRow.id == execution_id)
-    return await session.scalar(asked) is not None
-
-
-async def _answered(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[OpenRequest]:
-    if not ids:
-        return ()
-    rows = await session.scalars(select(InputRequestRow).where(InputRequestRow.id.in_(ids)))
-    return [snapshot.open_request(row) for row in rows]

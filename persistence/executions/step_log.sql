@@ -71,6 +71,13 @@ new_messages AS (
         ) AS m (id, seq, role, model, stop_reason, usage, cost_usd, request_id, content)
 )
 
+-- name: step_consumed
+consumed AS (
+    UPDATE signals SET consumed_at = now() FROM execution
+    WHERE signals.execution_id = execution.id AND signals.consumed_at IS NULL
+        AND signals.id = ANY(CAST(:consumed AS uuid[]))
+)
+
 -- name: step_outcome
 -- Rows that exist are found by scalars (`outcome_id`, `turn`), not by a join with the arrays alone:
 -- Postgres expects a hundred rows from an array and would read the whole table.

@@ -42,6 +42,7 @@ def make_statement(step: Step) -> TextClause:
         "intent": step.call_intent,
         "new_tool_calls": step.new_tool_calls,
         "tool_calls": step.tool_calls,
+        "consumed": step.consumed,
     }
     return _make_statement(tuple(part for part, rows in parts.items() if rows))
 
@@ -113,6 +114,7 @@ def _rows(step: Step) -> dict[str, Any]:
         "intents": _array([_intent(intent)] if intent else []),
         "new_tool_calls": _array(_tool_call(c) for c in step.new_tool_calls),
         "tool_calls": _array(_tool_call(c) for c in step.tool_calls),
+        "consumed": list(step.consumed),
     }
 
 
