@@ -314,6 +314,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
             working(settings, client=client, model=model, is_scripted=is_scripted)
         )
         await asyncio.wait([loading])
+        gc.collect()  # what is frozen is never collected
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER)
         announce(settings.ready_file)

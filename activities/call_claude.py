@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+import structlog
 from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -29,6 +32,8 @@ from persistence.executions.step_log import ExecutionRecord
 from services import storage
 from services.hosts import WorkerHosts
 from tools.mcp.attempts import McpTools
+
+log = structlog.get_logger(__name__)
 
 
 def current_run(run: RunRef) -> RunIdentity:
@@ -81,6 +86,27 @@ async def confirm_late_attempt() -> None:
     info = activity.info()
     if info.attempt > 1 or datetime.now(UTC) - info.started_time > policies.HEARTBEAT_EVERY:
         await confirm_attempt()
+
+
+async def leave_sticky_queue() -> None:
+    """Let any worker continue the workflow when this attempt, which is a repeated one, has ended.
+
+    Probably the worker that ran the attempt before has died. If it has the workflow in its cache,
+    the next workflow task would wait in its queue for `policies.STICKY`.
+    """
+    info = activity.info()
+    execution = WorkflowExecution(
+        workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or ""
+    )
+    request = ResetStickyTaskQueueRequest(
+        namespace=info.workflow_namespace or "", execution=execution
+    )
+    try:
+        await activity.client().workflow_service.reset_sticky_task_queue(
+            request, timeout=policies.HEARTBEAT_EVERY
+        )
+    except RPCError as error:
+        log.info("call_claude.sticky_queue_kept", error=str(error.status))
 
 
 class InterruptWatchers:
@@ -224,6 +250,7 @@ class ExecutionRunner:
             with run_in_background(_drain(watcher, self.drain_seconds)):
                 try:
                     if activity.info().attempt > 1 or run.is_repeat:
+                        await leave_sticky_queue()
                         await self._prepare_repeated_attempt(run.execution_id)
                     async with remote:
                         stop = await loop.run()

@@ -218,10 +218,11 @@ class Attempt:
 
     # --- reading signals ----------------------------------------------------------------------
 
-    async def read_inbox(self) -> bool:
+    async def read_inbox(self, close_turn: Callable[[], Step]) -> bool:
         """Apply unread signals; return whether they have stopped the calls of the turn.
 
-        A cancel stays unread: `finish` consumes it.
+        If they have settled the last call, `close_turn` ends the turn in the same step. A cancel
+        stays unread: `finish` consumes it.
         """
         self.interrupts.has_unread = False
         unread = await self.record.poll_signals()
@@ -235,8 +236,15 @@ class Attempt:
             step += inbox.stop_work(self.state, unread.children)
         self.failure = step.failure or self.failure
         if step != Step():
+            if self.state.is_turn_settled and not must_stop and self._may_continue():
+                step = self.with_running_status(step + close_turn())
             await self.write(step)
         return must_stop
+
+    def _may_continue(self) -> bool:
+        """Whether nothing but the model's next answer is needed now."""
+        is_ending = self.state.must_finish_early or self.end_reason() is not None
+        return not (is_ending or self.must_pause() or self.must_hand_over())
 
     async def apply_expiries(self) -> None:
         """Apply the rules of requests that are past due."""

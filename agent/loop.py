@@ -113,7 +113,7 @@ class Loop:
     async def _advance(self, attempt: Attempt, tools: ToolTurn, model: ModelTurn) -> Stop | None:
         """Make one move; returns why to stop, or None."""
         if attempt.failure is None:
-            if attempt.interrupts.has_unread and await attempt.read_inbox():
+            if attempt.interrupts.has_unread and await attempt.read_inbox(model.close_tool_turn):
                 await tools.cancel_remote()
             if not attempt.is_pause_requested:
                 await attempt.apply_expiries()

@@ -9,7 +9,8 @@ class Scale:
     """Numbers of executions and rounds.
 
     `alone` executions of each system in turn, `rounds` of `flood` executions at 100 in flight, of
-    `slow_flood` where a system makes fewer than ten a second.
+    `slow_flood` where a system makes fewer than ten a second. `waiting` executions resume at once,
+    `parked` ones wait at the same time at the end.
     """
 
     alone: int
@@ -20,6 +21,7 @@ class Scale:
     turns: Sequence[int]
     long_runs: int
     waiting: int
+    parked: int
     crashed: int
     hostile_seconds: float
     queued: int
@@ -36,6 +38,7 @@ FULL = Scale(
     turns=(5, 50, 400),
     long_runs=3,
     waiting=1000,
+    parked=10_000,
     crashed=50,
     hostile_seconds=30,
     queued=10_000,
@@ -51,6 +54,7 @@ QUICK = Scale(
     turns=(5, 50),
     long_runs=1,
     waiting=200,
+    parked=1_000,
     crashed=50,
     hostile_seconds=10,
     queued=1_000,

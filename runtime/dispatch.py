@@ -93,8 +93,11 @@ class Dispatcher:
 
         return await try_call(describe(), "describe", workflow_id=workflow_id)
 
-    async def wake(self, workflow_id: str) -> bool:
-        """Signal a workflow to read its signals. Return False if it did not get the signal."""
+    async def wake(self, workflow_id: str) -> bool | None:
+        """Signal a workflow to read its signals.
+
+        Return False if no such workflow is running, None if Temporal was not reached.
+        """
         handle: WorkflowHandle[object, object] = self._client.get_workflow_handle(workflow_id)
 
         async def signal() -> bool:
@@ -108,7 +111,7 @@ class Dispatcher:
                 return False
             return True
 
-        return await try_call(signal(), "wake", workflow_id=workflow_id) or False
+        return await try_call(signal(), "wake", workflow_id=workflow_id)
 
     async def _start(
         self, workflow: str, given: Contract, workflow_id: str, queue: str, facts: WorkflowFacts

@@ -19,8 +19,11 @@ class WorkflowServer(Protocol):
         Returns False if Temporal did not confirm the start; the relay then tries again.
         """
 
-    async def wake(self, workflow_id: str) -> bool:
-        """Signal a workflow that it has unread signals. False: the signal did not arrive."""
+    async def wake(self, workflow_id: str) -> bool | None:
+        """Signal a workflow that it has unread signals.
+
+        False: no such workflow is running. None: Temporal did not answer.
+        """
 
     async def state(self, workflow_id: str) -> WorkflowState | None:
         """Return the state of a workflow, or None if Temporal did not answer."""

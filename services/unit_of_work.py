@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.dispatch import StartRequest
+from domain.errors import ExecutionTerminalError
 from domain.json_schemas import SchemaEvaluator
 from domain.network import NO_NETWORK, NetworkList
 from domain.schedules import Backfill
@@ -38,6 +39,7 @@ from persistence.tables.executions import ExecutionRow
 from services.blobs import Blobs
 from services.caller import Caller
 from services.executions.dispatch_marks import DispatchMarks
+from services.executions.reconciling import fail_if_terminated
 from services.external_work.closings import WorkflowClosings
 from services.model_catalog import ModelCatalog
 from services.ports import ScheduleServer, UserCache, WorkflowServer
@@ -50,6 +52,11 @@ CONCURRENT_EFFECTS = 16
 
 EFFECTS_SECONDS = 5.0
 """No further effects start after this time; the relay does the rest (chosen)."""
+
+TERMINATED = (
+    "The workflow of this execution was terminated in Temporal, so the execution has failed. Retry "
+    "the execution to run it again."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -153,9 +160,15 @@ class UnitOfWork:
         """Start the workflow of a stored execution after the commit."""
         self.effects.append(partial(_start_workflow, self.services, make_start_request(row)))
 
-    def wake_workflow(self, row: ExecutionRow) -> None:
-        """Signal the workflow of an execution after the commit."""
-        self.effects.append(partial(_wake_workflow, self.services, row.workflow_id, row.id))
+    def wake_workflow(self, row: ExecutionRow, *, must_run: bool = False) -> None:
+        """Signal the workflow of an execution after the commit.
+
+        If an operator has terminated the workflow, the execution fails now. With `must_run` the
+        request then ends with `ExecutionTerminalError`, although it is committed.
+        """
+        services, workflow_id = self.services, row.workflow_id
+        effect = partial(_wake_workflow, services, workflow_id, row.id, must_run=must_run)
+        self.effects.append(effect)
 
     def close_workflow(self, workflow_id: str) -> None:
         """Wake the workflow of external work that has ended, after the commit; no request waits."""
@@ -209,15 +222,23 @@ async def run_effects(effects: Sequence[Effect]) -> None:
     """Run effects, `CONCURRENT_EFFECTS` at a time, until `EFFECTS_SECONDS` have passed.
 
     An error is logged and ignored: the request is committed, and the relay repeats the effect.
+
+    Raises:
+        ExecutionTerminalError: a workflow that must run was terminated (`wake_workflow`).
     """
+    refusals: list[ExecutionTerminalError] = []
     began = time.monotonic()
     for position in range(0, len(effects), CONCURRENT_EFFECTS):
         if time.monotonic() - began > EFFECTS_SECONDS:
-            return
+            break
         batch = effects[position : position + CONCURRENT_EFFECTS]
         for result in await asyncio.gather(*(effect() for effect in batch), return_exceptions=True):
-            if isinstance(result, Exception):
+            if isinstance(result, ExecutionTerminalError):
+                refusals.append(result)
+            elif isinstance(result, Exception):
                 log.warning("effect.failed", error=type(result).__name__)
+    if refusals:
+        raise refusals[0]
 
 
 async def _start_workflow(services: Services, request: StartRequest) -> None:
@@ -227,9 +248,18 @@ async def _start_workflow(services: Services, request: StartRequest) -> None:
     STARTS.labels("started" if was_started else "left_to_relay").inc()
 
 
-async def _wake_workflow(services: Services, workflow_id: str, execution_id: UUID) -> None:
-    if await services.workflows.wake(workflow_id):
+async def _wake_workflow(
+    services: Services, workflow_id: str, execution_id: UUID, *, must_run: bool
+) -> None:
+    was_woken = await services.workflows.wake(workflow_id)
+    if was_woken:
         await signals.mark_woken(services.database, execution_id)
+    elif was_woken is not None and await fail_if_terminated(
+        services.database, services.workflows, execution_id, workflow_id
+    ):
+        log.warning("effect.workflow_terminated", execution_id=str(execution_id))
+        if must_run:
+            raise ExecutionTerminalError(TERMINATED)
 
 
 async def _forget_user(services: Services, user_id: UUID) -> None:

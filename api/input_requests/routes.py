@@ -314,7 +314,11 @@ async def answer_input_request(
     request_id: UUID,
     body: Annotated[AnswerBody, Depends(JsonBody(AnswerBody))],
 ) -> Response:
-    """Answer a request; the execution then continues."""
+    """Answer a request; the execution then continues.
+
+    If an operator has terminated the workflow in Temporal, the response is 409 `execution_terminal`
+    and the execution has failed.
+    """
     service = partial(answers.answer, request_id=request_id, body=body)
     return await run_service(call, service, respond_input_request)
 

@@ -1,11 +1,12 @@
 """Executions that wait for a person: what they hold in memory, and how soon all of them resume."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Table, shown
+from bench.figures import Bar, Section, Spread, Table, shown
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
@@ -15,6 +16,7 @@ from bench.systems.system import System, side_by_side
 from bench.systems.temporal_peers import TemporalPeer, handwritten
 from bench.waiting import eventually
 from bench.world import World
+from contracts import policies
 
 ASKS = Job(tool_turns=1, asks=True)
 AT_A_TIME = 50
@@ -25,6 +27,9 @@ QUIET_CPU = 0.05
 """CPU seconds in one second below which a worker is at rest."""
 
 IDLE_SECONDS = 10.0
+ALONE = 40
+"""Answers one at a time: the 95th percentile is the third slowest (chosen)."""
+
 MB = 1_000_000
 ROLES = ("client", "api", "worker", "temporal", "postgres", "supervisor", "model")
 
@@ -49,16 +54,24 @@ class Waited:
 async def measure(scale: Scale) -> Section:
     """Both systems in the same world, one after the other."""
     count = scale.waiting
+    assert count > policies.CACHED_WORKFLOWS, "the oldest executions must be evicted"
     async with (
         World.running() as world,
         side_by_side(world, perdure, handwritten) as (ours, theirs),
     ):
         assert isinstance(ours, Perdure)
         assert isinstance(theirs, TemporalPeer)
+        before = memory_bytes(ours.roles["worker"])
         found = [
             await _wait_and_resume(ours, count, lambda: _start_ours(ours, count), _resume_ours),
             await _wait_and_resume(theirs, count, lambda: _start(theirs, count), _resume),
         ]
+        say(f"{scale.parked} waiting: {ours.name}")
+        asked = await _start_ours(ours, scale.parked)
+        await _at_rest(ours.roles["worker"])
+        parked_bytes = memory_bytes(ours.roles["worker"]) - before
+        say(f"{ALONE} answers, one at a time")
+        seconds = await _answer_alone(ours, asked[:ALONE])
     rows = [
         (
             one.name,
@@ -74,8 +87,20 @@ async def measure(scale: Scale) -> Section:
     return Section(
         "Executions that wait for a person",
         f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
-        "first answer to the last end; its CPU is that of all processes but the model's.",
-        [Table("While waiting, and after", columns, rows), _by_process(found, count)],
+        "first answer to the last end; its CPU is that of all processes but the model's. Then "
+        f"{scale.parked:,} wait, and the oldest are answered one at a time: their workflows are no "
+        "longer in the worker's cache, so they replay.",
+        [
+            Table("While waiting, and after", columns, rows),
+            _by_process(found, count),
+            Table(
+                "From an answer to the next model call, ms",
+                ("answers", "each"),
+                [
+                    (str(ALONE), str(Spread.of(seconds).times(1000))),
+                ],
+            ),
+        ],
         [
             Bar("worker memory per 1,000 waiting", own.bytes_each * 1000 / MB, 20, unit="MB"),
             Bar(
@@ -84,6 +109,13 @@ async def measure(scale: Scale) -> Section:
                 1.2,
             ),
             Bar("CPU to resume one", own.cpu_ms_each(count), 60, unit="ms"),
+            Bar(
+                "answer to the next model call, evicted, p95",
+                statistics.quantiles(seconds, n=20)[-1] * 1000,
+                300,
+                unit="ms",
+            ),
+            Bar(f"worker memory, {scale.parked:,} waiting", parked_bytes / MB, 40, unit="MB"),
         ],
     )
 
@@ -151,6 +183,23 @@ async def _resume_ours(ours: Perdure, asked: Sequence[str]) -> None:
         return not await ours.count("waiting_for_user") and not await ours.count("running")
 
     await eventually(all_done, within=PARKED_SECONDS, what="all ends")
+
+
+async def _answer_alone(ours: Perdure, asked: Sequence[str]) -> list[float]:
+    """Seconds from each answer's request until its execution calls the model; one at a time."""
+    sent: list[float] = []
+    for request in asked:
+        waiting = await ours.count("waiting_for_user")
+        sent.append(time.monotonic())
+        await ours.answer(request)
+
+        async def has_ended(before: int = waiting) -> bool:
+            is_running = await ours.count("running")
+            return not is_running and await ours.count("waiting_for_user") == before - 1
+
+        await eventually(has_ended, within=PARKED_SECONDS, what="the end")
+    arrived = await ours.model_calls_since(sent[0])
+    return [call - at for at, call in zip(sent, arrived, strict=True)]
 
 
 async def _start(peer: TemporalPeer, count: int) -> Sequence[str]:

@@ -114,14 +114,22 @@ class Perdure:
             raise NotCompletedError(f"{execution['status']}: {execution['error_message']}")
 
     async def open_requests(self) -> list[str]:
-        """Ids of what people are asked; from the database, as `count`."""
-        found = await self.rows.fetch("SELECT id FROM input_requests WHERE status = 'open'")
+        """Ids of what people are asked, oldest first; from the database, as `count`."""
+        found = await self.rows.fetch(
+            "SELECT id FROM input_requests WHERE status = 'open' ORDER BY id"
+        )
         return [str(row["id"]) for row in found]
 
     async def answer(self, request: str) -> None:
         """Answer a question through the gateway."""
         path = f"/api/v1/input-requests/{request}/answer"
         (await self.http.post(path, json={"message": "left"})).raise_for_status()
+
+    async def model_calls_since(self, moment: float) -> list[float]:
+        """When the calls since a time of the machine's monotonic clock reached the model."""
+        calls = await self._world.calls()
+        arrived: list[float] = sorted(request["arrived_at"] for request in calls.requests)
+        return [at for at in arrived if at >= moment]
 
     async def count(self, status: str) -> int:
         """Executions in a status; from the database, so that asking costs the gateway nothing."""

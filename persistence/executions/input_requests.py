@@ -248,20 +248,24 @@ async def page_mentioned(
 
 
 async def lock_open(
-    session: AsyncSession, execution: ExecutionRow, request_id: UUID
-) -> InputRequestRow:
-    """Lock the open request of a locked execution.
+    session: AsyncSession, request_id: UUID
+) -> tuple[ExecutionRow, InputRequestRow]:
+    """Lock the execution of an open request, then the request.
 
     Raises:
         AlreadyAnsweredError: it is answered or expired, or its execution has ended.
     """
-    row = await lock(session, request_id)
+    both = select(ExecutionRow, InputRequestRow).where(
+        InputRequestRow.id == request_id, ExecutionRow.id == InputRequestRow.execution_id
+    )
+    in_order = both.with_for_update(key_share=True, of=(ExecutionRow, InputRequestRow))
+    found = await session.execute(in_order.execution_options(populate_existing=True))
+    execution, row = found.one()
     if row.status != "open" or execution.completed_at is not None:
         raise AlreadyAnsweredError(f"This request is {row.status}; it takes no answer any more.")
-    is_due = row.due_at is not None and row.due_at <= datetime.now(UTC)
-    if is_due and row.on_expiry in EXPIRING:
+    if row.due_at and row.due_at <= datetime.now(UTC) and row.on_expiry in EXPIRING:
         raise AlreadyAnsweredError("This request was due and takes no answer any more.")
-    return row
+    return execution, row
 
 
 async def lock(session: AsyncSession, request_id: UUID) -> InputRequestRow:
@@ -365,10 +369,8 @@ async def list_held(session: AsyncSession, now: datetime, *, limit: int) -> Sequ
 
 
 def _store(row: InputRequestRow, given: Mapping[str, Any], by: UUID) -> None:
-    row.answer = dict(given)
-    row.answered_by = by
-    row.answered_at = datetime.now(UTC)
-    row.status = "answered"
+    row.status, row.answer = "answered", dict(given)
+    row.answered_by, row.answered_at = by, datetime.now(UTC)
 
 
 async def answer(
@@ -385,11 +387,8 @@ async def take_effect(session: AsyncSession, row: InputRequestRow) -> None:
     row.held_rule = None
     await session.flush()
     data = {"input_request_id": str(row.id), "kind": row.kind, "decision": given.get("decision")}
-    await events.append(session, row.execution_id, Event("input.answered", data))
-    await append_signal(
-        session, row.execution_id, SignalKind.ANSWER, {"input_request_id": str(row.id)}
-    )
-    await session.flush()
+    event, payload = Event("input.answered", data), {"input_request_id": str(row.id)}
+    await append_signal(session, row.execution_id, SignalKind.ANSWER, payload, event=event)
 
 
 async def dismiss(session: AsyncSession, row: InputRequestRow, problem: str | None) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ScalarSelect, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.events import Event
 from domain.ids import new_id
 from domain.states import ExecutionStatus
 from persistence.db.database import Database, to_json
@@ -76,6 +77,21 @@ RETURNING CASE WHEN kind <> 'start' THEN pg_notify(:wake_channel, CAST(execution
 """With the database's clock, which decides when it is due: other clocks may differ."""
 
 
+APPEND_WITH_EVENT = text("""
+WITH execution AS (
+    UPDATE executions SET event_seq = event_seq + 1 WHERE id = :execution_id
+    RETURNING id, event_seq
+),
+new_event AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, :event_type, CAST(:event_data AS json) FROM execution
+)
+INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+SELECT :id, id, :kind, CAST(:payload AS json), clock_timestamp() + :relay_after FROM execution
+RETURNING pg_notify(:wake_channel, CAST(execution_id AS text))
+""")
+
+
 async def append_signal(
     session: AsyncSession,
     execution_id: UUID,
@@ -83,8 +99,11 @@ async def append_signal(
     payload: dict[str, Any] | None = None,
     *,
     relay_after: timedelta = FIRST_WAKE,
+    event: Event | None = None,
 ) -> None:
     """Write the row; the caller holds the execution's row lock, and wakes it after the commit.
+
+    `event` is appended to the timeline in the same statement.
 
     A running loop is notified at once, except of a start. A caller that does not wake the workflow
     passes zero for `relay_after`, and the relay wakes it.
@@ -97,7 +116,11 @@ async def append_signal(
         "relay_after": relay_after,
         "wake_channel": WAKE_CHANNEL,
     }
-    await session.execute(APPEND_SIGNAL, parameters)
+    if event is None:
+        await session.execute(APPEND_SIGNAL, parameters)
+    else:
+        written = {"event_type": event.type, "event_data": to_json(event.data)}
+        await session.execute(APPEND_WITH_EVENT, {**parameters, **written})
 
 
 async def list_unread(session: AsyncSession, execution_id: UUID) -> Sequence[SignalRow]:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, insert, select
+from sqlalchemy import ColumnElement, and_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from persistence.db.database import to_json
 from persistence.db.paging import Page, Window, created_between, matching, newest
 from persistence.tables.ledger import AuditRow, AuditSealRow, UserRow
 
@@ -37,6 +38,12 @@ INSERT_BY_ACTOR = f"""{APPEND}
 SELECT uuidv7(), CAST(:actor_id AS uuid), CAST(:request_id AS text), CAST(:address AS text)"""
 """The beginning of a part of a statement that appends a row, as `record` does."""
 
+_RECORD = text("""INSERT INTO audit_log
+    (id, actor_id, request_id, address, owner_id, action, entity_type, entity_id, before, after)
+VALUES (uuidv7(), :actor_id, :request_id, :address, :owner_id, :action, :entity_type, :entity_id,
+    CAST(:before AS json), CAST(:after AS json))
+""")
+
 ENGINE = Actor(None)
 """For changes that no user requested: a scheduled run, an end that follows from another."""
 
@@ -56,19 +63,16 @@ async def record(
     `owner_id` is the owner of the entity, if that is not the actor: the owner sees the row too.
     """
     entity_type, entity_id = entity
-    await session.execute(
-        insert(AuditRow).values(
-            actor_id=actor.user_id,
-            owner_id=owner_id or actor.user_id,
-            action=action,
-            entity_type=entity_type,
-            entity_id=entity_id,
-            request_id=actor.request_id,
-            address=actor.address,
-            before=None if before is None else dict(before),
-            after=None if after is None else dict(after),
-        )
-    )
+    parameters = {
+        **actor.parameters(),
+        "owner_id": owner_id or actor.user_id,
+        "action": action,
+        "entity_type": entity_type,
+        "entity_id": entity_id,
+        "before": None if before is None else to_json(dict(before)),
+        "after": None if after is None else to_json(dict(after)),
+    }
+    await session.execute(_RECORD, parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from definitions.tasks import TaskDefinition
 from domain.answers import ANSWER_FIELDS, Asked, check_answer
 from domain.errors import FieldProblem, InputChangedError, InvalidInputError
 from domain.people import QUESTIONS, RequestKind
-from domain.states import ExecutionStatus
-from persistence.executions import input_requests, queries
+from domain.permissions import Permissions
+from persistence.executions import input_requests
 from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
@@ -26,7 +26,6 @@ from services.executions.approvals import (
 from services.executions.budget_raises import apply_raise, lock_budgets
 from services.executions.holding import RULE_FIELDS, undo_problems
 from services.executions.inputs import AnswerBody
-from services.executions.reconciling import fail_if_terminated
 from services.executions.remembering import remember, remember_problems
 from services.plans import approvals as plan_approvals
 from services.unit_of_work import UnitOfWork
@@ -38,19 +37,26 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
     Raises:
         AlreadyAnsweredError: it is answered, expired or cancelled.
         InputChangedError: the answer was given for another tool input.
+        ExecutionTerminalError: the workflow was terminated in Temporal. Raised after the commit:
+            the answer is stored, and the execution has failed.
     """
-    return await answer_found(work, await find_request(work, request_id), body)
+    row = await answerable_request(work.session, work.caller, request_id)
+    return await answer_found(work, row, body, must_run=True)
 
 
-async def answer_found(work: UnitOfWork, row: InputRequestRow, body: AnswerBody) -> InputRequestRow:
-    """As `answer`, of a request that `find_request` has returned."""
+async def answer_found(
+    work: UnitOfWork, row: InputRequestRow, body: AnswerBody, *, must_run: bool = False
+) -> InputRequestRow:
+    """As `answer`, of a request that the caller may answer.
+
+    Without `must_run` there is no error after the commit, for an answer that is one of several.
+    """
     request_id = row.id
     await lock_budgets(work, row)
     await plan_approvals.lock_plan_of(work, row)
-    execution = await queries.lock_existing(work.session, row.execution_id)
-    row = await input_requests.lock_open(work.session, execution, request_id)
+    execution, row = await input_requests.lock_open(work.session, request_id)
     require_answerable(work.caller, row)
-    asked = await _read_asked(work.session, execution, row)
+    asked = await _read_asked(work.session, execution, row, body)
     unremembered = [*remember_problems(body, row, execution), *approval_problems(row, body)]
     unremembered += undo_problems(row, body)
     checked = await make_answer(
@@ -78,38 +84,28 @@ async def answer_found(work: UnitOfWork, row: InputRequestRow, body: AnswerBody)
         owner_id=row.user_id,
     )
     if not body.undo_seconds:
-        work.wake_workflow(execution)
-    return row
-
-
-async def find_request(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
-    """Find a request that the caller may answer.
-
-    If its workflow was terminated in Temporal, the request is cancelled first. The transaction of
-    `work` is not used: without an idempotency key, no connection to the database is in use while
-    Temporal does not answer.
-    """
-    services = work.services
-    async with services.database.reading() as session:
-        row = await answerable_request(session, work.caller, request_id)
-        execution = await queries.find(session, row.execution_id)
-    if execution is not None and not ExecutionStatus(execution.status).is_terminal:
-        await fail_if_terminated(services.database, services.workflows, execution)
+        work.wake_workflow(execution, must_run=must_run)
     return row
 
 
 async def _read_asked(
-    session: AsyncSession, execution: ExecutionRow, row: InputRequestRow
+    session: AsyncSession, execution: ExecutionRow, row: InputRequestRow, body: AnswerBody
 ) -> Asked:
-    """What an answer to this request must fit: the request, and its execution's rules."""
-    definition = TaskDefinition.model_validate(await definition_of(session, execution))
+    """What an answer to this request must fit: the request, and its execution's rules.
+
+    Only an edited input is checked against the rules.
+    """
+    permissions = Permissions()
+    if body.decision == "edit":
+        definition = TaskDefinition.model_validate(await definition_of(session, execution))
+        permissions = definition.permissions
     return Asked(
         kind=RequestKind(row.kind),
         options=row.options,
         schema=row.schema,
         tool_name=row.tool_name,
         tool_input_schema=row.tool_input_schema,
-        permissions=definition.permissions,
+        permissions=permissions,
     )
 
 

@@ -1,7 +1,6 @@
 """One decision for several requests that ask for alike calls, each of which the person has seen."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
@@ -24,10 +23,6 @@ from services.unit_of_work import UnitOfWork
 
 MOST_ANSWERS = 100
 """In one request: as many as a page of a list shows."""
-
-CONCURRENT_READS = 8
-"""Requests that are read at the same time, each with a call of Temporal: fewer than the process has
-connections to the database (chosen)."""
 
 
 class SeenRequest(BaseModel):
@@ -97,12 +92,9 @@ async def answer_alike(work: UnitOfWork, body: AlikeBody) -> AlikeOutcome:
     seen = {request.id: request for request in body.requests}
     async with work.services.database.reading() as session:
         await _require_alike(session, work.caller, list(seen.values()))
-    found = await _find_all(work, list(seen))
 
     async def answer(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
-        row = found[request_id]
-        if isinstance(row, PerdureError):
-            raise row
+        row = await answerable_request(work.session, work.caller, request_id)
         given = AnswerBody(
             decision=body.decision,
             message=body.message,
@@ -122,23 +114,6 @@ async def withdraw_all(work: UnitOfWork, body: WithdrawBody) -> WithdrawOutcome:
     """Withdraw the caller's answers to several requests before they take effect."""
     changed, skipped = await _change_all(work, list(dict.fromkeys(body.ids)), holding.withdraw)
     return WithdrawOutcome([row.id for row in changed], skipped)
-
-
-async def _find_all(
-    work: UnitOfWork, ids: Sequence[UUID]
-) -> Mapping[UUID, InputRequestRow | PerdureError]:
-    """The requests with these ids (`answers.find_request`), or why the caller can't answer them."""
-    found: dict[UUID, InputRequestRow | PerdureError] = {}
-    for position in range(0, len(ids), CONCURRENT_READS):
-        batch = ids[position : position + CONCURRENT_READS]
-        reads = (answers.find_request(work, request_id) for request_id in batch)
-        for request_id, row in zip(
-            batch, await asyncio.gather(*reads, return_exceptions=True), strict=True
-        ):
-            if isinstance(row, BaseException) and not isinstance(row, PerdureError):
-                raise row
-            found[request_id] = row
-    return found
 
 
 async def _change_all(

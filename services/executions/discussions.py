@@ -136,9 +136,8 @@ async def _set_claim(work: UnitOfWork, row: InputRequestRow, subject: str | None
 
 async def _lock_open(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
     """Lock an open request that the caller may answer, after its execution."""
-    row = await answerable_request(work.session, work.caller, request_id)
-    execution = await queries.lock_existing(work.session, row.execution_id)
-    row = await input_requests.lock_open(work.session, execution, request_id)
+    await answerable_request(work.session, work.caller, request_id)
+    _, row = await input_requests.lock_open(work.session, request_id)
     require_answerable(work.caller, row)
     return row
 

@@ -18,7 +18,7 @@ from domain.model_json import make_encodable
 from domain.people import RequestKind
 from domain.request_forms import RequestForm, ShownRequest, make_form, page_message, read_decline
 from domain.text import harmless
-from persistence.executions import input_requests, queries
+from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers
 from services.executions.access import answerable_request
@@ -97,9 +97,8 @@ async def respond(
         return
     await answerable_request(work.session, work.caller, request_id)
     await lock_budgets(work, row)
-    execution = await queries.lock_existing(work.session, row.execution_id)
     try:
-        row = await input_requests.lock_open(work.session, execution, row.id)
+        execution, row = await input_requests.lock_open(work.session, row.id)
         if make_key(row) == response.key:
             await _apply(work, row, response, make_form(_show(row, execution.title, page_url)))
     except AlreadyAnsweredError:

@@ -75,8 +75,8 @@ async def finish(
     return ended[0]
 
 
-async def end_terminated(session: AsyncSession, execution_id: UUID, run_id: str) -> None:
-    """Write `failed`, `terminated`, unless the execution has ended.
+async def end_terminated(session: AsyncSession, execution_id: UUID, run_id: str) -> Ended:
+    """Write `failed`, `terminated`, unless the execution has ended; returns how it has ended.
 
     Raises:
         FencedOutError: a newer run moves the execution.
@@ -91,7 +91,7 @@ async def end_terminated(session: AsyncSession, execution_id: UUID, run_id: str)
         last_message_seq=0,
         is_reset=False,
     )
-    await finish(
+    return await finish(
         session,
         execution_id,
         run,

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import structlog
 
+from domain.errors import ErrorCode
 from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import queries
@@ -52,18 +53,23 @@ async def fail_overdue(database: Database) -> None:
 
 
 async def fail_if_terminated(
-    database: Database, workflows: WorkflowServer, row: ExecutionRow
-) -> None:
-    """Fail an active execution now if its workflow was terminated, not in the next sweep."""
-    state = await workflows.state(row.workflow_id)
-    if state is not None and not state.is_open and state.run_id is not None:
-        await _fail_terminated(database, row, state.run_id)
+    database: Database, workflows: WorkflowServer, execution_id: UUID, workflow_id: str
+) -> bool:
+    """Fail an execution now if its workflow was terminated; return whether that is how it ended."""
+    state = await workflows.state(workflow_id)
+    if state is None or state.is_open or state.run_id is None:
+        return False
+    return await _fail_terminated(database, execution_id, state.run_id)
 
 
-async def _fail_terminated(database: Database, row: ExecutionRow, run_id: str) -> None:
-    log.warning("reconciler.fail_terminated", execution_id=str(row.id))
+async def _fail_terminated(database: Database, execution_id: UUID, run_id: str) -> bool:
     async with database.transaction() as session:
-        await finishing.end_terminated(session, row.id, run_id)
+        ended = await finishing.end_terminated(session, execution_id, run_id)
+    is_terminated = ended.error_code is ErrorCode.TERMINATED
+    log.warning(
+        "reconciler.closed_workflow", execution_id=str(execution_id), status=str(ended.status)
+    )
+    return is_terminated
 
 
 async def repair(database: Database, workflows: WorkflowServer, row: ExecutionRow) -> bool:
@@ -78,7 +84,7 @@ async def repair(database: Database, workflows: WorkflowServer, row: ExecutionRo
     if state.is_open:
         return True
     if state.run_id is not None:
-        await _fail_terminated(database, row, state.run_id)
+        await _fail_terminated(database, row.id, state.run_id)
     elif row.status != ExecutionStatus.PENDING or not row.is_started_by_parent:
         log.warning("reconciler.start", execution_id=str(row.id))
         await workflows.start(make_start_request(row))

@@ -50,7 +50,7 @@ def _has_ended(row: ExecutionRow) -> bool:
 
 async def _close(database: Database, workflows: WorkflowServer, row: ExecutionRow) -> None:
     """Wake the workflow of an external execution that has ended, unless it has no open workflow."""
-    if await workflows.wake(row.workflow_id):
+    if await workflows.wake(row.workflow_id) is not False:
         return
     state = await workflows.state(row.workflow_id)
     if state is not None and not state.is_open:

@@ -21,13 +21,13 @@ class WorkflowClosings:
 
     def __init__(
         self,
-        wake: Callable[[str], Coroutine[Any, Any, bool]],
+        wake: Callable[[str], Coroutine[Any, Any, bool | None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`wake` is `WorkflowServer.wake`; `clock` returns seconds."""
         self._wake = wake
         self._clock = clock
-        self._running: set[asyncio.Task[bool]] = set()
+        self._running: set[asyncio.Task[bool | None]] = set()
         self._second = 0
         self._count = 0
         self._is_busy = False

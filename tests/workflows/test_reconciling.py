@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from domain.errors import AlreadyAnsweredError, ErrorCode
+from domain.errors import AlreadyAnsweredError, ErrorCode, ExecutionTerminalError
 from domain.states import ExecutionStatus
 from services.executions import finishing
-from services.executions.reconciling import ExecutionReconciler
+from services.executions.reconciling import ExecutionReconciler, fail_if_terminated
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually
 
@@ -45,16 +45,47 @@ async def test_a_terminated_workflow_fails_its_execution(engine: Engine) -> None
     assert (await run.event_types())[-1] == "execution.failed"
 
 
-async def test_an_answer_after_a_termination_is_refused(engine: Engine) -> None:
+async def test_an_answer_after_a_termination_says_so_and_fails_the_execution(
+    engine: Engine,
+) -> None:
     run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
     request = await run.wait_for_request()
     await run.handle.terminate("by an operator")
 
-    with pytest.raises(AlreadyAnsweredError, match="This request is cancelled"):
+    with pytest.raises(ExecutionTerminalError, match="was terminated in Temporal"):
         await run.answer(request, decision="approve", message="yes")
 
     row = await run.wait_for_end()
     assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.TERMINATED)
+    with pytest.raises(AlreadyAnsweredError, match="This request is answered"):
+        await run.answer(request, decision="approve", message="yes")
+
+
+async def test_a_message_after_a_termination_fails_the_execution(engine: Engine) -> None:
+    run = await engine.start(ASK, {"text": "done"}, allowed_tools=["ask_user"])
+    await run.wait_for_request()
+    await run.handle.terminate("by an operator")
+
+    await run.say("Are you there?")
+
+    row = await run.row()
+    assert (row.status, row.error_code) == (ExecutionStatus.FAILED, ErrorCode.TERMINATED)
+
+
+async def test_an_answer_to_a_workflow_that_has_just_completed_is_no_termination(
+    engine: Engine,
+) -> None:
+    run = await engine.start({"text": "done"})
+    await run.wait_for_end()
+    await run.handle.result()
+
+    row = await run.row()
+    is_terminated = await fail_if_terminated(
+        engine.database, engine.dispatcher, row.id, row.workflow_id
+    )
+
+    assert not is_terminated
+    assert (await run.row()).status == ExecutionStatus.COMPLETED
 
 
 async def test_a_running_workflow_is_not_changed(engine: Engine) -> None:

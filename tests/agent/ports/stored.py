@@ -12,7 +12,7 @@ from agent.ports import Record
 from domain.states import ExecutionStatus
 from persistence.executions import input_requests, lifecycle, queries
 from persistence.executions.signals import SignalKind, append_signal
-from persistence.tables.executions import ExecutionEventRow, ExecutionRow
+from persistence.tables.executions import ExecutionEventRow
 from persistence.tables.sessions import ToolCallRow
 from services.executions import finishing
 from tests.agent.in_memory.driver import Runner
@@ -151,8 +151,7 @@ class InPostgres:
 
     async def answer(self, request_id: UUID, answer: dict[str, Any]) -> None:
         async with self.opened.database.transaction() as session:
-            execution = await session.get_one(ExecutionRow, self.id)
-            request = await input_requests.lock_open(session, execution, request_id)
+            execution, request = await input_requests.lock_open(session, request_id)
             given = {"decision": "approve", **answer}
             await input_requests.answer(session, request, given, by=execution.user_id)
 
