@@ -32,7 +32,6 @@ from persistence.db.database import Database
 from persistence.db.live_updates import USERS_CHANNEL, notify
 from persistence.db.raw_connection import Connected
 from persistence.definitions.secrets import SecretSealer
-from persistence.executions import signals
 from persistence.executions.creation import make_start_request
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow
@@ -244,7 +243,7 @@ async def run_effects(effects: Sequence[Effect]) -> None:
 async def _start_workflow(services: Services, request: StartRequest) -> None:
     was_started = await services.workflows.start(request)
     if was_started:
-        services.dispatch_marks.add(request.execution_id)
+        services.dispatch_marks.add_start(request.execution_id)
     STARTS.labels("started" if was_started else "left_to_relay").inc()
 
 
@@ -253,7 +252,7 @@ async def _wake_workflow(
 ) -> None:
     was_woken = await services.workflows.wake(workflow_id)
     if was_woken:
-        await signals.mark_woken(services.database, execution_id)
+        services.dispatch_marks.add_wake(execution_id)
     elif was_woken is not None and await fail_if_terminated(
         services.database, services.workflows, execution_id, workflow_id
     ):

@@ -12,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.events import Event
 from domain.ids import new_id
 from domain.states import ExecutionStatus
+from persistence.db import sql
 from persistence.db.database import Database, to_json
 from persistence.db.live_updates import WAKE_CHANNEL
 from persistence.tables.executions import ExecutionRow, SignalRow
+
+_SQL = sql.load("executions/step_log.sql")
 
 FIRST_WAKE = timedelta(seconds=2)
 """The writer of a row wakes the workflow at once; after this time the relay does (design.md, 4)."""
@@ -77,21 +80,6 @@ RETURNING CASE WHEN kind <> 'start' THEN pg_notify(:wake_channel, CAST(execution
 """With the database's clock, which decides when it is due: other clocks may differ."""
 
 
-APPEND_WITH_EVENT = text("""
-WITH execution AS (
-    UPDATE executions SET event_seq = event_seq + 1 WHERE id = :execution_id
-    RETURNING id, event_seq
-),
-new_event AS (
-    INSERT INTO execution_events (execution_id, seq, type, data)
-    SELECT id, event_seq, :event_type, CAST(:event_data AS json) FROM execution
-)
-INSERT INTO signals (id, execution_id, kind, payload, wake_at)
-SELECT :id, id, :kind, CAST(:payload AS json), clock_timestamp() + :relay_after FROM execution
-RETURNING pg_notify(:wake_channel, CAST(execution_id AS text))
-""")
-
-
 async def append_signal(
     session: AsyncSession,
     execution_id: UUID,
@@ -120,7 +108,7 @@ async def append_signal(
         await session.execute(APPEND_SIGNAL, parameters)
     else:
         written = {"event_type": event.type, "event_data": to_json(event.data)}
-        await session.execute(APPEND_WITH_EVENT, {**parameters, **written})
+        await session.execute(_SQL["append_signal_and_event"], {**parameters, **written})
 
 
 async def list_unread(session: AsyncSession, execution_id: UUID) -> Sequence[SignalRow]:
@@ -194,20 +182,21 @@ async def mark_dispatched(database: Database, execution_ids: Sequence[UUID]) -> 
 MARK_WOKEN = text("""
 UPDATE signals SET wake_at = now() + :next_wake WHERE id IN (
     SELECT id FROM signals
-    WHERE execution_id = :execution_id AND kind NOT IN ('start', 'ended') AND consumed_at IS NULL
+    WHERE execution_id = ANY(CAST(:execution_ids AS uuid[])) AND kind NOT IN ('start', 'ended')
+        AND consumed_at IS NULL
     FOR UPDATE SKIP LOCKED
 )
 """)
 """Without the rows that a reader is consuming: it locks them in another order."""
 
 
-async def mark_woken(database: Database, execution_id: UUID) -> None:
-    """Store that Temporal has signalled the workflow, so that the relay does not repeat it soon.
+async def mark_woken(database: Database, execution_ids: Sequence[UUID]) -> None:
+    """Store that Temporal has signalled the workflows, so that the relay does not repeat it soon.
 
     A busy worker reads the signal later than `FIRST_WAKE`, and each repeated signal would take it
     more time.
     """
-    parameters = {"execution_id": execution_id, "next_wake": NEXT_WAKE}
+    parameters = {"execution_ids": list(execution_ids), "next_wake": NEXT_WAKE}
     await database.raw.run(MARK_WOKEN, parameters)
 
 

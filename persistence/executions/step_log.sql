@@ -16,6 +16,19 @@ new_events AS (
 )
 SELECT event_seq FROM execution
 
+-- name: append_signal_and_event
+WITH execution AS (
+    UPDATE executions SET event_seq = event_seq + 1 WHERE id = :execution_id
+    RETURNING id, event_seq
+),
+new_event AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, :event_type, CAST(:event_data AS json) FROM execution
+)
+INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+SELECT :id, id, :kind, CAST(:payload AS json), clock_timestamp() + :relay_after FROM execution
+RETURNING pg_notify(:wake_channel, CAST(execution_id AS text))
+
 -- name: step_fence
 -- The beginning of the statement that writes one step: fencing token, event numbers and totals. It
 -- changes the execution only while the caller's token is the stored one. The parts that follow

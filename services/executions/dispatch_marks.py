@@ -1,7 +1,7 @@
-"""Stores which starts Temporal has accepted, so that the relay does not repeat them.
+"""Stores which starts and wake-ups Temporal has accepted, so that the relay does not repeat them.
 
-A repeated start does no harm, and most executions have started before they are marked, so no
-request waits for this: one statement marks the starts of a second.
+A repeated one does no harm, and most executions have started or continued before they are marked,
+so no request waits for this: one statement marks the starts of a second, another the wake-ups.
 """
 
 import asyncio
@@ -19,27 +19,40 @@ log = structlog.get_logger(__name__)
 
 
 class DispatchMarks:
-    """The starts of one process that are to be marked."""
+    """The starts and wake-ups of one process that are to be marked."""
 
     def __init__(self, database: Database) -> None:
         """Marks nothing yet."""
         self._database = database
-        self._waiting: list[UUID] = []
+        self._starts: list[UUID] = []
+        self._wakes: list[UUID] = []
         self._marking: asyncio.Task[None] | None = None
 
-    def add(self, execution_id: UUID) -> None:
+    def add_start(self, execution_id: UUID) -> None:
         """Mark the start of an execution as dispatched soon."""
-        self._waiting.append(execution_id)
+        self._starts.append(execution_id)
+        self._mark_soon()
+
+    def add_wake(self, execution_id: UUID) -> None:
+        """Mark the signals of an execution as sent soon."""
+        self._wakes.append(execution_id)
+        self._mark_soon()
+
+    def _mark_soon(self) -> None:
         if self._marking is None:
             self._marking = asyncio.create_task(self._mark())
 
     async def _mark(self) -> None:
         try:
-            while self._waiting:
+            while self._starts or self._wakes:
                 await asyncio.sleep(MARK_SECONDS)
-                execution_ids, self._waiting = self._waiting, []
-                await signals.mark_dispatched(self._database, execution_ids)
-        except Exception as error:  # noqa: BLE001 - the edge: the relay repeats these starts
+                starts, self._starts = self._starts, []
+                wakes, self._wakes = self._wakes, []
+                if starts:
+                    await signals.mark_dispatched(self._database, starts)
+                if wakes:
+                    await signals.mark_woken(self._database, wakes)
+        except Exception as error:  # noqa: BLE001 - the edge: the relay repeats them
             log.info("dispatch.not_marked", error=type(error).__name__)
         finally:
             self._marking = None

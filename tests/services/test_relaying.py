@@ -86,7 +86,7 @@ async def test_what_temporal_has_accepted_is_not_sent_again_soon(
             work.wake_workflow(row)
         async with engine.database.transaction() as reader:
             await reader.execute(text("SELECT id FROM signals FOR UPDATE"))
-            await signals.mark_woken(engine.database, run.id)  # waits for no reader
+            await signals.mark_woken(engine.database, [run.id])  # waits for no reader
         async with engine.database.reading() as session:
             start, resume = await signals.list_unread(session, run.id)
     assert start.wake_at > sent_after + signals.NEXT_WAKE

@@ -61,6 +61,25 @@ async def test_the_work_of_a_killed_worker_continues(
             )
 
 
+async def test_a_repeated_segment_does_not_wait_for_the_queue_of_the_dead_worker(
+    place: WorkerPlace, scripted_model: ScriptedModelServer
+) -> None:
+    async with (
+        open_driver(place, scripted_model) as engine,
+        worker_process(place, scripted_model, log=place.home / "log") as process,
+    ):
+        gate = engine.gate()
+        run = await engine.start({"text": "late", "gate": gate.name})
+        await run.wait_for_model_call()
+        async with run_worker(place, scripted_model):
+            process.kill()
+            await process.wait()
+            gate.open()
+            assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
+            await run.handle.result()
+        assert "TASK_QUEUE_KIND_STICKY" not in await run.history()
+
+
 async def start_runs(engine: Engine, gate: Gate) -> dict[str, Run]:
     """Executions in the middle of a command, of a model call, and of a wait."""
     once = "echo ran >> log; [ -e again ] || { touch again; sleep 600; }; cat log"
