@@ -130,22 +130,21 @@ _GENERATED = [_TABLE.c.id, *(column for column in _TABLE.columns if column not i
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
-def _array(column: KeyedColumnElement[Any]) -> str:
-    """The parameter with the values of a column; an array in it is sent as JSON."""
-    kind = "json" if isinstance(column.type, ARRAY) else column.type.compile(_DIALECT)
-    return f"CAST(:{column.name} AS {kind}[])"
-
-
 def _value(column: KeyedColumnElement[Any]) -> str:
-    is_array = isinstance(column.type, ARRAY)
-    return f"ARRAY(SELECT json_array_elements_text({column.name}))" if is_array else column.name
+    """The value of a column in row `n`, from its parameter: an array. JSON is sent as text."""
+    kind = column.type.compile(_DIALECT)
+    if isinstance(column.type, ARRAY):
+        row = f"CAST((CAST(:{column.name} AS text[]))[n] AS json)"
+        return f"ARRAY(SELECT json_array_elements_text({row}))"
+    if isinstance(column.type, JSON):
+        return f"CAST((CAST(:{column.name} AS text[]))[n] AS {kind})"
+    return f"(CAST(:{column.name} AS {kind}[]))[n]"
 
 
 _STORE = sql.load(
     "executions/creation.sql",
     columns=", ".join(column.name for column in _GIVEN),
     values=", ".join(map(_value, _GIVEN)),
-    arrays=", ".join(map(_array, _GIVEN)),
     generated=", ".join(column.name for column in _GENERATED),
 )["store"].columns(*_GENERATED)
 

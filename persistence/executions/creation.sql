@@ -1,8 +1,12 @@
 -- name: store
 -- Stores new executions and what belongs to them, in one round trip. Each column of executions is an
--- array. The references of the other tables are checked at the end of the statement.
+-- array; to `unnest` them all would make a temporary table of each. The references of the other
+-- tables are checked at the end of the statement.
 WITH created AS (
-    INSERT INTO executions ($columns) SELECT $values FROM unnest($arrays) AS given ($columns)
+    INSERT INTO executions ($columns)
+    SELECT $values FROM (
+        SELECT CAST(n AS int) FROM unnest(CAST(:id AS uuid[])) WITH ORDINALITY AS given (id, n)
+    ) AS given
     RETURNING $generated
 ),
 new_events AS (
