@@ -48,6 +48,15 @@ class ToolLimits:
     processes: int = 512
     """Processes of a sandbox: enough for parallel builds."""
 
+    def stored_bytes(self, user_room: int | None) -> int:
+        """How much of an output is stored: what the model reads, and the rest if there is room.
+
+        `user_room` is how much more the user may store; None if there is no limit.
+        """
+        if user_room is None:
+            return self.output_bytes
+        return min(self.output_bytes, max(user_room, self.preview_bytes))
+
 
 def describe_size(size_bytes: int) -> str:
     """A size for people and models."""

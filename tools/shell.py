@@ -68,7 +68,7 @@ class Shell:
         job = HeldJob(argv, workspace.root, file_bytes=room, network=allowed)
         journal = journal_of(workspace.private, invocation)
         seconds = invocation.input.get("timeout_seconds", self._limits.command_seconds)
-        with Spool(workspace.private, self._output_bytes(workspace)) as spool:
+        with Spool(workspace.private, self._limits.stored_bytes(workspace.user_room)) as spool:
             async with (
                 self.hold(job, spool, workspace, invocation.user_id) as command,
                 self.connected(command, job, journal) as network,
@@ -159,13 +159,6 @@ class Shell:
             finally:
                 await command.end()
                 share.charge(command.processor_seconds)
-
-    def _output_bytes(self, workspace: Workspace) -> int:
-        """How much output is stored: all that the model reads, and the rest if there is room."""
-        most = self._limits.output_bytes
-        if workspace.user_room is None:
-            return most
-        return min(most, max(workspace.user_room, self._limits.preview_bytes))
 
     def identity(self, command: HeldCommand) -> ProcessIdentity:
         """The process group of a command, as it is recorded."""

@@ -1,6 +1,5 @@
 """Executions as tests see them: changed through the services, read from Postgres."""
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from services.executions import answers, control, messaging
 from services.executions.inputs import AnswerBody, CancelBody, MessageBody
 from services.unit_of_work import Services, UnitOfWork
 from tests.engine import invariants
+from tests.engine.runs import ReadableRun, Starter
 from tests.engine.storing import Turn, script, store, use
 from tests.waiting import WITHIN_SECONDS, eventually
 
@@ -56,7 +56,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Starter["Run"]):
     """Starts executions, and gives tests what they need to follow them."""
 
     database: Database
@@ -103,29 +103,9 @@ class Engine:
         """An execution that exists."""
         return Run(self, execution_id)
 
-    async def run_to_end(self, *turns: Turn, **fields: Any) -> "Run":
-        """Start an execution and wait for its end, whatever its status is then."""
-        run = await self.start(*turns, **fields)
-        await run.wait_for_end()
-        return run
-
-    async def run_to_completion(self, *turns: Turn, **fields: Any) -> "Run":
-        """As `run_to_end`; the execution must have completed."""
-        run = await self.run_to_end(*turns, **fields)
-        row = await run.row()
-        assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
-        return run
-
-    async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> "Run":
-        """As `run_to_end`; the execution must have failed with this code."""
-        run = await self.run_to_end(*turns, **fields)
-        row = await run.row()
-        assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
-        return run
-
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(ReadableRun):
     """One execution."""
 
     engine: Engine
@@ -147,33 +127,10 @@ class Run:
     async def events(self) -> Sequence[ExecutionEventRow]:
         return await self._rows(ExecutionEventRow, ExecutionEventRow.seq)
 
-    async def text(self) -> str:
-        """The text of its result."""
-        result = (await self.row()).result_data
-        assert result is not None
-        text: str = result["text"]
-        return text
-
-    async def event_types(self) -> list[str]:
-        return [event.type for event in await self.events()]
-
     async def messages(self, *, superseded: bool = False) -> Sequence[MessageRow]:
         """Those that count, oldest first; or all there ever were."""
         rows = await self._rows(MessageRow, MessageRow.seq, MessageRow.id)
         return [row for row in rows if superseded or row.superseded_at is None]
-
-    async def blocks(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """The transcript as roles and blocks."""
-        return [(m.role, json.loads(m.content)) for m in await self.messages()]
-
-    async def results(self) -> list[dict[str, Any]]:
-        """Every tool result that was sent to the model, in order."""
-        return [
-            block
-            for role, blocks in await self.blocks()
-            for block in blocks
-            if role == "user" and block["type"] == "tool_result"
-        ]
 
     async def model_calls(self) -> Sequence[ModelCallRow]:
         return await self._rows(ModelCallRow, ModelCallRow.id)

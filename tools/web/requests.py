@@ -53,19 +53,12 @@ class HttpRequests:
         return await exchange.recorded(self._send(workspace, exchange))
 
     async def _send(self, workspace: Workspace, exchange: Exchange) -> ToolOutcome:
-        most, secrets = self._most(workspace), exchange.secrets
+        most, secrets = self._limits.stored_bytes(workspace.user_room), exchange.secrets
         with Spool(workspace.private, most) as spool:
             async with exchange.send(_request(exchange.invocation.input)) as arrived:
                 is_cut = await spool_body(arrived.response, spool, most, secrets)
             mask = SecretMask(secrets)
             return await asyncio.to_thread(self._outcome, arrived, spool, mask, is_cut=is_cut)
-
-    def _most(self, workspace: Workspace) -> int:
-        """How much of a body is stored: all that the model reads, and the rest if there is room."""
-        most = self._limits.output_bytes
-        if workspace.user_room is None:
-            return most
-        return min(most, max(workspace.user_room, self._limits.preview_bytes))
 
     def _outcome(
         self, arrived: Arrived, spool: Spool, mask: SecretMask, *, is_cut: bool

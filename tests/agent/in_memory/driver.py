@@ -35,6 +35,7 @@ from tests.agent.in_memory.rows import (
 from tests.agent.in_memory.run import InMemoryRun
 from tests.agent.in_memory.running import RunningExecution
 from tests.agent.in_memory.tools import InMemoryStore, InMemoryTools
+from tests.engine.runs import Starter
 from tests.engine.storing import Turn, script, use
 
 __all__ = ["InMemoryRun", "Runner", "Turn", "script", "use"]
@@ -51,7 +52,7 @@ ENDS = {
 }
 
 
-class Runner:
+class Runner(Starter[InMemoryRun]):
     """Starts executions and moves them, each in a background task."""
 
     def __init__(self) -> None:
@@ -144,26 +145,6 @@ class Runner:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         self.move(self.executions.by_id[run.id])
-
-    async def run_to_end(self, *turns: Turn, **fields: Any) -> InMemoryRun:
-        """Start an execution and wait until it has ended, however it does."""
-        run = await self.start(*turns, **fields)
-        await run.wait_for_end()
-        return run
-
-    async def run_to_completion(self, *turns: Turn, **fields: Any) -> InMemoryRun:
-        """As `run_to_end`, and it must have completed."""
-        run = await self.run_to_end(*turns, **fields)
-        row = await run.row()
-        assert row.status == ExecutionStatus.COMPLETED, (row.error_code, row.error_message)
-        return run
-
-    async def run_to_failure(self, *turns: Turn, code: str, **fields: Any) -> InMemoryRun:
-        """As `run_to_end`, and it must have failed for this reason."""
-        run = await self.run_to_end(*turns, **fields)
-        row = await run.row()
-        assert (row.status, row.error_code) == (ExecutionStatus.FAILED, code), row.error_message
-        return run
 
     # --- moving -------------------------------------------------------------------------------
 

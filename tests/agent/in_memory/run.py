@@ -1,6 +1,5 @@
 """One execution in memory, as tests see it."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -24,13 +23,14 @@ from tests.agent.in_memory.rows import (
 from tests.agent.in_memory.running import StreamedText
 from tests.agent.in_memory.tools import Files
 from tests.engine import invariants
+from tests.engine.runs import ReadableRun
 
 if TYPE_CHECKING:
     from tests.agent.in_memory.driver import Runner
 
 
 @dataclass(frozen=True, slots=True)
-class InMemoryRun:
+class InMemoryRun(ReadableRun):
     """One execution, with what `tests.engine.driver.Run` offers."""
 
     runner: "Runner"
@@ -45,35 +45,12 @@ class InMemoryRun:
     async def row(self) -> StoredExecution:
         return self._execution
 
-    async def text(self) -> str:
-        """The text of its result."""
-        result = self._execution.result_data
-        assert result is not None
-        text: str = result["text"]
-        return text
-
     async def events(self) -> Sequence[StoredEvent]:
         return self._execution.events
-
-    async def event_types(self) -> list[str]:
-        return [event.type for event in self._execution.events]
 
     async def messages(self, *, superseded: bool = False) -> Sequence[SessionMessage]:
         del superseded  # nothing resets an execution in memory
         return [m for m in self._execution.session.messages if m.execution_id == self.id]
-
-    async def blocks(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """The transcript as roles and blocks."""
-        return [(m.role, json.loads(m.content)) for m in await self.messages()]
-
-    async def results(self) -> list[dict[str, Any]]:
-        """Every tool result that was sent to the model, in order."""
-        return [
-            block
-            for role, blocks in await self.blocks()
-            for block in blocks
-            if role == "user" and block["type"] == "tool_result"
-        ]
 
     async def model_calls(self) -> Sequence[StoredModelCall]:
         return list(self._execution.model_calls.values())
