@@ -284,7 +284,12 @@ class TaskExecution(WorkflowRun):
     # --- waiting ------------------------------------------------------------------------------
 
     async def _wait(self, seen: int, wakes_at: datetime | None) -> None:
-        """Wait for a signal that the last segment cannot have read, or until the given time."""
+        """Wait for a signal that the last segment cannot have read, or until the given time.
+
+        `PerdureStatus` is running again when the wait ends. That is one event and one write of
+        Temporal's visibility store for each resumed execution, also if it ends within a second. To
+        wait before it needs a timer, which is two events.
+        """
         status = self._progress.status
         if status is not ExecutionStatus.RUNNING:
             workflow.upsert_search_attributes([STATUS.value_set(status)])
