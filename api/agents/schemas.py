@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from api.http.paging import ListQuery
+from api.http.paging import ResourceQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import MemoryPolicy, NetworkPolicy
@@ -44,7 +44,7 @@ def render_agent(_: Call, row: AgentRow) -> AgentRead:
     return from_row(AgentRead, row, agent_id=row.slug, is_builtin=is_builtin)
 
 
-class AgentQuery(ListQuery):
+class AgentQuery(ResourceQuery):
     """Filters of a list of agents."""
 
     is_builtin: bool | None = None

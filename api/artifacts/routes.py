@@ -18,7 +18,7 @@ from api.artifacts.schemas import (
 from api.http.bodies import JsonBody
 from api.http.files import file_response
 from api.http.idempotency import run_service
-from api.http.paging import Listing, ListQuery
+from api.http.paging import Listing, ResourceQuery
 from api.http.rendering import created, render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
@@ -43,7 +43,7 @@ UPLOADED = {
     "/task-executions/{execution_id}/artifacts", responses={200: {"model": Listing[ArtifactRead]}}
 )
 async def list_artifacts(
-    call: Called, execution_id: UUID, query: Annotated[ListQuery, Query()]
+    call: Called, execution_id: UUID, query: Annotated[ResourceQuery, Query()]
 ) -> Response:
     """List the files that an execution saved, newest first."""
     async with call.gateway.database.reading() as session:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.paging import ListQuery, TimelineQuery
+from api.http.paging import ResourceQuery, TimelineQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from api.links import BASE
@@ -56,7 +56,7 @@ class MemoryHistoryQuery(TimelineQuery):
     owner: Subject | None = None
 
 
-class MemoryListQuery(ListQuery):
+class MemoryListQuery(ResourceQuery):
     """Filters of a list of entries. With `q`, there is one page, best matches first."""
 
     owner: Subject | None = None

@@ -14,6 +14,7 @@ from bench.scale import Scale, say
 from domain.ids import new_id
 from domain.memory import MemoryAction, MemoryType
 from persistence.db.database import Database
+from persistence.db.paging import Window
 from persistence.ledger.audit import ENGINE
 from persistence.memory import entries
 from persistence.memory.entries import EntryFilter, NewVersion
@@ -111,7 +112,7 @@ async def _milliseconds(call: Callable[[], Awaitable[None]]) -> list[float]:
 async def _search(database: Database, user_id: UUID, words: str) -> None:
     wanted = EntryFilter(user_id=user_id)
     async with database.reading() as session:
-        await entries.search(session, wanted, words, language=LANGUAGE, limit=FOUND)
+        await entries.search(session, wanted, words, language=LANGUAGE, window=Window(FOUND))
 
 
 async def _put(database: Database, user_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """One page of a list, newest first, by keyset on the id (UUIDv7): a deep page costs no more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     and_,
     func,
+    literal,
     literal_column,
     select,
     union_all,
@@ -39,6 +40,9 @@ clocks that differ by more make tokens invalid first)."""
 
 Filters = Mapping[str, Any]
 
+Bind = Callable[[Any], ColumnElement[Any]]
+"""Makes the SQL of a value."""
+
 R = TypeVar("R", bound=Row)
 
 
@@ -55,10 +59,17 @@ class Window:
     first: UUID | None = None
     last: UUID | None = None
 
-    def bounds(self, key: InstrumentedAttribute[UUID]) -> list[ColumnElement[bool]]:
-        """The conditions of `first` and `last`."""
-        first = [] if self.first is None else [key >= self.first]
-        return first if self.last is None else [*first, key <= self.last]
+    def bounds(
+        self, key: InstrumentedAttribute[UUID], bind: Bind = literal
+    ) -> list[ColumnElement[bool]]:
+        """The conditions of `first` and `last`; `bind` is how they contain values."""
+        first = [] if self.first is None else [key >= bind(self.first)]
+        return first if self.last is None else [*first, key <= bind(self.last)]
+
+    def contains(self, id_: UUID) -> bool:
+        """Whether an id is within the bounds."""
+        is_above = self.first is None or id_ >= self.first
+        return is_above and (self.last is None or id_ <= self.last)
 
 
 @dataclass(frozen=True, slots=True)

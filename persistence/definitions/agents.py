@@ -90,7 +90,9 @@ async def page(
     session: AsyncSession, user_id: UUID, *, is_builtin: bool | None, window: Window
 ) -> Page[AgentRow]:
     """The user's agents, newest first, then the built-in ones."""
-    built_in = [] if is_builtin is False else list(_built_in_rows())
+    built_in: list[AgentRow] = []
+    if is_builtin is not False:
+        built_in = [row for row in _built_in_rows() if window.contains(row.id)]
     if is_builtin:
         return _with_built_in(Page([], 0, is_capped=False, has_more=False), built_in, window)
     own = await newest(session, AgentRow, AgentRow.id, [AgentRow.user_id == user_id], window)

@@ -1,6 +1,6 @@
 """Memory entries and their versions. An entry that has expired counts as deleted."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ from domain.memory import MemoryAction, MemoryType, searchable_text
 from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import to_json
-from persistence.db.paging import Page, Window, newest
+from persistence.db.paging import Bind, Page, Window, newest
 from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.ledger.audit import INSERT_BY_ACTOR, Actor
 from persistence.sessions.timeline import TimelinePage, TimelineRange, read_by_seq
@@ -56,9 +56,6 @@ _AUDITED = {
     MemoryAction.DELETED: "memory_entry.delete",
 }
 """The actions of the audit log."""
-
-Bind = Callable[[Any], ColumnElement[Any]]
-"""Makes the SQL of a value."""
 
 MOST_RANKED = 1_000
 """Matches of a search that are ranked (chosen: 1,000 take about 3 ms). The rest of a search for a
@@ -204,18 +201,22 @@ async def write(
 
 
 async def search(
-    session: AsyncSession, wanted: EntryFilter, words: str, *, language: str, limit: int
+    session: AsyncSession, wanted: EntryFilter, words: str, *, language: str, window: Window
 ) -> Sequence[MemoryEntryRow]:
-    """The entries that contain the words, best first (`websearch_to_tsquery`)."""
+    """The entries that contain the words, best first (`websearch_to_tsquery`), on one page."""
     query = _parse(words, language)
     found = (
         select(MemoryEntryRow.id, func.ts_rank(MemoryEntryRow.search, query).label("rank"))
-        .where(wanted.conditions(_in_text), MemoryEntryRow.search.op("@@")(query))
+        .where(
+            wanted.conditions(_in_text),
+            *window.bounds(MemoryEntryRow.id, _in_text),
+            MemoryEntryRow.search.op("@@")(query),
+        )
         .limit(_in_text(MOST_RANKED))
         .subquery()
     )
     best = [found.c.rank.desc(), found.c.id.desc()]
-    ranked = select(found).order_by(*best).limit(_in_text(limit)).subquery()
+    ranked = select(found).order_by(*best).limit(_in_text(window.limit)).subquery()
     statement = select(MemoryEntryRow).join(ranked, MemoryEntryRow.id == ranked.c.id)
     ordered = statement.order_by(ranked.c.rank.desc(), ranked.c.id.desc())
     return (await session.scalars(ordered)).all()

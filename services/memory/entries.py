@@ -330,9 +330,7 @@ async def list_entries(
     if query.words is None:
         return await entries.page(session, wanted, window)
     language = services.settings.memory_language
-    found = await entries.search(
-        session, wanted, query.words, language=language, limit=window.limit
-    )
+    found = await entries.search(session, wanted, query.words, language=language, window=window)
     return Page(found, len(found), is_capped=False, has_more=False)
 
 
