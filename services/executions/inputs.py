@@ -37,6 +37,7 @@ LATEST_TURN = 10_000
 
 MOST_AT_ONCE = 1_000
 """Executions that one request can change (chosen: takes some seconds)."""
+Priority = Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)]
 Estimate = Annotated[float, Field(gt=0, le=LONGEST_ESTIMATE, allow_inf_nan=False)]
 Decision = Literal["approve", "deny", "edit", "finish", "happened", "not_happened", "skip"]
 """The decisions of all kinds of requests (`domain.answers.DECISIONS`)."""
@@ -107,7 +108,7 @@ class ExecuteBody(Body):
 
     variables: Variables = Field(default_factory=dict)
     strict_variables: bool = False
-    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
+    priority: Priority = 5
     trigger_metadata: Variables = Field(default_factory=dict)
     session_id: UUID | None = None
     max_budget_usd: Usd | None = None

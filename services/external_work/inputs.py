@@ -7,7 +7,7 @@ from pydantic import Field
 
 from domain.external_work import NextAction
 from services.definitions.inputs import AgentId
-from services.executions.inputs import HIGHEST_PRIORITY, LONGEST_SUMMARY, Estimate
+from services.executions.inputs import LONGEST_SUMMARY, Estimate, Priority
 from services.field_types import Body, Moment, Text
 
 SHORTEST_LEASE, LONGEST_LEASE = 1, 7 * 24 * 3600
@@ -86,6 +86,6 @@ class ReleaseBody(Body):
 class TermsBody(Body):
     """What orders the work. Omitted fields do not change; null removes a deadline or estimate."""
 
-    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
+    priority: Priority = 5
     deadline_at: Moment | None = None
     estimated_duration_seconds: Estimate | None = None

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from domain.states import TERMINAL, ExecutionStatus
 from persistence.executions import queue_state
@@ -23,7 +23,26 @@ MOST_AT_ONCE = 100
 """Trees of one call, the oldest ones (chosen: most trees are one execution)."""
 
 
-class PruneWorkBody(Body):
+PrunedIds = Annotated[
+    tuple[UUID, ...],
+    Field(max_length=MOST_AT_ONCE, description="These, with their parts. Empty: all that match."),
+]
+FinishedStatuses = Annotated[
+    tuple[ExecutionStatus, ...], Field(description="Of completed, failed, cancelled.")
+]
+
+
+class PruneOptions(BaseModel):
+    """How old pruned work is, and what is done with it."""
+
+    older_than_hours: Annotated[Hours | None, Field(description="Only what ended so long ago.")] = (
+        None
+    )
+    erase: Annotated[bool, Field(description="Delete texts, results and artifacts.")] = False
+    dry_run: bool = True
+
+
+class PruneWorkBody(PruneOptions, Body):
     """Which finished work to prune: these executions, or what ended so long ago.
 
     A part is pruned with the work that it is a part of, and only if all of that has ended, and all
@@ -31,13 +50,8 @@ class PruneWorkBody(Body):
     results and artifacts are deleted too. A dry run only lists it.
     """
 
-    execution_ids: Annotated[tuple[UUID, ...], Field(max_length=MOST_AT_ONCE)] = ()
-    statuses: Annotated[
-        tuple[ExecutionStatus, ...], Field(description="Of `completed`, `failed`, `cancelled`.")
-    ] = ()
-    older_than_hours: Hours | None = None
-    erase: bool = False
-    dry_run: bool = True
+    execution_ids: PrunedIds = ()
+    statuses: FinishedStatuses = ()
 
 
 async def prune(work: UnitOfWork, body: PruneWorkBody) -> Sequence[ExecutionRow]:

@@ -28,19 +28,22 @@ from services.definitions.inputs import AgentId
 from services.executions import control, starting
 from services.executions.access import own_execution
 from services.executions.inputs import (
-    HIGHEST_PRIORITY,
-    LONGEST_SUMMARY,
     MOST_PREREQUISITES,
     CancelBody,
-    Estimate,
+    Priority,
+    QueueFields,
     WorkBody,
 )
 from services.external_work import pruning
 from services.external_work.context import find_artifacts
 from services.external_work.planning import ShortText, find_slug
-from services.external_work.pruning import MOST_AT_ONCE, PruneWorkBody
-from services.external_work.stale_work import Hours
-from services.field_types import Moment, Text, Variables
+from services.external_work.pruning import (
+    FinishedStatuses,
+    PrunedIds,
+    PruneOptions,
+    PruneWorkBody,
+)
+from services.field_types import Moment, Text
 from services.validation_messages import refuse_field
 
 LONGEST_DESCRIPTION = 10_000
@@ -50,22 +53,18 @@ MOST_LISTED = 500
 """Tasks of one list (upstream.md, queue)."""
 
 
-class EnqueueArguments(OwnArguments):
+class EnqueueArguments(QueueFields, OwnArguments):
     """The work to add to the queue."""
 
     description: Annotated[str, Field(min_length=1, max_length=LONGEST_DESCRIPTION, pattern=r"\S")]
-    source: WorkSource = WorkSource.HUMAN
     agent_type: Annotated[AgentId | None, Field(description="Who should do it.")] = None
-    summary: Annotated[str | None, Field(max_length=LONGEST_SUMMARY)] = None
     prerequisites: Annotated[
         tuple[UUID, ...],
         Field(max_length=MOST_PREREQUISITES, description="Tasks that must be completed first."),
     ] = ()
-    base_priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
+    base_priority: Priority = 5
     deadline: Moment | None = None
-    estimated_duration_seconds: Estimate | None = None
     parent_task_id: UUID | None = None
-    input_data: Annotated[Variables | None, Field(description="JSON for the worker.")] = None
     session_id: UUID | None = None
 
     def work(self) -> WorkBody:
@@ -73,16 +72,13 @@ class EnqueueArguments(OwnArguments):
         return WorkBody(
             prompt=self.description,
             executor="external",
-            source=self.source,
             agent_id=None if self.agent_type is None else find_slug(self.agent_type),
-            summary=self.summary,
             prerequisites=list(self.prerequisites),
             priority=self.base_priority,
             deadline_at=self.deadline,
-            estimated_duration_seconds=self.estimated_duration_seconds,
             parent_execution_id=self.parent_task_id,
-            input_data=self.input_data,
             session_id=self.session_id,
+            **{name: getattr(self, name) for name in QueueFields.model_fields},
         )
 
 
@@ -273,23 +269,11 @@ async def _cancel(context: ToolContext, arguments: CancelArguments) -> Cancelled
     )
 
 
-class PruneArguments(OwnArguments):
+class PruneArguments(PruneOptions, OwnArguments):
     """Which finished work to prune."""
 
-    task_ids: Annotated[
-        tuple[UUID, ...],
-        Field(
-            max_length=MOST_AT_ONCE, description="These, with their parts. Empty: all that match."
-        ),
-    ] = ()
-    status: Annotated[
-        tuple[ExecutionStatus, ...], Field(description="Of completed, failed, cancelled.")
-    ] = ()
-    older_than_hours: Annotated[Hours | None, Field(description="Only what ended so long ago.")] = (
-        None
-    )
-    erase: Annotated[bool, Field(description="Delete texts, results and artifacts.")] = False
-    dry_run: bool = True
+    task_ids: PrunedIds = ()
+    status: FinishedStatuses = ()
 
 
 class PrunedTasks(OrchestratorResult):
@@ -301,11 +285,11 @@ class PrunedTasks(OrchestratorResult):
 
 
 async def _prune(context: ToolContext, arguments: PruneArguments) -> PrunedTasks:
-    given = arguments.model_dump(exclude={"user_id", "task_ids", "status"})
-    fields = {"execution_ids": arguments.task_ids, "statuses": arguments.status, **given}
+    options = {name: getattr(arguments, name) for name in PruneOptions.model_fields}
+    body = PruneWorkBody(execution_ids=arguments.task_ids, statuses=arguments.status, **options)
     try:
         async with context.transaction() as work:
-            rows = await pruning.prune(work, PruneWorkBody.model_validate(fields))
+            rows = await pruning.prune(work, body)
     except InvalidInputError as error:
         raise error.rename_fields({"execution_ids": "task_ids", "statuses": "status"}) from error
     if not rows:
