@@ -61,6 +61,7 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
 
     Raises:
         NotClaimableError: the execution with this id can't be claimed.
+        NotFoundError: there is no work, and no agent of the name in the claim.
     """
     if body.execution_id is not None:
         row = await own_execution(work.session, work.caller, body.execution_id, lock=True)
@@ -77,7 +78,11 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
     # other work.
     if found is None and await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM):
         found = await _claim_next(work.session, work.caller.user_id, slugs, lease)
-    return None if found is None else await _describe_claim(work, found)
+    if found is None:
+        if body.agent_id is not None:
+            await require_agent(work.session, work.caller, body.agent_id)
+        return None
+    return await _describe_claim(work, found)
 
 
 def _make_lease(work: UnitOfWork, body: ClaimBody) -> Lease:
@@ -101,14 +106,17 @@ async def list_agents(
     A worker with `capabilities` takes the work of agents that have no others.
 
     Raises:
-        NotFoundError: the claim names an agent that does not exist.
+        NotFoundError: the claim with capabilities names an agent that does not exist.
     """
-    agent = None if body.agent_id is None else await require_agent(session, caller, body.agent_id)
+    slug = body.agent_id
     if body.capabilities is None:
-        return None if agent is None else [agent.slug]
-    known = [agent] if agent else await agents.list_known(session, caller.user_id)
+        return None if slug is None else [slug]
+    if slug is not None:
+        known: Sequence[Agent] = [await require_agent(session, caller, slug)]
+    else:
+        known = await agents.list_known(session, caller.user_id)
     able = [one.slug for one in known if set(one.capabilities) <= set(body.capabilities)]
-    return able if agent else [None, *able]
+    return [None, *able] if slug is None else able
 
 
 async def claim_again(work: UnitOfWork, execution_id: UUID, body: ClaimBody) -> Claim:
