@@ -26,10 +26,11 @@ from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.databases import Databases
 from tests.distribution import FileScheduling, count_processes, sort_longest_first
-from tests.object_storage import bucket, object_storage
+from tests.object_storage import azure_storage, bucket, container, object_storage
 from tests.stack import stack
 
-__all__ = ["bucket", "object_storage", "stack"]  # fixtures for all folders
+# fixtures for all folders
+__all__ = ["azure_storage", "bucket", "container", "object_storage", "stack"]
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine

@@ -1,5 +1,11 @@
-"""A real S3 server, which verifies signatures, with a bucket for each test."""
+"""Real servers with the APIs of S3 and of Azure Blob Storage; they verify signatures.
 
+Each test has a bucket, or a container, of its own.
+"""
+
+import base64
+import hashlib
+import hmac
 import os
 import signal
 import socket
@@ -7,17 +13,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from email.utils import formatdate
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from cli.stack import launch
 from cli.stack.addresses import free_port
 from cli.stack.process import tie_to_parent
 from domain.ids import new_id
+from tests.node import azure_server
 from tests.waiting import until
 
 KEY, SECRET = "perdure-tests", "the secret key of the tests"
+
+ACCOUNT, ACCOUNT_KEY = "perduretests", base64.b64encode(b"the account key of the tests").decode()
 
 
 def _accepts(port: int) -> bool:
@@ -53,3 +64,46 @@ def bucket(object_storage: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     return f"s3://{name}/perdure/artifacts"
+
+
+@pytest.fixture(scope="session")
+def azure_storage() -> Iterator[str]:
+    """The address of an account in a server with the API of Azure Blob Storage."""
+    port = free_port()
+    place = ["--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    quiet = ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    with subprocess.Popen(
+        tie_to_parent([*azure_server(), *place, *quiet], signal.SIGKILL, launch.SELF),
+        env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{ACCOUNT_KEY}"},
+        stdout=subprocess.DEVNULL,
+    ) as server:
+        until(lambda: _accepts(port), within=120, what="the Azure server")
+        yield f"http://127.0.0.1:{port}/{ACCOUNT}"
+        server.terminate()
+
+
+@pytest.fixture
+def container(azure_storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty place in a container; the environment has the credentials for it."""
+    name = f"container-{new_id()}"
+    _create_container(azure_storage, name)
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azure_storage)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", ACCOUNT_KEY)
+    return f"az://{name}/perdure/artifacts"
+
+
+def _create_container(address: str, name: str) -> None:
+    """Send the request with a signature by the account's key, which `obstore` can't do."""
+    sent = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+    headers = "".join(f"{header}:{value}\n" for header, value in sent.items())
+    resource = f"/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container"
+    signed = "PUT" + 12 * "\n" + headers + resource
+    key = base64.b64decode(ACCOUNT_KEY)
+    signature = base64.b64encode(hmac.digest(key, signed.encode(), hashlib.sha256)).decode()
+    response = httpx2.put(
+        f"{address}/{name}",
+        params={"restype": "container"},
+        headers={**sent, "Authorization": f"SharedKey {ACCOUNT}:{signature}"},
+    )
+    assert response.is_success, response.text

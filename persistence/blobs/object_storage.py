@@ -4,7 +4,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -129,7 +129,7 @@ class ObjectBlobs:
 
     async def delete(self, sha256: str) -> None:
         """Delete a file; harmless if it is not in the store."""
-        with _reporting():
+        with _reporting(), suppress(FileNotFoundError):  # Azure reports it, S3 does not
             await obstore.delete_async(self._store, _key(sha256))
 
     async def clean(self) -> None:

@@ -31,6 +31,12 @@ def node_tool(package: str, command: str | None = None) -> Sequence[str]:
     return [str(NODE), str(folder / script)]
 
 
+def azure_server() -> Sequence[str]:
+    """Return how to start the server with the API of Azure Blob Storage, without its options."""
+    modules = npm_packages(Path(__file__).with_name("azure"), PLACE.with_name("node-azure"))
+    return [str(NODE), str(modules / "azurite" / "dist" / "src" / "blob" / "main.js")]
+
+
 @cache
 def installed_packages() -> Path:
     """Return the folder with all packages; the first caller of a checkout installs them."""

@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from bench.packages import NODE
 from tests.node import node_tool
 
@@ -27,6 +29,7 @@ def test_a_server_starts_from_the_installed_packages() -> None:
     assert json.loads(done.stdout)["result"]["serverInfo"]["name"] == "memory-server"
 
 
-def test_the_lock_file_names_no_registry() -> None:
-    lock = json.loads((Path(__file__).parent / "package-lock.json").read_text())
+@pytest.mark.parametrize("folder", [".", "azure"])
+def test_the_lock_file_names_no_registry(folder: str) -> None:
+    lock = json.loads((Path(__file__).parent / folder / "package-lock.json").read_text())
     assert all("resolved" not in package for package in lock["packages"].values())

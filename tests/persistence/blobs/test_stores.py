@@ -14,7 +14,7 @@ from persistence.blobs.directory import DirectoryBlobs
 from persistence.blobs.object_storage import ObjectBlobs
 
 CONTENT = bytes(range(256)) * (12 * CHUNK_BYTES // 256) + b"end"
-"""Three parts of an upload to S3, and three windows of a download."""
+"""Three parts of an upload, and three windows of a download."""
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -29,7 +29,12 @@ def objects(bucket: str) -> ObjectBlobs:
     return ObjectBlobs(bucket)
 
 
-@pytest.fixture(params=["directory", "objects"])
+@pytest.fixture
+def azure(container: str) -> ObjectBlobs:
+    return ObjectBlobs(container)
+
+
+@pytest.fixture(params=["directory", "objects", "azure"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
     found: BlobStore = request.getfixturevalue(request.param)
     return found
