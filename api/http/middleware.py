@@ -22,7 +22,7 @@ from api.http.problems import of_error, problem
 from api.http.request_context import LEAVE, USER
 from domain.errors import InvalidInputError, ServiceUnavailableError
 from domain.ids import new_id
-from persistence.db.outages import is_outage
+from persistence.db.outages import is_busy, is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -125,12 +125,19 @@ class RequestMiddleware:
             await _report(error, scope, receive, sent)
 
 
+_AWAY = "The database is unavailable; retry in a few seconds."
+_BUSY = (
+    "The database did not answer in time, or all connections of this gateway to it are in use, "
+    "because there are too many requests; retry in a few seconds."
+)
+
+
 async def _report(error: Exception, scope: Scope, receive: Receive, sent: "_Sent") -> None:
     """Log an unhandled error and send a response, unless one was already started."""
     about = {"path": scope["path"], "request_id": scope["request_id"]}
     if is_outage(error):
-        log.warning("request.database_away", error=repr(error), **about)
-        detail = "The database is unavailable; retry in a few seconds."
+        log.warning("request.database_away", error=repr(error), is_busy=is_busy(error), **about)
+        detail = _BUSY if is_busy(error) else _AWAY
         answer = problem(
             scope,
             503,

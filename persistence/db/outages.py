@@ -24,6 +24,11 @@ def is_outage(error: BaseException) -> bool:
     )
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether an outage is a wait that took too long: for a connection, or for a statement."""
+    return isinstance(error, (PoolTimeoutError, TimeoutError))
+
+
 def _is_unavailable(error: BaseException | None) -> bool:
     # The driver's own error: the connection ended in the middle of a message.
     if isinstance(error, asyncpg.InternalClientError):

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 from api.main import create_app
 from domain.ids import new_id
 from tests.api.conftest import serve_app, settings_of
-from tests.api.test_pages import ELSEWHERE, fill, list_pages, make_values
+from tests.api.test_pages import ELSEWHERE, end_with_prompt, fill, list_pages, make_values
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 from tests.browser.test_request_page import DESK, PHONE, check, new_request, opened
 
@@ -51,6 +51,23 @@ async def test_every_page_is_readable(browser: Browser, world: World) -> None:
             await check(page, f"{name}-dark-{PHONE}")
 
 
+async def test_the_forms_of_buttons_fit_on_a_phone(browser: Browser, world: World) -> None:
+    async with world.client("alice") as client:
+        running = await execute(client, await make_task(client))
+        ended = await execute(client, await make_task(client))
+    await in_session(world, running)
+    await in_session(world, ended)
+    await end_with_prompt(world, ended)
+    async with opened(browser, world, "/executions", width=PHONE) as page:
+        for execution, button in ((running, "Cancel"), (ended, "Fork")):
+            await page.goto(f"/executions/{execution['id']}")
+            await page.locator("summary", has_text=button).click()
+            box = await page.locator(".more[open] > .card").bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert PHONE * 0.7 < box["width"] <= PHONE - box["x"]
+
+
 async def test_a_list_is_used_with_the_keyboard(browser: Browser, world: World) -> None:
     mark = new_id().hex
     for number in (1, 2, 3):
@@ -62,6 +79,7 @@ async def test_a_list_is_used_with_the_keyboard(browser: Browser, world: World) 
         await page.keyboard.press("k")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name=f"Run 3 of {mark}?")).to_be_visible()
+        await page.wait_for_load_state()  # the script that handles keys runs after the heading
         await page.keyboard.press("c")
         await page.keyboard.type("a")  # in a text, a key is a letter
         await expect(page.get_by_label("Add a comment")).to_have_value("a")

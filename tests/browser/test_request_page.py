@@ -216,6 +216,7 @@ async def test_an_answer_is_undone_with_a_key(browser: Browser, world: World) ->
     async with opened(browser, world, path) as page:
         await page.keyboard.press("r")
         await expect(page.get_by_role("heading", name="Denied")).to_be_visible()
+        await page.wait_for_load_state()  # the script that handles keys runs after the heading
         await page.keyboard.press("u")
         await expect(page.get_by_role("heading", name="Your decision")).to_be_visible()
 

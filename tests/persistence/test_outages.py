@@ -3,8 +3,9 @@
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from persistence.db.outages import is_outage
+from persistence.db.outages import is_busy, is_outage
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,12 @@ def test_an_outage(error: Exception) -> None:
 )
 def test_a_fault_of_ours(error: Exception) -> None:
     assert not is_outage(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "busy"),
+    [(PoolTimeoutError("5 s"), True), (TimeoutError(), True), (ConnectionRefusedError(), False)],
+)
+def test_a_wait_that_took_too_long(*, error: Exception, busy: bool) -> None:
+    assert is_outage(error)
+    assert is_busy(error) is busy
