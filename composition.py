@@ -7,9 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 from temporalio.client import Client
 
-from domain.blobs import BlobStore
+from domain.files.blobs import BlobStore
 from domain.json_schemas import SchemaEvaluator
-from domain.network import NetworkList
+from domain.web.network import NetworkList
 from persistence.blobs.directory import DirectoryBlobs
 from persistence.db.database import Database
 from runtime.dispatch import Dispatcher

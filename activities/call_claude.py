@@ -23,8 +23,8 @@ from agent.ports import Model, Prices, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
 from domain.errors import ExecutionTerminalError, FencedOutError, WorkspaceElsewhereError
+from domain.executions.outcomes import Outcome, Stop
 from domain.json_schemas import SchemaEvaluator
-from domain.outcomes import Outcome, Stop
 from persistence.db.database import Database
 from persistence.executions import queries
 from persistence.executions.fencing import RunIdentity

@@ -32,7 +32,7 @@ from contracts.execution import (
 )
 from contracts.plans import AdvancePlanResult, PlanActivities
 from domain.errors import ResetRefusedError
-from domain.outcomes import ENDS, Outcome
+from domain.executions.outcomes import ENDS, Outcome
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission, lifecycle
 from persistence.executions.prompts import PromptSource

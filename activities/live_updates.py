@@ -7,8 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from domain.steps import ToolCall
-from domain.tool_calls import ToolProgress
+from domain.executions.steps import ToolCall
+from domain.tools.calls import ToolProgress
 from persistence.db.database import Database
 from persistence.db.live_updates import LIVE_CHANNEL, NOTIFY_ALONE, PAYLOAD_LIMIT_BYTES
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import SecretsNotConfiguredError
-from domain.notifications import ASKING_EVENTS
+from domain.people.notifications import ASKING_EVENTS
 from persistence.db.database import Database
 from persistence.definitions.secrets import SecretSealer
 from persistence.notifications import deliveries

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from activities.message_links import WaysToAnswer
-from domain.notifications import ASKING_EVENTS, TERMINAL_EVENTS, TEST_EVENT
+from domain.people.notifications import ASKING_EVENTS, TERMINAL_EVENTS, TEST_EVENT
 from domain.text import harmless
 from persistence.notifications.deliveries import NotificationSource
 from persistence.tables.executions import ExecutionRow

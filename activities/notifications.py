@@ -11,7 +11,7 @@ from activities.background_tasks import send_heartbeats
 from activities.failures import translate_errors
 from activities.sending import Sender
 from contracts.notifications import DeliverInput, DeliverResult, NotificationActivities
-from domain.notifications import TRIES, Delivery, delay_after
+from domain.people.notifications import TRIES, Delivery, delay_after
 from persistence.notifications import deliveries
 from persistence.notifications.deliveries import AttemptResult, DeliveryAttempt
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from domain import pricing
-from domain.model_calls import ModelResponse
+from domain.model import pricing
+from domain.model.calls import ModelResponse
 
 
 class ListPrices:

@@ -13,19 +13,19 @@ from agent.transcript import encode, result_block, text_block, tool_uses
 from agent_library.built_in import built_in_agents
 from contracts.execution import RenderPromptResult
 from definitions.tasks import TaskDefinition
-from domain.agents import system_prompt_of
-from domain.builtin_tools import BUILTIN_TOOLS, with_network
-from domain.compaction import COMPACTION_BETA, make_compaction
-from domain.engine_tools import ENGINE_TOOLS
+from domain.agents.agent import system_prompt_of
 from domain.errors import ErrorCode
-from domain.limits import DEFAULT_MAX_TOKENS
-from domain.memory import MemoryAccess
-from domain.memory_tools import with_memory
-from domain.network import NO_NETWORK, NetworkList
-from domain.permissions import Permissions
+from domain.executions.limits import DEFAULT_MAX_TOKENS
+from domain.memory.entries import MemoryAccess
+from domain.model.compaction import COMPACTION_BETA, make_compaction
+from domain.rules.permissions import Permissions
 from domain.templates import LONGEST_RENDERED, Rendered, render, step_references
-from domain.tool_calls import ToolSpec
-from domain.tool_requirements import given_resources, unmet_requirement
+from domain.tools.builtin import BUILTIN_TOOLS, with_network
+from domain.tools.calls import ToolSpec
+from domain.tools.engine import ENGINE_TOOLS
+from domain.tools.memory import with_memory
+from domain.tools.requirements import given_resources, unmet_requirement
+from domain.web.network import NO_NETWORK, NetworkList
 from persistence.db.database import Database
 from persistence.executions import prompts
 from persistence.executions.prompts import PromptSource
@@ -155,7 +155,7 @@ def build_prefix(
     default_model: str,
     network: NetworkList = NO_NETWORK,
 ) -> str:
-    """Return the JSON of `domain.model_calls.Prefix` as it is stored and hashed.
+    """Return the JSON of `domain.model.calls.Prefix` as it is stored and hashed.
 
     `network` is what the operator allows.
     """

@@ -20,7 +20,7 @@ from domain.errors import (
     SecretsNotConfiguredError,
     SecretUnusableError,
 )
-from domain.notifications import Kind, is_final, is_success
+from domain.people.notifications import Kind, is_final, is_success
 from domain.secrets import decode_signing_key, may_reach
 from persistence.db.database import Database
 from persistence.definitions import secrets

@@ -12,12 +12,12 @@ from agent import events, inbox
 from agent.interrupts import InterruptWatcher, run_to_end
 from agent.ports import Record, UpdatePublisher
 from agent.state import RunState
-from domain.budgets import Shortage
 from domain.errors import ErrorCode
-from domain.events import Event
-from domain.outcomes import Outcome, Stop
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.budgets import Shortage
+from domain.executions.events import Event
+from domain.executions.outcomes import Outcome, Stop
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallOutcome,
     CallStatus,
     Failure,

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from agent.input_requests import request_bounds
-from domain.budgets import Account, Shortage
 from domain.errors import ErrorCode
+from domain.executions.budgets import Account, Shortage
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import Failure, NewRequest, StatusChange
 from domain.ids import new_id
-from domain.people import InputPolicy, RequestKind
-from domain.states import ExecutionStatus
-from domain.steps import Failure, NewRequest, StatusChange
+from domain.people.requests import InputPolicy, RequestKind
 
 BUDGET_RESERVED = "budget_reserved"
 """The `status_reason` of an execution whose call fits when other calls have ended."""

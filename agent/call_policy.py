@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from agent.ports import Prices
 from agent.state import RunState
-from domain.compaction import compaction_tokens
 from domain.errors import ErrorCode, ModelCallError, ModelFailureKind
+from domain.executions.steps import CallIntent, Failure
 from domain.ids import new_id
-from domain.pricing import estimate_tokens
-from domain.steps import CallIntent, Failure
+from domain.model.compaction import compaction_tokens
+from domain.model.pricing import estimate_tokens
 
 MAX_FAILURES_IN_A_ROW = 8
 """Provider failures of one turn before the execution fails: with back-off about four minutes

@@ -10,17 +10,8 @@ from typing import Any
 from agent import input_requests
 from agent.ports import Record, Tools
 from agent.subtasks import make_children, read_subtasks
-from domain.answers import Asked, check_default
-from domain.builtin_tools import BASH, effect_of
-from domain.engine_tools import ASK_USER, DELEGATIONS, ENGINE_TOOLS, SUBMIT_PLAN
 from domain.errors import ErrorCode, ToolInputError
-from domain.ids import made_at, new_id
-from domain.json_schemas import SchemaEvaluator
-from domain.mcp_tools import read_pins, spec_of
-from domain.rechecks import RECHECK_TURNS, RECHECKED, REPEATED
-from domain.remembered_decisions import RememberedDecision, choose, reach_sha256
-from domain.remote_waits import DECLINED_RESPONSE, RemoteQuestion
-from domain.steps import (
+from domain.executions.steps import (
     Failure,
     NewChild,
     NewRequest,
@@ -29,10 +20,19 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.ids import made_at, new_id
+from domain.json_schemas import SchemaEvaluator
+from domain.mcp.remote_waits import DECLINED_RESPONSE, RemoteQuestion
+from domain.mcp.tools import read_pins, spec_of
+from domain.people.answers import Asked, check_default
+from domain.people.rechecks import RECHECK_TURNS, RECHECKED, REPEATED
+from domain.people.remembered_decisions import RememberedDecision, choose, reach_sha256
+from domain.rules.decisions import decide, is_covered
 from domain.text import clean
-from domain.tool_calls import ProcessIdentity, ToolEffect, ToolInvocation, ToolSpec
-from domain.tool_decisions import decide, is_covered
-from domain.tool_requirements import ToolRequirement, unmet_requirement
+from domain.tools.builtin import BASH, effect_of
+from domain.tools.calls import ProcessIdentity, ToolEffect, ToolInvocation, ToolSpec
+from domain.tools.engine import ASK_USER, DELEGATIONS, ENGINE_TOOLS, SUBMIT_PLAN
+from domain.tools.requirements import ToolRequirement, unmet_requirement
 
 _QUESTIONS = frozenset({ASK_USER, SUBMIT_PLAN})
 """Tools whose calls are settled by the answer of a person."""

@@ -3,11 +3,8 @@
 from collections import Counter
 from decimal import Decimal
 
-from domain.connections import summarize
-from domain.events import Event
-from domain.mcp_tools import Pins
-from domain.model_calls import ModelResponse
-from domain.steps import (
+from domain.executions.events import Event
+from domain.executions.steps import (
     CallIntent,
     CallOutcome,
     ChildResult,
@@ -19,6 +16,9 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.mcp.tools import Pins
+from domain.model.calls import ModelResponse
+from domain.web.connections import summarize
 
 
 def turn_started(intent: CallIntent) -> Event:

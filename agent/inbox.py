@@ -7,13 +7,10 @@ from typing import Any
 from agent import events, input_requests
 from agent.state import RunState
 from agent.subtask_results import describe_results
-from domain.answers import read_default
 from domain.errors import ErrorCode
-from domain.events import Event
-from domain.finishing import NOT_ENDED, NOT_RUN
-from domain.people import QUESTIONS, RequestKind
-from domain.remote_waits import DISMISSED_RESPONSE, read_response
-from domain.steps import (
+from domain.executions.events import Event
+from domain.executions.finishing import NOT_ENDED, NOT_RUN
+from domain.executions.steps import (
     ChildResult,
     Failure,
     Inbox,
@@ -23,7 +20,10 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
-from domain.tool_rules import READ_ARTIFACT
+from domain.mcp.remote_waits import DISMISSED_RESPONSE, read_response
+from domain.people.answers import read_default
+from domain.people.requests import QUESTIONS, RequestKind
+from domain.rules.entries import READ_ARTIFACT
 
 CANCEL, MESSAGE = "cancel", "message"
 """Kinds of signals that the loop handles separately; the others are consumed when they are read."""

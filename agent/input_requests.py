@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from domain.executions.steps import NewRequest, OpenRequest, ToolCall, ToolCallStatus
 from domain.ids import new_id
-from domain.people import (
+from domain.mcp.remote_waits import RemoteQuestion, dismiss, respond
+from domain.people.requests import (
     QUESTIONS,
     InputPolicy,
     RequestKind,
@@ -16,8 +18,6 @@ from domain.people import (
     make_escalation,
     make_reminder,
 )
-from domain.remote_waits import RemoteQuestion, dismiss, respond
-from domain.steps import NewRequest, OpenRequest, ToolCall, ToolCallStatus
 
 INTERRUPTED = (
     "The worker stopped while this call ran. Its output is lost, and it may have run in part or "

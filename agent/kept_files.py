@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from agent.ports import Store
-from domain.events import Event, artifact_saved
-from domain.steps import NewArtifact
-from domain.tool_calls import ToolOutcome
-from domain.tool_rules import READ_ARTIFACT
+from domain.executions.events import Event, artifact_saved
+from domain.executions.steps import NewArtifact
+from domain.rules.entries import READ_ARTIFACT
+from domain.tools.calls import ToolOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from agent.state import RunState
 from agent.tool_pinning import pin_tools
 from agent.tool_turn import ToolTurn
 from domain.errors import ErrorCode
+from domain.executions.outcomes import Outcome, Stop
+from domain.executions.steps import Failure, Snapshot
 from domain.json_schemas import SchemaEvaluator
-from domain.outcomes import Outcome, Stop
-from domain.steps import Failure, Snapshot
 
 ENDED_EARLY = frozenset({Outcome.CANCELLED, Outcome.FAILED})
 

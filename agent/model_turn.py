@@ -15,14 +15,12 @@ from agent.results import make_result
 from agent.stop_reasons import Next, Reaction, react
 from agent.tool_turn import ToolTurn
 from agent.transcript import join_text, text_block, tool_uses
-from domain.budgets import Shortage
 from domain.errors import ErrorCode, FencedOutError, ModelCallError
-from domain.finishing import FINISH_REQUEST, MAX_REFUSED_TURNS, NOT_RUN
-from domain.json_schemas import SchemaEvaluator
-from domain.model_calls import Block, ModelResponse
-from domain.outcomes import Outcome, Stop
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.budgets import Shortage
+from domain.executions.finishing import FINISH_REQUEST, MAX_REFUSED_TURNS, NOT_RUN
+from domain.executions.outcomes import Outcome, Stop
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallIntent,
     CallOutcome,
     CallStatus,
@@ -31,6 +29,8 @@ from domain.steps import (
     StatusChange,
     Step,
 )
+from domain.json_schemas import SchemaEvaluator
+from domain.model.calls import Block, ModelResponse
 
 
 class ModelTurn:

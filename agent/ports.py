@@ -10,15 +10,22 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from domain.agents import Agent
-from domain.budgets import Shortage
-from domain.connections import ConnectionLog
-from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
-from domain.model_calls import ModelRequest, ModelResponse
-from domain.rechecks import ApprovalAge
-from domain.remembered_decisions import RememberedDecision
-from domain.steps import CallOutcome, Inbox, NewArtifact, Receipt, Snapshot, Step, ToolCall
-from domain.tool_calls import (
+from domain.agents.agent import Agent
+from domain.executions.budgets import Shortage
+from domain.executions.steps import (
+    CallOutcome,
+    Inbox,
+    NewArtifact,
+    Receipt,
+    Snapshot,
+    Step,
+    ToolCall,
+)
+from domain.mcp.tools import RemoteCall, RemoteScope, ServerTools
+from domain.model.calls import ModelRequest, ModelResponse
+from domain.people.rechecks import ApprovalAge
+from domain.people.remembered_decisions import RememberedDecision
+from domain.tools.calls import (
     OnProgress,
     OnStarted,
     ProcessIdentity,
@@ -28,7 +35,8 @@ from domain.tool_calls import (
     ToolProgress,
     ToolSpec,
 )
-from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
+from domain.web.connections import ConnectionLog
+from domain.workspaces.snapshots import WorkspaceSnapshot, WorkspaceVersion
 
 
 class Model(Protocol):

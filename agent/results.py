@@ -7,9 +7,9 @@ from uuid import UUID
 
 from agent.transcript import join_text
 from domain.errors import ErrorCode
+from domain.executions.steps import Failure
 from domain.json_schemas import SchemaEvaluator
-from domain.model_json import make_encodable, parse_json
-from domain.steps import Failure
+from domain.model.json_values import make_encodable, parse_json
 
 _AROUND_JSON = "\ufeff \t\r\n"
 _FENCE = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)")

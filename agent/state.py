@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from agent.transcript import RecordedTranscript, encode, result_block
-from domain.outcomes import Outcome, Stop
-from domain.people import EXPIRING
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.outcomes import Outcome, Stop
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallIntent,
     OpenRequest,
     Signal,
@@ -20,6 +19,7 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.people.requests import EXPIRING
 
 WAITING = {
     ToolCallStatus.WAITING_FOR_USER: (ExecutionStatus.WAITING_FOR_USER, Outcome.NEEDS_INPUT),

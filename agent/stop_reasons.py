@@ -7,8 +7,8 @@ from typing import Any
 
 from agent.transcript import result_block, text_block, tool_uses
 from domain.errors import ErrorCode
-from domain.model_calls import StopReason
-from domain.steps import Failure
+from domain.executions.steps import Failure
+from domain.model.calls import StopReason
 
 MAX_CONTINUATIONS = 10
 """Truncated or paused turns in a row before the execution fails (facts, C5: cap of pause_turn)."""

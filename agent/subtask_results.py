@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from domain.engine_tools import DELEGATE_MANY
-from domain.finishing import NOT_ENDED
-from domain.states import ExecutionStatus
-from domain.steps import ChildArtifact, ChildResult, ToolCall
-from domain.tool_rules import READ_ARTIFACT
+from domain.executions.finishing import NOT_ENDED
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import ChildArtifact, ChildResult, ToolCall
+from domain.rules.entries import READ_ARTIFACT
+from domain.tools.engine import DELEGATE_MANY
 
 RESULT_CHARS = 30_000
 """Of the text of one subtask (as the preview of a tool's output)."""

@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from domain.agents import BUILT_IN_SLUGS, Agent
-from domain.engine_tools import DELEGATE_MANY
+from domain.agents.agent import BUILT_IN_SLUGS, Agent
 from domain.errors import ToolInputError
+from domain.executions.limits import MAX_DELEGATIONS_PER_TURN, MAX_DEPTH, MAX_DESCENDANTS
+from domain.executions.steps import NewChild, Snapshot, ToolCall
 from domain.ids import new_id
-from domain.inherited_rules import common_rules, rules_for_tools
-from domain.limits import MAX_DELEGATIONS_PER_TURN, MAX_DEPTH, MAX_DESCENDANTS
-from domain.memory import MAX_TASK_NAMESPACES, MemoryAccess
-from domain.network import NetworkList
-from domain.permissions import Permissions
-from domain.steps import NewChild, Snapshot, ToolCall
+from domain.memory.entries import MAX_TASK_NAMESPACES, MemoryAccess
+from domain.rules.inherited import common_rules, rules_for_tools
+from domain.rules.permissions import Permissions
+from domain.tools.engine import DELEGATE_MANY
+from domain.web.network import NetworkList
 
 INHERITED = (
     "system_prompt", "disallowed_tools", "human_input_policy", "notification_config",
@@ -25,7 +25,7 @@ INHERITED_OPTIONS = ("model", "max_tokens", "temperature", "thinking", "effort",
 """Model options that a subtask inherits; its limits and output schema are its own."""
 
 Subtask = Mapping[str, Any]
-"""One subtask as the model requests it (`domain.engine_tools`)."""
+"""One subtask as the model requests it (`domain.tools.engine`)."""
 
 
 def read_subtasks(call: ToolCall) -> Sequence[Subtask]:

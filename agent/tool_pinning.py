@@ -9,12 +9,12 @@ from agent.attempt import Attempt
 from agent.interrupts import WorkInterruptedError
 from agent.ports import RemoteTools
 from domain.errors import ErrorCode, PerdureError
-from domain.mcp_tools import RemoteScope, pin
-from domain.model_calls import Prefix
-from domain.network import NetworkList
-from domain.outcomes import Outcome, Stop
-from domain.steps import Failure, Snapshot, Step
-from domain.workspace_snapshots import WorkspaceVersion
+from domain.executions.outcomes import Outcome, Stop
+from domain.executions.steps import Failure, Snapshot, Step
+from domain.mcp.tools import RemoteScope, pin
+from domain.model.calls import Prefix
+from domain.web.network import NetworkList
+from domain.workspaces.snapshots import WorkspaceVersion
 
 
 def scope_of(snapshot: Snapshot, workspace: WorkspaceVersion) -> RemoteScope:

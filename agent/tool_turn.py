@@ -15,26 +15,33 @@ from agent.kept_files import keep_files
 from agent.ports import RemoteTools, Store, Tools
 from agent.subtasks import limit_problem
 from agent.tool_pinning import scope_of
-from domain.engine_tools import DELEGATIONS
 from domain.errors import WorkspaceNotSavedError
-from domain.events import Event
-from domain.mcp_tools import PinnedTool, RemoteCall
-from domain.memory import MemoryAccess
-from domain.network import NetworkList
-from domain.outcomes import Outcome, Stop
-from domain.remote_waits import RemoteWait, is_task
-from domain.states import ExecutionStatus
-from domain.steps import Failure, NewArtifact, StatusChange, Step, ToolCall, ToolCallStatus
-from domain.tool_calls import (
+from domain.executions.events import Event
+from domain.executions.outcomes import Outcome, Stop
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
+    Failure,
+    NewArtifact,
+    StatusChange,
+    Step,
+    ToolCall,
+    ToolCallStatus,
+)
+from domain.mcp.remote_waits import RemoteWait, is_task
+from domain.mcp.tools import PinnedTool, RemoteCall
+from domain.memory.entries import MemoryAccess
+from domain.rules.decisions import host_rules_of, path_rules_of
+from domain.rules.entries import READ_ARTIFACT
+from domain.tools.calls import (
     OnStarted,
     ProcessIdentity,
     ToolEffect,
     ToolInvocation,
     ToolOutcome,
 )
-from domain.tool_decisions import host_rules_of, path_rules_of
-from domain.tool_rules import READ_ARTIFACT
-from domain.workspace_snapshots import NOT_SAVED, WorkspaceSnapshot
+from domain.tools.engine import DELEGATIONS
+from domain.web.network import NetworkList
+from domain.workspaces.snapshots import NOT_SAVED, WorkspaceSnapshot
 
 MAX_PARALLEL_CALLS = 8
 """Calls of one turn that run at once (chosen: four times the cores of a small host)."""
@@ -102,8 +109,7 @@ class ToolTurn:
         opened = [d.request for d in decisions if d.request]
         self._state.put_calls(calls)
         self._state.requests |= {request.id: input_requests.as_open(request) for request in opened}
-        failures = [d.failure for d in decisions if d.failure]
-        failure = next(iter(failures), None)
+        failure = next((d.failure for d in decisions if d.failure), None)
         self._attempt.failure = self._attempt.failure or failure
         children = [child for d in decisions for child in d.children]
         self._has_new_subtasks |= bool(children)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from domain.compaction import COMPACTION, is_summary
+from domain.executions.steps import NewMessage, StoredMessage
 from domain.ids import new_id
-from domain.model_calls import ModelRequest, Prefix, StopReason
-from domain.steps import NewMessage, StoredMessage
+from domain.model.calls import ModelRequest, Prefix, StopReason
+from domain.model.compaction import COMPACTION, is_summary
 
 UNFINISHED = (StopReason.PAUSE_TURN, StopReason.MAX_TOKENS)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from agent_library.files import read_agent_file, split_front_matter
-from domain.agents import BUILT_IN_SLUGS, Agent
+from domain.agents.agent import BUILT_IN_SLUGS, Agent
 
 _FOLDER = Path(__file__).parent / "agents"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from domain.model_json import parse_json
+from domain.model.json_values import parse_json
 
 Location = tuple[str | int, ...]
 Scalar = tuple[Any, ...]

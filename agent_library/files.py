@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_library.documents import DocumentError, Location, ParsedDocument, read_yaml
-from domain import agent_files
-from domain.agent_files import UnreadableFieldError
+from domain.agents import files as agent_files
+from domain.agents.files import UnreadableFieldError
 
 LONGEST_FRONT_MATTER = 16_384
 """Characters (chosen: YAML takes some microseconds for each)."""

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from api.http.request_context import Call
-from domain.plans import PlanAction
-from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from domain.executions.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from domain.plans.plan import PlanAction
 from persistence.tables.sessions import InputRequestRow
 
 BASE = "/api/v1"

@@ -11,8 +11,8 @@ from claude import failures, normalisation, request_body
 from claude.answer_stream import EventDecoder, MalformedStreamError, MessageBuilder, parse_object
 from claude.model_list import read_lifecycles
 from domain.errors import ModelCallError, ModelFailureKind
-from domain.model_calls import ModelRequest, ModelResponse
-from domain.model_lifecycles import ModelLifecycle
+from domain.model.calls import ModelRequest, ModelResponse
+from domain.model.lifecycles import ModelLifecycle
 
 READ_TIMEOUT = timedelta(minutes=5)
 """The longest silence within an answer (chosen). The API sends pings while the model thinks, so a

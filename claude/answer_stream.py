@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from claude.normalisation import ReceivedBlock
-from domain.model_json import parse_json
+from domain.model.json_values import parse_json
 from domain.text import replace_surrogates
 
 OnText = Callable[[str], None]

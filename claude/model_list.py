@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from domain.model_lifecycles import ModelLifecycle, undated
+from domain.model.lifecycles import ModelLifecycle, undated
 
 STAGES = frozenset({"active", "deprecated", "retired"})
 """Values of `lifecycle` (anthropic 2.14.0). Other servers list models without one."""

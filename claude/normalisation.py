@@ -24,10 +24,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.compaction import COMPACTION
 from domain.ids import new_id
-from domain.model_calls import Block, ModelRequest, StopReason, Usage
-from domain.model_json import make_encodable, parse_json
+from domain.model.calls import Block, ModelRequest, StopReason, Usage
+from domain.model.compaction import COMPACTION
+from domain.model.json_values import make_encodable, parse_json
 from domain.text import clean, replace_surrogates
 
 MAX_TOKENS = 1_000_000_000

@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from domain.model_calls import ModelRequest
+from domain.model.calls import ModelRequest
 from domain.text import replace_surrogates
 
 _CACHE: Mapping[str, Any] = {"type": "ephemeral"}
 """A lifetime of five minutes, which each read renews. Writing for one hour costs 2 times the input
-price instead of 1.25 times (domain/pricing.py), and turns are seconds apart."""
+price instead of 1.25 times (domain/model/pricing.py), and turns are seconds apart."""
 
 
 def encode(request: ModelRequest) -> bytes:

@@ -14,7 +14,7 @@ from cli.client import Client, Json
 from cli.confirming import ask_yes_or_no, read_line
 from cli.exits import CommandError
 from cli.program import program
-from domain.people import DECISIONS, RequestKind
+from domain.people.requests import DECISIONS, RequestKind
 
 if TYPE_CHECKING:
     from cli.terminal import Terminal

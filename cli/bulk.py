@@ -12,7 +12,7 @@ from cli.client import Client, Json
 from cli.confirming import confirm
 from cli.exits import Exit
 from cli.selection import Selection
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 
 RETRY = "retry_executions"
 

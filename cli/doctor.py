@@ -17,8 +17,8 @@ from cli.stack.addresses import is_free
 from cli.stack.assembly import Ports
 from cli.stack.home import Home
 from cli.stack.process import PartFailedError
-from domain.model_lifecycles import ModelLifecycle, describe_retirement
-from domain.network import NetworkList
+from domain.model.lifecycles import ModelLifecycle, describe_retirement
+from domain.web.network import NetworkList
 from runtime.settings import Settings
 
 PROBE_SECONDS = 10  # a version or an empty sandbox takes milliseconds

@@ -26,7 +26,7 @@ from cli.client import Client, Json
 from cli.confirming import read_line
 from cli.exits import CommandError
 from cli.terminal import Terminal, styled
-from domain.people import RequestKind
+from domain.people.requests import RequestKind
 
 KEYS = (
     ("J, K", "Next or previous request"),

@@ -9,7 +9,7 @@ from typing import Any
 from agent_library.documents import DocumentError, read_json
 from cli.client import Json
 from cli.definitions import DefinitionError, read_text
-from domain.agents import SLUG, slug_of
+from domain.agents.agent import SLUG, slug_of
 
 WRAPPERS = ("mcpServers", "servers", "mcp_servers", "context_servers")
 """Where the servers are: in files of Claude Code, Claude Desktop and Cursor, of VS Code, others."""

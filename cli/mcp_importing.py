@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cli.client import Client, Json, RefusedError
 from cli.mcp_files import ListedServer
-from domain.agents import slug_of
+from domain.agents.agent import slug_of
 from domain.secrets import may_reach, sounds_secret
 
 VARIABLE = re.compile(

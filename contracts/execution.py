@@ -9,8 +9,8 @@ from uuid import UUID
 
 from contracts.payloads import Contract
 from domain.errors import ErrorCode
-from domain.outcomes import Outcome
-from domain.states import ExecutionStatus
+from domain.executions.outcomes import Outcome
+from domain.executions.states import ExecutionStatus
 
 
 class ExecutionInput(Contract):

@@ -7,7 +7,7 @@ from uuid import UUID
 from temporalio import activity
 
 from contracts.payloads import Contract
-from domain.notifications import Delivery
+from domain.people.notifications import Delivery
 
 
 class DeliverInput(Contract):

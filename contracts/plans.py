@@ -9,7 +9,7 @@ from temporalio import activity
 from contracts.execution import RunRef
 from contracts.payloads import Contract
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 
 
 class AdvancePlanResult(Contract):

@@ -80,7 +80,7 @@ DELIVERY_RETRIES = RetryPolicy(
     maximum_attempts=0,
 )
 """For an attempt whose worker or database failed. After a failed delivery, the activity sets the
-delay (`domain.notifications.delay_after`) or ends the retries."""
+delay (`domain.people.notifications.delay_after`) or ends the retries."""
 
 FOREVER = RetryPolicy(
     initial_interval=timedelta(seconds=0.1),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from domain.memory import (
+from domain.memory.entries import (
     KEY,
     LONGEST_KEY,
     LONGEST_NAMESPACE,

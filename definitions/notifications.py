@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from definitions.tasks import DefinitionModel
-from domain.notifications import EVENTS
+from domain.people.notifications import EVENTS
 from domain.secrets import NAME
 
 EMAIL = (

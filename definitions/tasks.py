@@ -20,18 +20,18 @@ from pydantic import (
 )
 
 from definitions.memory import Namespace
-from domain.limits import DEFAULT_MAX_TURNS, Limits
-from domain.memory import MAX_TASK_NAMESPACES, GrantMode, MemoryAccess, NamespaceAccess
-from domain.network import (
+from domain.executions.limits import DEFAULT_MAX_TURNS, Limits
+from domain.memory.entries import MAX_TASK_NAMESPACES, GrantMode, MemoryAccess, NamespaceAccess
+from domain.people.requests import InputPolicy
+from domain.rules.permissions import Permissions
+from domain.tools.requirements import ToolResource, given_resources
+from domain.web.network import (
     MAX_ENTRIES,
     MAX_ENTRY_CHARACTERS,
     NO_NETWORK,
     NetworkList,
     parse_entry,
 )
-from domain.people import InputPolicy
-from domain.permissions import Permissions
-from domain.tool_requirements import ToolResource, given_resources
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions"]
 ReportFormat = Literal["html", "pdf", "json", "markdown"]
@@ -131,7 +131,7 @@ NetworkText = Annotated[
     StringConstraints(min_length=1, max_length=MAX_ENTRY_CHARACTERS),
     AfterValidator(lambda text: str(parse_entry(text))),
 ]
-"""An entry of a network list, in the form in which it is stored (`domain.network`)."""
+"""An entry of a network list, in the form in which it is stored (`domain.web.network`)."""
 
 
 class NetworkPolicy(DefinitionModel):
@@ -244,7 +244,7 @@ class TaskDefinition(DefinitionModel):
         return InputPolicy(**self.human_input_policy.model_dump())
 
     def limits(self, *, deadline_at: datetime | None) -> Limits:
-        """The limits of an execution, except its budget (`domain/budgets.py`)."""
+        """The limits of an execution, except its budget (`domain/executions/budgets.py`)."""
         options = self.sdk_options
         return Limits(
             max_turns=options.max_turns or DEFAULT_MAX_TURNS,

@@ -30,7 +30,7 @@ from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_serv
 from pydantic import BaseModel, Field, ValidationError
 
 from domain.errors import McpServerError
-from domain.mcp_auth import ClientCredentials, HttpAnswer, OpenSecret, Send
+from domain.mcp.auth import ClientCredentials, HttpAnswer, OpenSecret, Send
 from domain.text import clean, harmless
 
 RENEW_BEFORE_SECONDS = 30.0

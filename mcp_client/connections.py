@@ -20,7 +20,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from domain.errors import McpServerError
-from domain.mcp_tools import RemoteTool
+from domain.mcp.tools import RemoteTool
 from domain.text import clean, harmless
 from mcp_client.listing import list_all
 from mcp_client.tasks import CALL_RESULT, CallResult, TaskParams, TaskRequest, Tasks, TaskState

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import mcp_types as types
 from mcp.client import Client
 
-from domain.mcp_tools import MAX_TOOLS, RemoteTool
-from domain.model_json import make_encodable
+from domain.mcp.tools import MAX_TOOLS, RemoteTool
+from domain.model.json_values import make_encodable
 from domain.text import clean
 
 MAX_LISTED = 4 * MAX_TOOLS

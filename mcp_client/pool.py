@@ -13,8 +13,8 @@ from uuid import UUID
 
 import httpx2
 
-from domain.mcp_auth import Send
-from domain.mcp_servers import ResolvedServer
+from domain.mcp.auth import Send
+from domain.mcp.servers import ResolvedServer
 from mcp_client.authorization import AccessTokens, BearerAuth
 from mcp_client.connections import Connection, open_connection
 from mcp_client.http import HttpServer

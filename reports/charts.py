@@ -16,7 +16,7 @@ from typing import get_args
 
 from markupsafe import Markup
 
-from domain.report_facts import Lane, TimelineSpan, TurnUsage
+from domain.executions.report_facts import Lane, TimelineSpan, TurnUsage
 from reports import palette
 from reports.model import ReportContent
 from reports.phrases import (

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from domain.report_facts import (
+from domain.executions.report_facts import (
     Counts,
     Excerpt,
     MessageSource,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from domain.report_facts import FileVersion, PreviousRun
+from domain.executions.report_facts import FileVersion, PreviousRun
 from domain.text import clean
 from reports.model import ChangedItem, Comparison, Difference
 from reports.phrases import format_size, shorten

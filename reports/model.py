@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
-from domain.report_facts import (
+from domain.executions.report_facts import (
     Artifact,
     Cost,
     Counts,

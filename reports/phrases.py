@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from domain.people import QUESTIONS
-from domain.report_facts import Excerpt, InputRequest, TimelineSpan, ToolCallSummary
+from domain.executions.report_facts import Excerpt, InputRequest, TimelineSpan, ToolCallSummary
+from domain.people.requests import QUESTIONS
 
 SCRIPTED = (
     "A scripted model wrote the answers in this report. Claude was not called, and the costs were "

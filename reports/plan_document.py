@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from domain.plan_facts import PlanFacts, PlanStepFacts
+from domain.plans.facts import PlanFacts, PlanStepFacts
 from reports.charts import Chart
 from reports.model import to_json_value
 from reports.nodes import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from domain.graphs import order_in_batches
+from domain.plans.graphs import order_in_batches
 from reports.charts import Chart
 from reports.graph_layout import Edge, Layout, arrange
 from reports.phrases import count_of

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from domain.errors import FieldProblem, InvalidInputError
-from domain.plan_facts import PlanFacts
-from domain.report_facts import Ending
+from domain.executions.report_facts import Ending
+from domain.plans.facts import PlanFacts
 from domain.text import clean
 from reports.model import ReportContent
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from domain.report_facts import InputRequest, ModelCall, TokenCounts
+from domain.executions.report_facts import InputRequest, ModelCall, TokenCounts
 from reports.anchors import Anchors
 from reports.charts import Chart, draw_charts
 from reports.model import ReportContent

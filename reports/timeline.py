@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import get_args
 
-from domain.report_facts import Lane, TimelineSpan
+from domain.executions.report_facts import Lane, TimelineSpan
 
 MAX_SPANS = 400
 """Of one lane: as many as a wide screen can show apart (chosen)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from domain.report_facts import Excerpt, ToolCallSummary
+from domain.executions.report_facts import Excerpt, ToolCallSummary
 from domain.text import strip_terminal_codes
 from reports.model import ReportContent, TranscriptBlock, TranscriptMessage
 from reports.nodes import Node, ReportSection, code, muted, paragraph, text, wrap

@@ -24,8 +24,8 @@ from contracts import names, policies
 from contracts.execution import ExecutionInput
 from contracts.notifications import DeliverInput
 from contracts.payloads import Contract
-from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
-from domain.plans import PLAN
+from domain.executions.dispatch import StartRequest, WorkflowFacts, WorkflowState
+from domain.plans.plan import PLAN
 from runtime.temporal import RPC_TIMEOUT, try_call
 
 log = structlog.get_logger(__name__)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from domain.errors import McpServerError
-from domain.mcp_health import McpHealth
-from domain.mcp_servers import ResolvedServer
+from domain.mcp.health import McpHealth
+from domain.mcp.servers import ResolvedServer
 from domain.text import clean
 from runtime.outbound import Outbound
 

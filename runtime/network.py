@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
-from domain.addresses import Address, literal
 from domain.errors import AddressRefusedError, OutboundError
-from domain.network import (
+from domain.web.addresses import Address, literal
+from domain.web.network import (
     LOCALHOST,
     LOOPBACK,
     NetworkList,

@@ -18,9 +18,9 @@ from functools import partial
 
 import httpx2
 
-from domain.addresses import MAX_URL_LENGTH, Exemptions, literal
 from domain.errors import AddressRefusedError, OutboundError
-from domain.network import NetworkList
+from domain.web.addresses import MAX_URL_LENGTH, Exemptions, literal
+from domain.web.network import NetworkList
 from runtime.network import NetworkGuard
 from runtime.resolution import Resolve, system_resolve
 

@@ -24,10 +24,10 @@ from temporalio.client import (
 
 from contracts import names, policies
 from contracts.execution import ExecutionInput
-from domain import cron
-from domain.clock_changes import LocalHour, covered_years, repeated_hours
-from domain.cron import Calendar
-from domain.schedules import TaskSchedule
+from domain.schedules import cron
+from domain.schedules.clock_changes import LocalHour, covered_years, repeated_hours
+from domain.schedules.cron import Calendar
+from domain.schedules.schedule import TaskSchedule
 from runtime.dispatch import details, priority, search_attributes, summary
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100

@@ -25,7 +25,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import names
-from domain.schedules import Backfill, Differences, ScheduleState, TaskSchedule
+from domain.schedules.schedule import Backfill, Differences, ScheduleState, TaskSchedule
 from runtime.dispatch import search_attributes
 from runtime.schedule_specs import (
     is_as_described,

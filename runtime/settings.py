@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from domain.network import NetworkList
+from domain.web.network import NetworkList
 
 
 def _split_list(value: object) -> object:

@@ -10,9 +10,9 @@ from functools import partial
 
 import httpx2
 
-from domain.connections import Connection, Verdict
 from domain.errors import AddressRefusedError, OutboundError
-from domain.network import NetworkList
+from domain.web.connections import Connection, Verdict
+from domain.web.network import NetworkList
 from runtime.network import NetworkGuard
 from runtime.outbound import (
     UNCOMPRESSED,

@@ -10,10 +10,10 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.artifacts import ArtifactPart, count_partial, decode_part
-from domain.blobs import StoredBlob
 from domain.errors import InvalidInputError, UploadTooLargeError
-from domain.media_types import HEAD_BYTES, find_media_type
+from domain.files.artifacts import ArtifactPart, count_partial, decode_part
+from domain.files.blobs import StoredBlob
+from domain.files.media_types import HEAD_BYTES, find_media_type
 from persistence.blobs import registry
 from persistence.sessions import artifacts
 from persistence.tables.sessions import ArtifactRow

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from domain.blobs import BlobStore, NewBlob, StoredBlob
 from domain.errors import FilesElsewhereError
+from domain.executions.steps import NewArtifact
+from domain.files.blobs import BlobStore, NewBlob, StoredBlob
 from domain.ids import new_id
-from domain.steps import NewArtifact
-from domain.tool_calls import SavedFile
+from domain.tools.calls import SavedFile
 from persistence.blobs import registry
 from persistence.db.database import Database
 
@@ -135,7 +135,7 @@ class Blobs:
         return await self.store.size(sha256)
 
     def read(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
-        """The bytes from `start` to before `end`, in chunks of at most `domain.blobs.CHUNK_BYTES`.
+        """The bytes from `start` to before `end`, in chunks of at most `CHUNK_BYTES`.
 
         Raises:
             BlobMissingError: the file is not in the store.

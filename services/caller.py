@@ -6,7 +6,7 @@ from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from domain.errors import NotFoundError, PerdureError, PermissionDeniedError
-from domain.people import GROUP
+from domain.people.requests import GROUP
 from persistence.ledger.audit import ENGINE, Actor
 
 

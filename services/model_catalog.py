@@ -1,7 +1,7 @@
 """Names models that are retired or soon will be, wherever a model is chosen.
 
 A worker asks the Models API, if it answers, and stores the answer; each process reads that now and
-then. Without an answer, a dated table is used (`domain/model_lifecycles.py`).
+then. Without an answer, a dated table is used (`domain/model/lifecycles.py`).
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from domain.model_lifecycles import ModelLifecycle, describe_misspelling, describe_retirement
-from domain.pricing import PRICED_MODELS
+from domain.model.lifecycles import ModelLifecycle, describe_misspelling, describe_retirement
+from domain.model.pricing import PRICED_MODELS
 from persistence.db.database import Database
 from persistence.ledger import model_lifecycles
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.notifications import EmailTarget, SlackTarget, WebhookTarget
 from domain.errors import FieldProblem, InvalidInputError
-from domain.notifications import Kind
+from domain.people.notifications import Kind
 from persistence.db.database import Database
 from persistence.notifications import deliveries, queries
 from persistence.tables.ledger import NotificationRow

@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 from uuid import UUID
 
-from domain.dispatch import StartRequest, WorkflowFacts, WorkflowState
-from domain.mcp_health import McpHealth
-from domain.mcp_servers import ResolvedServer
-from domain.schedules import Backfill, Differences, ScheduleState, TaskSchedule
+from domain.executions.dispatch import StartRequest, WorkflowFacts, WorkflowState
+from domain.mcp.health import McpHealth
+from domain.mcp.servers import ResolvedServer
+from domain.schedules.schedule import Backfill, Differences, ScheduleState, TaskSchedule
 
 
 class WorkflowServer(Protocol):

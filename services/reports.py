@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import ReportFormat, TaskDefinition
 from domain.errors import ConflictError, NotFoundError
-from domain.events import Event
+from domain.executions.events import Event
+from domain.executions.report_facts import ReportSource
+from domain.executions.states import ExecutionStatus
 from domain.ids import made_at, new_id
-from domain.plans import PLAN
-from domain.report_facts import ReportSource
-from domain.states import ExecutionStatus
+from domain.plans.plan import PLAN
 from persistence.executions import events, lifecycle, queries
 from persistence.executions.snapshot import definition_of
 from persistence.reporting import reports

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import structlog
 
-from domain.blobs import BlobStore, StoredBlob
 from domain.errors import BlobMissingError
+from domain.files.blobs import BlobStore, StoredBlob
 from persistence.blobs import registry
 from persistence.db.database import Database
 from persistence.tables.sessions import ArtifactRow

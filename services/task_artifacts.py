@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from domain.artifacts import ArtifactPart
 from domain.errors import BlobMissingError, InvalidInputError, ToolInputError
+from domain.files.artifacts import ArtifactPart
 from domain.ids import is_id
-from domain.tool_calls import ToolInvocation
+from domain.tools.calls import ToolInvocation
 from persistence.sessions import artifacts
 from services.artifacts import read_part
 from services.unit_of_work import Services

@@ -23,11 +23,11 @@ from prometheus_client import Counter
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.dispatch import StartRequest
 from domain.errors import ExecutionTerminalError
+from domain.executions.dispatch import StartRequest
 from domain.json_schemas import SchemaEvaluator
-from domain.network import NO_NETWORK, NetworkList
-from domain.schedules import Backfill
+from domain.schedules.schedule import Backfill
+from domain.web.network import NO_NETWORK, NetworkList
 from persistence.db.database import Database
 from persistence.db.live_updates import USERS_CHANNEL, notify
 from persistence.db.raw_connection import Connected

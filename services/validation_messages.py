@@ -7,10 +7,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from definitions.notifications import EMAIL, SECRET_REFERENCE
-from domain.agents import SLUG
+from domain.agents.agent import SLUG
 from domain.errors import FieldProblem, InvalidInputError
 from domain.ids import is_id
-from domain.plans import KEY
+from domain.plans.plan import KEY
 from domain.secrets import HOST, NAME
 
 Location = tuple[str | int, ...]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from domain.artifacts import ArtifactPart
 from domain.errors import ToolInputError
-from domain.media_types import HEAD_BYTES, find_media_type
-from domain.tool_calls import SavedFile, ToolInvocation, ToolOutcome
+from domain.files.artifacts import ArtifactPart
+from domain.files.media_types import HEAD_BYTES, find_media_type
+from domain.tools.calls import SavedFile, ToolInvocation, ToolOutcome
 from tools.limits import MIB, ToolLimits
 from tools.output import printable
 from tools.paths import Workspace, place_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import ToolInputError
-from domain.workspace_paths import Place
+from domain.workspaces.paths import Place
 from tools.limits import ToolLimits
 from tools.lines import LineReader
 from tools.output import decoded, encoded, is_binary

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from domain.errors import SandboxUnavailableError
-from domain.network import NO_NETWORK, NetworkList
+from domain.web.network import NO_NETWORK, NetworkList
 from tools.limits import ToolLimits
 
 READY = b"ready\n"

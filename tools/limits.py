@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from domain.builtin_tools import MAX_TIMEOUT_SECONDS
+from domain.tools.builtin import MAX_TIMEOUT_SECONDS
 
 MIB = 1024 * 1024
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from domain.errors import ToolInputError
-from domain.memory import GrantMode, MemoryRecord, key_problem, namespace_problem
-from domain.tool_calls import OnStarted, ToolInvocation, ToolOutcome
+from domain.memory.entries import GrantMode, MemoryRecord, key_problem, namespace_problem
+from domain.tools.calls import OnStarted, ToolInvocation, ToolOutcome
 from tools.limits import ToolLimits
 from tools.memory_files import MemoryFileStore, refuse_nul
 from tools.paths import Workspace

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from domain.errors import ToolInputError
-from domain.memory import GrantMode, as_text
-from domain.memory_files import (
+from domain.memory.entries import GrantMode, as_text
+from domain.memory.files import (
     MOST_FILES,
     ROOT,
     insert_text,
@@ -17,7 +17,7 @@ from domain.memory_files import (
     show_file,
     text_of,
 )
-from domain.tool_calls import OnStarted, ToolInvocation, ToolOutcome
+from domain.tools.calls import OnStarted, ToolInvocation, ToolOutcome
 from tools.limits import ToolLimits
 from tools.paths import Workspace
 

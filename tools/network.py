@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from domain.connections import NO_CONNECTIONS, Connection, ConnectionLog
-from domain.network import (
+from domain.tools.calls import ToolInvocation
+from domain.web.connections import NO_CONNECTIONS, Connection, ConnectionLog
+from domain.web.network import (
     ANY,
     LOCALHOST,
     LOOPBACK,
@@ -22,7 +23,6 @@ from domain.network import (
     NetworkList,
     parse_entry,
 )
-from domain.tool_calls import ToolInvocation
 
 _PROXY = f"http://{PROXY_HOST}:{PROXY_PORT}"
 

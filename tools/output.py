@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from domain.errors import ToolInputError
-from domain.tool_calls import SavedFile
+from domain.tools.calls import SavedFile
 
 _SAMPLE_BYTES = 8192
 """How much of the start decides whether output is text (`git` reads 8,000 bytes)."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import WorkspacePathError
-from domain.tool_calls import PathRules
-from domain.workspace_paths import Identity, Place, place_below
+from domain.tools.calls import PathRules
+from domain.workspaces.paths import Identity, Place, place_below
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from domain.tool_calls import ProcessIdentity
+from domain.tools.calls import ProcessIdentity
 
 _GONE = (FileNotFoundError, ProcessLookupError)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

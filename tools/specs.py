@@ -6,10 +6,10 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.engine_tools import ENGINE_TOOLS
-from domain.tool_rules import WEB_TOOLS
-from domain.web_calls import HTTP_REQUEST, request_problems, url_problem
+from domain.rules.entries import WEB_TOOLS
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.engine import ENGINE_TOOLS
+from domain.web.calls import HTTP_REQUEST, request_problems, url_problem
 
 _MESSAGE_CHARACTERS = 500
 """Limit for the validator's message, which repeats the value (chosen)."""

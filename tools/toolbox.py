@@ -14,11 +14,11 @@ from typing import Literal, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.connections import ConnectionLog
 from domain.errors import SandboxUnavailableError, ToolInputError
-from domain.mcp_tools import RemoteScope
-from domain.tool_calls import (
+from domain.mcp.tools import RemoteScope
+from domain.rules.entries import MEMORY_FILES, MEMORY_TOOLS, READ_ARTIFACT, WEB_TOOLS
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.calls import (
     OnStarted,
     ProcessIdentity,
     ToolEffect,
@@ -26,9 +26,9 @@ from domain.tool_calls import (
     ToolOutcome,
     ToolSpec,
 )
-from domain.tool_rules import MEMORY_FILES, MEMORY_TOOLS, READ_ARTIFACT, WEB_TOOLS
-from domain.web_calls import HTTP_REQUEST, WEB_FETCH
-from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
+from domain.web.calls import HTTP_REQUEST, WEB_FETCH
+from domain.web.connections import ConnectionLog
+from domain.workspaces.snapshots import WorkspaceSnapshot, WorkspaceVersion
 from tools.artifacts import ArtifactStore, read_artifact, save_artifact
 from tools.changes import list_changed
 from tools.disk import WorkspaceDisk

@@ -15,12 +15,12 @@ from pathlib import Path
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from domain import working_directories
 from domain.errors import ToolInputError
-from domain.mcp_tools import RemoteScope
-from domain.tool_calls import ToolInvocation
-from domain.workspace_paths import identity_of
-from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion, directory_name
+from domain.mcp.tools import RemoteScope
+from domain.tools.calls import ToolInvocation
+from domain.workspaces import directories as working_directories
+from domain.workspaces.paths import identity_of
+from domain.workspaces.snapshots import WorkspaceSnapshot, WorkspaceVersion, directory_name
 from tools.deletion import delete_directory
 from tools.paths import Workspace
 from tools.snapshots.restoring import SnapshotStore
@@ -28,7 +28,7 @@ from tools.snapshots.saving import RESTORING, Snapshots
 
 _CLOSED = 0o700
 _DIRECTORY_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.(\d+))?")
-"""As `domain.workspace_snapshots.directory_name` makes it."""
+"""As `domain.workspaces.snapshots.directory_name` makes it."""
 
 _RESTORE_SECONDS = 24 * 3600
 """Age of a directory in which nothing is restored any more (chosen: another worker may use it)."""

@@ -17,7 +17,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 with workflow.unsafe.imports_passed_through():
     from contracts import names, policies
     from contracts.execution import ExecutionInput
-    from domain.states import ExecutionStatus
+    from domain.executions.states import ExecutionStatus
 
 STATUS = SearchAttributeKey.for_keyword(names.STATUS)
 TRIGGER = SearchAttributeKey.for_keyword(names.TRIGGER)

@@ -33,8 +33,8 @@ with workflow.unsafe.imports_passed_through():
         WorkerState,
     )
     from domain.errors import ErrorCode
-    from domain.outcomes import ENDS, Outcome
-    from domain.states import ExecutionStatus
+    from domain.executions.outcomes import ENDS, Outcome
+    from domain.executions.states import ExecutionStatus
 
 SCHEDULED_AT = SearchAttributeKey.for_datetime(names.SCHEDULED_AT)
 

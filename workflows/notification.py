@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from contracts import names, policies
     from contracts.notifications import DeliverInput, DeliverResult, NotificationActivities
-    from domain.notifications import Delivery
+    from domain.people.notifications import Delivery
 
 STATUS = SearchAttributeKey.for_keyword(names.STATUS)
 

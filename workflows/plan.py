@@ -18,8 +18,8 @@ with workflow.unsafe.imports_passed_through():
     from contracts.execution import ExecutionInput, ExecutionResult, FinishInput, Progress
     from contracts.plans import AdvancePlanResult, PlanActivities
     from domain.errors import ErrorCode
-    from domain.plans import STEP_TRIGGER
-    from domain.states import ExecutionStatus
+    from domain.executions.states import ExecutionStatus
+    from domain.plans.plan import STEP_TRIGGER
 
 
 @workflow.defn(name=names.PLAN)

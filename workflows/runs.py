@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from contracts import names
     from contracts.execution import ExecutionInput, Progress, RunRef
-    from domain.states import ExecutionStatus
+    from domain.executions.states import ExecutionStatus
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from api.http.paging import ResourceQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import MemoryPolicy, NetworkPolicy
-from domain.agents import BUILT_IN_SLUGS, AgentExecutor
+from domain.agents.agent import BUILT_IN_SLUGS, AgentExecutor
 from persistence.tables.definitions import AgentRow
 
 

@@ -11,7 +11,7 @@ import jwt
 from api.auth.key_sets import ALGORITHMS, KeySet
 from definitions.notifications import EMAIL
 from domain.errors import UnauthenticatedError
-from domain.people import GROUP, group_of
+from domain.people.requests import GROUP, group_of
 from runtime.settings import Settings
 
 OURS = "HS256"

@@ -21,11 +21,11 @@ from api.http.paging import IdRange, ListQuery, OwnedQuery, split_values
 from api.http.rendering import render_items
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
-from domain.connections import Verdict as ConnectionVerdict
 from domain.errors import ErrorCode
-from domain.memory import MemoryAction
-from domain.model_json import make_encodable, parse_json
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.memory.entries import MemoryAction
+from domain.model.json_values import make_encodable, parse_json
+from domain.web.connections import Verdict as ConnectionVerdict
 from persistence.db.paging import Page
 from persistence.executions.visibility import find_unreadable
 from persistence.tables.executions import ExecutionRow

@@ -14,7 +14,7 @@ from api.http.request_context import Called
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
 from api.links import BASE
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions import subtasks
 from services.executions.access import readable_execution
 from services.field_types import UsdOut

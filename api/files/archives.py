@@ -15,8 +15,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.http.files import as_download
-from domain.sparse_files import data_ranges, is_sparse
-from domain.workspace_snapshots import SavedEntry
+from domain.workspaces.snapshots import SavedEntry
+from domain.workspaces.sparse_files import data_ranges, is_sparse
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

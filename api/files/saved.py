@@ -13,11 +13,11 @@ from starlette.responses import StreamingResponse
 from api.files.archives import end_of_tar, list_left_out, make_gzip, padding, saved_header
 from api.files.schemas import FileKind, FileRead
 from api.http.files import as_download, saved_file_response
-from domain.blobs import CHUNK_BYTES
 from domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from domain.files.blobs import CHUNK_BYTES
 from domain.text import clean
-from domain.workspace_paths import relative_path
-from domain.workspace_snapshots import SavedEntry, WorkspaceIndex
+from domain.workspaces.paths import relative_path
+from domain.workspaces.snapshots import SavedEntry, WorkspaceIndex
 from persistence.db.paging import COUNTED
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.workspaces import WorkspaceSnapshotRow

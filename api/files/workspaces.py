@@ -27,8 +27,8 @@ from domain.errors import (
     WorkspacePathError,
 )
 from domain.text import clean
-from domain.workspace_paths import place_below, relative_path
-from domain.workspace_snapshots import directory_name
+from domain.workspaces.paths import place_below, relative_path
+from domain.workspaces.snapshots import directory_name
 from persistence.db.paging import COUNTED
 from persistence.executions.snapshot import definition_of
 from persistence.sessions import sessions, workspaces

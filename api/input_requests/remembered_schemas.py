@@ -10,7 +10,7 @@ from pydantic import Field
 from api.http.paging import ResourceQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
-from domain.model_json import make_encodable
+from domain.model.json_values import make_encodable
 from persistence.tables.people import RememberedDecisionRow
 
 

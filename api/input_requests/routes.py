@@ -20,8 +20,8 @@ from api.http.rendering import render_page
 from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
-from domain.model_json import make_encodable
-from domain.remembered_decisions import suggest_pattern
+from domain.model.json_values import make_encodable
+from domain.people.remembered_decisions import suggest_pattern
 from persistence.db.paging import Page
 from persistence.executions import input_requests, request_changes
 from persistence.executions.request_changes import RequestChanges

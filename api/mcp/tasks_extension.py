@@ -32,7 +32,7 @@ from api.mcp.elicitation import apply_response, find_elicitation, render_elicita
 from api.mcp.results import render_failed_execution, render_result
 from api.mcp.work import WAITING, describe_progress, own_columns, read_execution
 from domain.errors import ExecutionTerminalError, NotFoundError, PerdureError
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db.outages import is_outage
 from persistence.executions import events
 from services.executions import control

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from domain.model_json import make_encodable
+from domain.model.json_values import make_encodable
 from persistence.tables.sessions import MessageRow
 
 LONGEST_BLOCK = 10_000

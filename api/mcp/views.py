@@ -8,10 +8,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.mcp.context import ToolContext
-from domain.model_json import make_encodable, parse_json
-from domain.nested_forms import hide_secrets
-from domain.people import QUESTIONS, RequestKind
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.model.json_values import make_encodable, parse_json
+from domain.people.nested_forms import hide_secrets
+from domain.people.requests import QUESTIONS, RequestKind
 from persistence.executions import input_requests
 from persistence.tables.sessions import ArtifactRow, InputRequestRow
 from services.field_types import UsdOut

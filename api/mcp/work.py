@@ -20,7 +20,7 @@ from api.mcp.views import (
     view_execution,
 )
 from domain.errors import RateLimitedError
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions.cached_reads import SETTLED
 from services.caller import missing
 

@@ -29,7 +29,7 @@ from api.memory.schemas import (
     render_entry,
 )
 from definitions.memory import Key, Namespace
-from domain.memory import GrantMode
+from domain.memory.entries import GrantMode
 from services.memory import entries, grants, versions
 from services.memory.entries import (
     ANY_VERSION,

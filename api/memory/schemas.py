@@ -11,7 +11,7 @@ from api.http.paging import ResourceQuery, TimelineQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from api.links import BASE
-from domain.memory import MemoryType
+from domain.memory.entries import MemoryType
 from persistence.tables.memory import MemoryEntryRow
 from services.memory.entries import ANY_VERSION, MemoryQuery
 from services.memory.inputs import Subject

@@ -19,7 +19,7 @@ from api.http.request_context import Call, Called
 from api.http.responses import answer, single
 from api.http.schemas import Read, from_row
 from api.links import BASE
-from domain.notifications import Kind
+from domain.people.notifications import Kind
 from persistence.notifications import queries
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
 from services import notifications as services

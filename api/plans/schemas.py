@@ -12,8 +12,8 @@ from api import links
 from api.http.paging import ResourceQuery, split_values
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
-from domain.plans import PlanGraph, count_progress, find_action
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.plans.plan import PlanGraph, count_progress, find_action
 from persistence.plans.plans import ExecutionState, ListedPlan, LoadedPlan
 from persistence.tables.plans import PlanRow, PlanStepRow
 from services.field_types import UsdOut

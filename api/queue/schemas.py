@@ -18,8 +18,8 @@ from api.http.responses import answer
 from api.http.schemas import Read, from_row
 from api.links import BASE
 from domain.errors import LeaseLostError
-from domain.external_work import ArtifactReference
-from domain.states import ExecutionStatus
+from domain.executions.external_work import ArtifactReference
+from domain.executions.states import ExecutionStatus
 from persistence.tables.executions import ExecutionRow
 from services.external_work.claims import Claim, Heartbeat
 from services.external_work.context import reference

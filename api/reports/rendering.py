@@ -17,7 +17,7 @@ from fastapi import Query, Response
 from api.http.request_context import Call
 from api.http.responses import etag, known
 from api.reports.schemas import FoundReport
-from domain.plan_facts import PlanFacts
+from domain.plans.facts import PlanFacts
 from reports.render import draw_plan, format_of, render, render_plan
 
 FormatName = Annotated[

@@ -13,8 +13,8 @@ from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import ReportFormat
 from domain.errors import NotFoundError
-from domain.report_facts import Ending
-from domain.states import ExecutionStatus
+from domain.executions.report_facts import Ending
+from domain.executions.states import ExecutionStatus
 from persistence.executions import queries
 from persistence.executions.snapshot import definition_of
 from persistence.executions.visibility import find_unreadable

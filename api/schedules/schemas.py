@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict
 
 from api.http.schemas import Read, from_row
-from domain import cron
-from domain.schedules import ScheduleState, TaskSchedule
+from domain.schedules import cron
+from domain.schedules.schedule import ScheduleState, TaskSchedule
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import schedule_of
 from persistence.tables.definitions import TaskRow

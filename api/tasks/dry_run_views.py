@@ -11,13 +11,14 @@ from api.http.request_context import Call
 from api.http.responses import answer
 from api.tasks.schemas import DryRunRead, ForecastRead, OfferRead, SpreadRead
 from definitions.tasks import TaskDefinition
-from domain import pricing, rule_problems
-from domain.agents import system_prompt_of
-from domain.network import NetworkList
-from domain.offers import Offer, offers
-from domain.permissions import KNOWN_TOOLS
+from domain.agents.agent import system_prompt_of
+from domain.model import pricing
+from domain.rules import problems as rule_problems
+from domain.rules.permissions import KNOWN_TOOLS
 from domain.templates import render
-from domain.tool_requirements import unmet_requirement
+from domain.tools.offers import Offer, offers
+from domain.tools.requirements import unmet_requirement
+from domain.web.network import NetworkList
 from persistence.ledger.forecasts import Forecast
 from services.definitions.warnings import (
     definition_warnings,

@@ -11,7 +11,7 @@ from api.http.paging import OwnedQuery
 from api.http.request_context import Call
 from api.http.schemas import Read, from_row
 from definitions.tasks import MemoryPolicy, NetworkPolicy, PermissionMode, TaskDefinition
-from domain.offers import OfferRule
+from domain.tools.offers import OfferRule
 from persistence.definitions.tasks import StoredTask, TaskFilter
 from persistence.tables.definitions import TaskRow, TaskVersionRow
 from services.definitions.warnings import (

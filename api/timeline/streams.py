@@ -15,7 +15,7 @@ from api.http import metrics
 from api.http.errors import MalformedRequestError
 from api.http.request_context import Call
 from api.live_updates import Subscription
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.executions import events
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from services.executions.access import may_read, readable_execution

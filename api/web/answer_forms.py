@@ -10,9 +10,9 @@ from api.http.bodies import JsonBody
 from api.web.tool_inputs import editable_json, editable_texts
 from api.web.visits import Form, Visit
 from domain.errors import FieldProblem, InvalidInputError, ScopeMissingError
-from domain.form_entries import describe_json_error, read_control
-from domain.nested_forms import Control, make_control
-from domain.people import QUESTIONS, RequestKind
+from domain.people.form_entries import describe_json_error, read_control
+from domain.people.nested_forms import Control, make_control
+from domain.people.requests import QUESTIONS, RequestKind
 from domain.scopes import Scope
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers, discussions, holding

@@ -15,7 +15,7 @@ from api.web.page_route import PageRoute
 from api.web.request_views import UNDO_SECONDS, describe_call
 from api.web.visits import Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
-from domain.people import RequestKind
+from domain.people.requests import RequestKind
 from persistence.executions import input_requests, queries
 from services.executions import bulk_answers
 from services.executions.access import answerable_request

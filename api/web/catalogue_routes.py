@@ -18,7 +18,7 @@ from api.web.listings import make_list, read_query
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Visit, Visiting
 from definitions.memory import Key, Namespace
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions import queries
 from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter

@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain.cron import CronError, fires
-from domain.cron_words import describe_cron
+from domain.schedules.cron import CronError, fires
+from domain.schedules.cron_words import describe_cron
 
 SHOWN_FIRES = 5
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from domain.people import EXPIRING, QUESTIONS, RequestKind
-from domain.tool_calls import ToolEffect
+from domain.people.requests import EXPIRING, QUESTIONS, RequestKind
+from domain.tools.calls import ToolEffect
 from persistence.tables.sessions import InputRequestRow
 
 

@@ -12,7 +12,7 @@ from api.executions.schemas import render_execution, render_model_call
 from api.timeline.streams import event_fields
 from api.web import transcripts
 from api.web.visits import Visit
-from domain.states import PREREQUISITES, ExecutionStatus
+from domain.executions.states import PREREQUISITES, ExecutionStatus
 from persistence.db.paging import Window
 from persistence.executions import input_requests, signals, subtasks
 from persistence.executions.signals import SignalKind

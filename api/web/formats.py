@@ -16,8 +16,8 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from api.web.zones import find_zone
-from domain.nested_forms import Control, ControlKind
-from domain.report_facts import TimelineSpan
+from domain.executions.report_facts import TimelineSpan
+from domain.people.nested_forms import Control, ControlKind
 from domain.text import harmless
 from reports.charts import Chart, draw_timeline
 from reports.phrases import (

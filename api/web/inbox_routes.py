@@ -21,8 +21,8 @@ from api.web.page_route import PageRoute
 from api.web.request_views import render_request
 from api.web.transcripts import summarize_input
 from api.web.visits import FORM_EXPIRED, REVIEW_FIELD, Form, OwnForm, Visit, Visiting
-from domain.model_json import make_encodable
-from domain.people import RequestKind
+from domain.model.json_values import make_encodable
+from domain.people.requests import RequestKind
 from persistence.db.paging import Page, Window
 from persistence.executions import inbox_views, input_requests, queries
 from persistence.tables.people import InboxViewRow

@@ -18,7 +18,7 @@ from domain.errors import (
     QuotaExceededError,
     RateLimitedError,
 )
-from domain.nested_forms import control_name
+from domain.people.nested_forms import control_name
 from domain.text import TypedText
 
 M = TypeVar("M", bound=BaseModel)

@@ -15,7 +15,7 @@ from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
-from domain.plan_facts import PlanFacts
+from domain.plans.facts import PlanFacts
 from persistence.plans import plans as stored_plans
 from persistence.plans.plans import LoadedPlan
 from persistence.reporting.plan_source import read_plan_facts

@@ -14,10 +14,10 @@ from api.web.page_forms import form_values
 from api.web.tool_inputs import InputPart, describe_input
 from api.web.visits import Form, Visit
 from domain.errors import PerdureError
-from domain.model_json import make_encodable
-from domain.nested_forms import hide_secrets
-from domain.people import DECISIONS, QUESTIONS, RequestKind
-from domain.remembered_decisions import suggest_pattern
+from domain.model.json_values import make_encodable
+from domain.people.nested_forms import hide_secrets
+from domain.people.remembered_decisions import suggest_pattern
+from domain.people.requests import DECISIONS, QUESTIONS, RequestKind
 from persistence.executions import input_requests, request_changes
 from persistence.executions.input_requests import RequestContext
 from persistence.tables.sessions import InputRequestRow

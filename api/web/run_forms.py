@@ -8,8 +8,8 @@ from api.web.visits import Form
 from definitions.tasks import TaskDefinition
 from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
-from domain.form_entries import read_control
-from domain.nested_forms import Control, make_control
+from domain.people.form_entries import read_control
+from domain.people.nested_forms import Control, make_control
 
 _INVALID = "This is not stored yet. Correct the fields below, then send it again."
 

@@ -22,9 +22,9 @@ from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from definitions.tasks import TaskDefinition
-from domain.cron import CronError
-from domain.cron_words import describe_cron
 from domain.errors import PerdureError
+from domain.schedules.cron import CronError
+from domain.schedules.cron_words import describe_cron
 from persistence.db.paging import Window
 from persistence.definitions import schedules, tasks
 from persistence.definitions.tasks import StoredTask

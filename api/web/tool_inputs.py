@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from domain.engine_tools import SUBMIT_PLAN
 from domain.text import harmless
+from domain.tools.engine import SUBMIT_PLAN
 from reports.phrases import format_json
 
 MOST_LINES = 2_000

@@ -12,8 +12,8 @@ from typing import Any
 
 from api.executions.schemas import render_tool_call
 from api.web.tool_inputs import InputPart, describe_input
-from domain.compaction import is_summary
-from domain.model_json import make_encodable
+from domain.model.compaction import is_summary
+from domain.model.json_values import make_encodable
 from domain.text import strip_terminal_codes
 from persistence.tables.sessions import MessageRow, ToolCallRow
 from reports.phrases import shorten

@@ -12,7 +12,7 @@ from bench.cases.lists import database_server
 from bench.figures import Bar, Section, Spread, Table
 from bench.scale import Scale, say
 from domain.ids import new_id
-from domain.memory import MemoryAction, MemoryType
+from domain.memory.entries import MemoryAction, MemoryType
 from persistence.db.database import Database
 from persistence.db.paging import Window
 from persistence.ledger.audit import ENGINE

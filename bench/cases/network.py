@@ -17,8 +17,8 @@ from bench.children import temporary_directory
 from bench.figures import Bar, Section, Spread, Table, shown
 from bench.scale import Scale, say
 from domain.ids import new_id
-from domain.network import PROXY_HOST, NetworkList
-from domain.tool_calls import ProcessIdentity, ToolInvocation
+from domain.tools.calls import ProcessIdentity, ToolInvocation
+from domain.web.network import PROXY_HOST, NetworkList
 from runtime.egress.client import EgressProxy
 from tools.toolbox import Toolbox
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.cases.lists import database_server
 from bench.figures import Bar, Section, Spread, Table
 from bench.scale import Scale, say
-from domain.workspace_snapshots import WorkspaceSnapshot
+from domain.workspaces.snapshots import WorkspaceSnapshot
 from persistence.blobs.directory import DirectoryBlobs
 from persistence.db.database import Database
 from services.blobs import Blobs

@@ -8,7 +8,7 @@ from typing import Any
 from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
 from bench.job import TOOL_NAME
-from domain.builtin_tools import BUILTIN_TOOLS
+from domain.tools.builtin import BUILTIN_TOOLS
 
 MODEL = "claude-opus-5-5"
 MAX_TOKENS = 16_000  # as ours, whose default it is

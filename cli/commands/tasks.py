@@ -24,7 +24,7 @@ from cli.arguments import (
 )
 from cli.option_groups import with_output
 from cli.resources import CommandGroup, Json, argument, option
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 
 if TYPE_CHECKING:
     from cli.client import Client

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from domain.blobs import CHUNK_BYTES, StoredBlob
 from domain.errors import BlobMissingError
+from domain.files.blobs import CHUNK_BYTES, StoredBlob
 from domain.ids import new_id
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -22,7 +22,7 @@ LEFT_SECONDS = 24 * 3600
 
 
 class DirectoryBlobs:
-    """Files below a directory that all gateways and workers share (`domain.blobs.BlobStore`)."""
+    """The port `domain.files.blobs.BlobStore` on a directory that gateways and workers share."""
 
     def __init__(self, root: Path) -> None:
         """`root` is created when the first file is stored."""

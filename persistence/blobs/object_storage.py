@@ -13,8 +13,8 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from domain.blobs import CHUNK_BYTES, StoredBlob
 from domain.errors import BlobMissingError, BlobStoreUnavailableError
+from domain.files.blobs import CHUNK_BYTES, StoredBlob
 
 REQUEST_SECONDS = 120.0
 """The end of a large upload takes long: S3 puts the parts together (1 GiB took more than 30 s on a
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class ObjectBlobs:
-    """Files in a bucket or below a prefix of it (`domain.blobs.BlobStore`).
+    """Files in a bucket or below a prefix of it (`domain.files.blobs.BlobStore`).
 
     Its methods raise `BlobStoreUnavailableError` when the storage does not answer or refuses.
     """

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from domain.blobs import StoredBlob
 from domain.errors import BlobMissingError
+from domain.files.blobs import StoredBlob
 from persistence.db.database import Database
 from persistence.tables.columns import Row
 from persistence.tables.executions import ExecutionRow

@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
 
 _SQL = sql.load("db/locks.sql", terminal=sql.quote(TERMINAL))

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_library.built_in import built_in_agents
-from domain.agents import BUILT_IN_SLUGS, Agent
-from domain.memory import MemoryAccess
+from domain.agents.agent import BUILT_IN_SLUGS, Agent
+from domain.memory.entries import MemoryAccess
 from persistence.db.paging import COUNTED, Page, Window, newest
 from persistence.definitions.named_resources import flush_unique
 from persistence.tables.columns import read_as

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import first_id_at
-from domain.schedules import DEFAULT_CATCHUP, Backfill, OverlapPolicy, TaskSchedule
+from domain.schedules.schedule import DEFAULT_CATCHUP, Backfill, OverlapPolicy, TaskSchedule
 from persistence.db.paging import Page, Window, newest
 from persistence.tables.definitions import ScheduleBackfillRow, ScheduleRow, TaskRow, TaskVersionRow
 

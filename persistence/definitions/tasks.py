@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import JSON, ColumnElement, Text, and_, cast, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.schedules import TaskSchedule
+from domain.schedules.schedule import TaskSchedule
 from persistence.db.paging import (
     COUNTED,
     PAGE_BYTES,

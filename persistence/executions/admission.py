@@ -14,7 +14,7 @@ from domain.errors import (
     ResetRefusedError,
     WorkspaceElsewhereError,
 )
-from domain.states import ACTIVE, ExecutionStatus
+from domain.executions.states import ACTIVE, ExecutionStatus
 from persistence.db import locks, sql
 from persistence.db.database import Database
 from persistence.executions import lifecycle, queries, signals

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.db.raw_connection import open_pool
 from persistence.executions.columns import select_columns, select_readers
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from domain.executions.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db import locks
 from persistence.executions import lifecycle, prerequisites, queries
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal

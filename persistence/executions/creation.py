@@ -17,11 +17,11 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 from contracts.names import workflow_id
 from definitions.tasks import TaskDefinition
 from domain import templates
-from domain.dispatch import INLINE_TITLE, PLAN_TITLE, StartRequest
+from domain.executions.dispatch import INLINE_TITLE, PLAN_TITLE, StartRequest
+from domain.executions.priority import PriorityFacts, WorkSource, find_source
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.plans import PLAN, STEP_TRIGGER, Executor
-from domain.priority import PriorityFacts, WorkSource, find_source
-from domain.states import ExecutionStatus
+from domain.plans.plan import PLAN, STEP_TRIGGER, Executor
 from domain.templates import step_references
 from domain.text import clean
 from persistence.db import sql

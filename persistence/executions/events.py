@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.events import Event
+from domain.executions.events import Event
 from persistence.db import sql
 from persistence.db.database import Database, to_json
 from persistence.db.live_updates import WATCH_CHANNEL, notify

@@ -11,8 +11,8 @@ from sqlalchemy import Row, and_, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
-from domain.events import Event
-from domain.people import EXPIRING, GROUP, RequestKind
+from domain.executions.events import Event
+from domain.people.requests import EXPIRING, GROUP, RequestKind
 from domain.text import clean
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.external_work import MOST_LOST_ATTEMPTS
-from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
+from domain.executions.external_work import MOST_LOST_ATTEMPTS
+from domain.executions.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import sql
 from persistence.db.database import to_json
 from persistence.db.raw_connection import Connected, fetch_rows

@@ -1,5 +1,5 @@
 -- Leases of external executions, on the database's clock. The conditions on the status before are
--- built from `domain.states.TRANSITIONS` by leases.py.
+-- built from `domain.executions.states.TRANSITIONS` by leases.py.
 
 -- name: claim_next
 -- Gives the first claimable execution of a user to a worker. Rows that other claims lock are skipped.

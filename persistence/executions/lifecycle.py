@@ -1,8 +1,8 @@
 """Changes of an execution's status: start, release, end and reopen; requests to cancel or pause.
 
-`domain.states.TRANSITIONS` decides which changes are allowed: the SQL conditions are built from it.
-The steps of the loop and the leases of workers change the status too, under the same table
-(`step_log.py`, `leases.py`).
+`domain.executions.states.TRANSITIONS` decides which changes are allowed: the SQL conditions are
+built from it. The steps of the loop and the leases of workers change the status too, under the same
+table (`step_log.py`, `leases.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,8 @@ from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
-from domain.events import Event
-from domain.ids import new_id
-from domain.plans import STEP_TRIGGER
-from domain.states import (
+from domain.executions.events import Event
+from domain.executions.states import (
     ACTIVE,
     TERMINAL,
     WORKER_BLOCKED,
@@ -27,6 +25,8 @@ from domain.states import (
     require_transition,
     states_before,
 )
+from domain.ids import new_id
+from domain.plans.plan import STEP_TRIGGER
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL

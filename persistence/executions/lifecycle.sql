@@ -1,5 +1,5 @@
 -- The changes of an execution's status. The conditions on the status before are built from
--- `domain.states.TRANSITIONS` by lifecycle.py.
+-- `domain.executions.states.TRANSITIONS` by lifecycle.py.
 
 -- name: start
 -- Starts a pending execution that no workflow run has started, and reads what its prompt is made

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db.raw_connection import RawConnection
 from persistence.executions.columns import select_columns, select_readers
 from persistence.executions.fencing import RunIdentity

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, ColumnElement, exists, func, literal_column, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from domain.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from domain.executions.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db.paging import created_between
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow, PrerequisiteRow
 

@@ -7,7 +7,7 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import DependentsChangedError, ErrorCode
-from domain.states import PREREQUISITES, ExecutionStatus
+from domain.executions.states import PREREQUISITES, ExecutionStatus
 from persistence.db import sql
 from persistence.db.paging import Page, Window, newest
 from persistence.executions import lifecycle, priorities

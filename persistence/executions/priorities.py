@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.priority import (
+from domain.executions.priority import (
     MOST_COUNTED,
     PriorityFacts,
     WorkSource,

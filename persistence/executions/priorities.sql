@@ -1,4 +1,4 @@
--- The calculated priorities of external executions; the formula is `domain.priority`.
+-- The calculated priorities of external executions; the formula is `domain.executions.priority`.
 
 -- name: set_depths
 UPDATE executions SET dependency_depth = given.depth

@@ -11,8 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from domain.errors import NotFoundError
-from domain.plans import PLAN, STEP_TRIGGER
-from domain.states import ACTIVE, PREREQUISITES, TERMINAL, WORKER_BLOCKED, ExecutionStatus
+from domain.executions.states import (
+    ACTIVE,
+    PREREQUISITES,
+    TERMINAL,
+    WORKER_BLOCKED,
+    ExecutionStatus,
+)
+from domain.plans.plan import PLAN, STEP_TRIGGER
 from persistence.db.paging import Page, Window, created_between, matching, newest, owned_by
 from persistence.tables.executions import ExecutionRow, ExecutionTagRow, PrefixRow
 from persistence.tables.sessions import InputRequestRow

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.db import sql
 from persistence.db.paging import COUNTED
 from persistence.executions import lifecycle

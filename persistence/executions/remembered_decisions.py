@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.remembered_decisions import RememberedDecision
+from domain.people.remembered_decisions import RememberedDecision
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.tables.columns import read_as
 from persistence.tables.executions import ExecutionRow

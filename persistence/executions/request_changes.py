@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.people import RequestKind
-from domain.permissions import EDITS
-from domain.rechecks import ApprovalAge, is_same_input
-from domain.steps import ToolCallStatus
-from domain.tool_calls import ToolEffect
+from domain.executions.steps import ToolCallStatus
+from domain.people.rechecks import ApprovalAge, is_same_input
+from domain.people.requests import RequestKind
+from domain.rules.permissions import EDITS
+from domain.tools.calls import ToolEffect
 from persistence.executions.signals import SignalKind
 from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow, SignalRow

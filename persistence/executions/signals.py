@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import ScalarSelect, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.events import Event
+from domain.executions.events import Event
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.db import sql
 from persistence.db.database import Database, to_json
 from persistence.db.live_updates import WAKE_CHANNEL

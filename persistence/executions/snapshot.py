@@ -12,12 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
-from domain.connections import read_connections
 from domain.errors import ErrorCode
-from domain.model_calls import Prefix, count_failures
-from domain.people import OWNERS_PEOPLE, InputPolicy, RequestKind, group_of
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallStatus,
     ChildResult,
     Failure,
@@ -29,8 +26,11 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
-from domain.tool_calls import ProcessIdentity, ToolEffect
-from domain.workspace_snapshots import WorkspaceVersion
+from domain.model.calls import Prefix, count_failures
+from domain.people.requests import OWNERS_PEOPLE, InputPolicy, RequestKind, group_of
+from domain.tools.calls import ProcessIdentity, ToolEffect
+from domain.web.connections import read_connections
+from domain.workspaces.snapshots import WorkspaceVersion
 from persistence.db.database import Database
 from persistence.executions import subtasks
 from persistence.executions.signals import SignalKind

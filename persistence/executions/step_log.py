@@ -12,15 +12,11 @@ from sqlalchemy import false, insert, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.names import workflow_id
-from domain.agents import Agent
-from domain.budgets import Shortage
+from domain.agents.agent import Agent
 from domain.errors import AlreadyAnsweredError, FencedOutError
-from domain.model_calls import Usage
-from domain.people import next_action_at
-from domain.rechecks import ApprovalAge
-from domain.remembered_decisions import RememberedDecision
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.budgets import Shortage
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallOutcome,
     CallStatus,
     Inbox,
@@ -30,6 +26,10 @@ from domain.steps import (
     Snapshot,
     Step,
 )
+from domain.model.calls import Usage
+from domain.people.rechecks import ApprovalAge
+from domain.people.remembered_decisions import RememberedDecision
+from domain.people.requests import next_action_at
 from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import Database

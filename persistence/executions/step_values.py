@@ -12,9 +12,8 @@ from typing import Any
 
 from sqlalchemy import TextClause, text
 
-from domain.model_calls import Usage
-from domain.states import TERMINAL, ExecutionStatus, states_before
-from domain.steps import (
+from domain.executions.states import TERMINAL, ExecutionStatus, states_before
+from domain.executions.steps import (
     CallIntent,
     CallOutcome,
     CallStatus,
@@ -23,6 +22,7 @@ from domain.steps import (
     Step,
     ToolCall,
 )
+from domain.model.calls import Usage
 from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import to_json

@@ -12,8 +12,8 @@ from sqlalchemy import JSON, TextClause, TextualSelect, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_library.built_in import built_in_agents
-from domain.agents import Agent
-from domain.external_work import ArtifactReference, PrerequisiteResult
+from domain.agents.agent import Agent
+from domain.executions.external_work import ArtifactReference, PrerequisiteResult
 from persistence.definitions.agents import agent_of
 from persistence.executions.columns import select_columns, select_readers
 from persistence.sessions.artifacts import TOOL_OUTPUT

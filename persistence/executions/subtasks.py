@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.states import ExecutionStatus
-from domain.steps import ChildArtifact, ChildResult
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import ChildArtifact, ChildResult
 from persistence.db import sql
 from persistence.tables.columns import read_as
 from persistence.tables.executions import ExecutionRow

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import Row, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.people import GROUP
-from domain.working_hours import WorkingHours
+from domain.people.requests import GROUP
+from domain.people.working_hours import WorkingHours
 from persistence.db.paging import Page, Window, newest
 from persistence.definitions.named_resources import flush_unique
 from persistence.tables.definitions import TaskRow, TaskVersionRow

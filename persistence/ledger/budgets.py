@@ -1,4 +1,6 @@
-"""The accounts of trees of executions (`domain/budgets.py`): reserved before a call, settled after.
+"""The accounts of trees of executions: reserved before a call, settled after it.
+
+The rules are in `domain/executions/budgets.py`.
 
 Their rows are locked last (`persistence/db/locks.py`). An execution without a row has no budget in
 its tree.
@@ -12,9 +14,9 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain import budgets
-from domain.budgets import Account, Shortage, Waiting
-from domain.states import TERMINAL
+from domain.executions import budgets
+from domain.executions.budgets import Account, Shortage, Waiting
+from domain.executions.states import TERMINAL
 from persistence.db import sql
 from persistence.db.live_updates import RELAY_CHANNEL, WAKE_CHANNEL
 from persistence.tables.executions import ExecutionRow

@@ -6,7 +6,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.model_lifecycles import ModelLifecycle
+from domain.model.lifecycles import ModelLifecycle
 from persistence.tables.ledger import ModelLifecycleRow
 
 

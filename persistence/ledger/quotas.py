@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.executions.states import ExecutionStatus
 from domain.ids import first_id_at
-from domain.states import ExecutionStatus
 from persistence.executions.lifecycle import NOT_STARTED
 from persistence.executions.queries import UNFINISHED
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
-from domain.memory import MemoryAction, MemoryType, searchable_text
+from domain.memory.entries import MemoryAction, MemoryType, searchable_text
 from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import to_json

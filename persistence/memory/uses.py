@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
-from domain.memory import MemoryAction
+from domain.memory.entries import MemoryAction
 from persistence.sessions.timeline import TimelinePage, TimelineRange, read_by_position
 from persistence.tables.memory import MemoryEntryRow, MemoryUseRow
 

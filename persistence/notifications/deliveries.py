@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.dispatch import WorkflowFacts
-from domain.notifications import Delivery
+from domain.executions.dispatch import WorkflowFacts
+from domain.people.notifications import Delivery
 from domain.text import clean
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError
 from domain.ids import new_id
-from domain.notifications import TEST_EVENT, Delivery, Kind
+from domain.people.notifications import TEST_EVENT, Delivery, Kind
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, notify
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.tables.ledger import NotificationAttemptRow, NotificationRow
@@ -35,7 +35,7 @@ async def find(session: AsyncSession, notification_id: UUID) -> NotificationRow 
 async def list_attempts(
     session: AsyncSession, notification_id: UUID
 ) -> Sequence[NotificationAttemptRow]:
-    """Its attempts in order, at most `domain.notifications.TRIES`."""
+    """Its attempts in order, at most `domain.people.notifications.TRIES`."""
     rows = await session.scalars(
         select(NotificationAttemptRow)
         .where(NotificationAttemptRow.notification_id == notification_id)

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.plans import DRAFT
-from domain.states import PREREQUISITES, ExecutionStatus
+from domain.executions.states import PREREQUISITES, ExecutionStatus
+from domain.plans.plan import DRAFT
 from persistence.db import sql
 from persistence.db.paging import Page, Window, newest
 from persistence.tables.executions import ExecutionRow

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.plans import StepState
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.plans.plan import StepState
 from persistence.db import sql
 from persistence.db.database import Database
 from persistence.tables.columns import read_as

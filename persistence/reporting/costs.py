@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.report_facts import Cost, ModelCost, TokenCounts, TurnUsage
-from domain.steps import CallStatus
+from domain.executions.report_facts import Cost, ModelCost, TokenCounts, TurnUsage
+from domain.executions.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ModelCallRow
 

@@ -9,9 +9,7 @@ from uuid import UUID
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.connections import describe_connections, read_connections
-from domain.people import is_empty
-from domain.report_facts import (
+from domain.executions.report_facts import (
     Artifact,
     Excerpt,
     InputRequest,
@@ -21,7 +19,9 @@ from domain.report_facts import (
     TokenCounts,
     ToolCallSummary,
 )
-from domain.steps import CallStatus
+from domain.executions.steps import CallStatus
+from domain.people.requests import is_empty
+from domain.web.connections import describe_connections, read_connections
 from persistence.reporting.queries import (
     SENTENCE_CHARS,
     ListEnds,

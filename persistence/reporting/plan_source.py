@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.plan_facts import PlanFacts, PlanStepFacts
-from domain.plans import DRAFT, PlanGraph
-from domain.report_facts import Excerpt
-from domain.states import ExecutionStatus
+from domain.executions.report_facts import Excerpt
+from domain.executions.states import ExecutionStatus
+from domain.plans.facts import PlanFacts, PlanStepFacts
+from domain.plans.plan import DRAFT, PlanGraph
 from persistence.plans.plans import ExecutionState, LoadedPlan
 from persistence.tables.plans import PlanStepRow
 

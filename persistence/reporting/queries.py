@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Label, ScalarSelect, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from domain.report_facts import Excerpt
-from domain.steps import CallStatus
+from domain.executions.report_facts import Excerpt
+from domain.executions.steps import CallStatus
 from persistence.tables.sessions import ModelCallRow, ToolCallRow
 
 T = TypeVar("T")

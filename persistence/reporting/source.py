@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
-from domain.report_facts import (
+from domain.executions.report_facts import (
     Counts,
     Coverage,
     Ending,
@@ -20,7 +20,7 @@ from domain.report_facts import (
     Subject,
     TokenCounts,
 )
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.reporting import lists
 from persistence.reporting.costs import read_cost, read_turn_usage
 from persistence.reporting.queries import ListEnds

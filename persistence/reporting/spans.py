@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import Executable, case, func, null, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.engine_tools import ENGINE_TOOLS
-from domain.report_facts import Lane, TimelineSpan
-from domain.steps import CallStatus, ToolCallStatus
+from domain.executions.report_facts import Lane, TimelineSpan
+from domain.executions.steps import CallStatus, ToolCallStatus
+from domain.tools.engine import ENGINE_TOOLS
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow, ModelCallRow, ToolCallRow
 

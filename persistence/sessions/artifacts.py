@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.events import artifact_saved
+from domain.executions.events import artifact_saved
 from persistence.db import sql
 from persistence.db.paging import Page, Window, newest
 from persistence.executions import events

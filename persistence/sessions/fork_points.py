@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.steps import CallStatus
+from domain.executions.steps import CallStatus
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import MessageRow, ModelCallRow, SessionRow
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.workspace_snapshots import WorkspaceSnapshot
+from domain.workspaces.snapshots import WorkspaceSnapshot
 from persistence.db.database import Database
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstra
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from domain.tool_groups import GROUP
+from domain.tools.groups import GROUP
 from persistence.tables.columns import CleanText, CreatedAt, Id, NamedRow, OwnedRow, Row
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, Tex
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from domain.plans import STEP_TRIGGER
+from domain.plans.plan import STEP_TRIGGER
 from persistence.tables.columns import CleanText, CreatedAt, Id, Row
 
 ACTIVE_STATUSES = "('pending', 'running', 'waiting_for_user', 'waiting_for_subtask', 'paused')"
@@ -206,14 +206,14 @@ class ExecutionRow(Row):
     budget_usd: Mapped[Decimal | None]
     priority: Mapped[int]
     source: Mapped[str | None]
-    """Who asked for external work (`domain.priority.WorkSource`)."""
+    """Who asked for external work (`domain.executions.priority.WorkSource`)."""
     estimated_duration_seconds: Mapped[float | None]
     input_data: Mapped[dict[str, Any] | None]
     """What the worker of an external execution gets beside its prompt."""
     dependency_depth: Mapped[int] = mapped_column(server_default="0")
     """The length of the longest chain of prerequisites below it."""
     calculated_priority: Mapped[float | None]
-    """The order of external work in the queue (`domain.priority`); empty for other executions."""
+    """The order of external work in the queue (`domain.executions.priority`); else empty."""
     priority_changes_at: Mapped[datetime | None]
     """When the calculated priority has grown because the deadline came closer."""
     workflow_id: Mapped[str]

@@ -174,7 +174,7 @@ class UsageClosedDayRow(Row):
 
 
 class BudgetRow(Row):
-    """What an execution and all executions below it have spent and reserved (`domain/budgets.py`).
+    """What an execution and all below it have spent and reserved (`domain/executions/budgets.py`).
 
     An execution has a row if it or one above it has a budget; the limit is its `budget_usd`. The
     rows of a tree are locked after all other rows, the outermost first.

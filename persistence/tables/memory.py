@@ -96,7 +96,7 @@ class MemoryUseRow(Row):
     key: Mapped[str] = mapped_column(Text(collation="C"))
     version: Mapped[int]
     action: Mapped[str]
-    """A `domain.memory.MemoryAction`."""
+    """A `domain.memory.entries.MemoryAction`."""
     created_at: Mapped[CreatedAt]
 
 

@@ -27,7 +27,7 @@ class GroupRow(OwnedRow):
     members: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     """Subjects of users."""
     working_hours: Mapped[dict[str, Any] | None]
-    """`time_zone`, `days`, `start`, `end` (`domain.working_hours`)."""
+    """`time_zone`, `days`, `start`, `end` (`domain.people.working_hours`)."""
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
 
@@ -44,7 +44,7 @@ class MentionRow(Row):
 
 
 class RememberedDecisionRow(OwnedRow):
-    """A rule that a person stored with an answer (`domain/remembered_decisions.py`).
+    """A rule that a person stored with an answer (`domain/people/remembered_decisions.py`).
 
     It applies to one execution, or to the executions of one task that belong to `user_id`.
     """

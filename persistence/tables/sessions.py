@@ -104,7 +104,7 @@ class MessageRow(Row):
 
 
 class ModelCallRow(Row):
-    """One attempt of one call. `status`: a `domain.steps.CallStatus`."""
+    """One attempt of one call. `status`: a `domain.executions.steps.CallStatus`."""
 
     __tablename__ = "model_calls"
     __table_args__ = (
@@ -175,7 +175,7 @@ class ToolCallRow(Row):
     process_group: Mapped[int | None]
     process_started_ticks: Mapped[int | None] = mapped_column(BigInteger)
     connections: Mapped[dict[str, Any] | None]
-    """What a call with network connected to (`domain.connections`)."""
+    """What a call with network connected to (`domain.web.connections`)."""
     remembered_decision_id: Mapped[UUID | None]
     """The remembered decision that allowed or denied it."""
     superseded_at: Mapped[datetime | None]

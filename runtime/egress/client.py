@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from domain.connections import NO_CONNECTIONS, ConnectionLog, read_connections
 from domain.errors import SandboxUnavailableError
-from domain.network import NetworkList
+from domain.web.connections import NO_CONNECTIONS, ConnectionLog, read_connections
+from domain.web.network import NetworkList
 from runtime.egress.namespace_sockets import MessageSender, receive_message, send_message
 from runtime.network import OwnEndpoint
 

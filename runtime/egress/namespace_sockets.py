@@ -15,7 +15,7 @@ import os
 import socket
 from collections.abc import Sequence
 
-from domain.network import PROXY_HOST, PROXY_PORT
+from domain.web.network import PROXY_HOST, PROXY_PORT
 
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
 _NS_GET_USERNS = 0xB701

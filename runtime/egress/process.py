@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from domain.connections import MAX_RECORDED, NO_CONNECTIONS, Connection, ConnectionLog
-from domain.network import NetworkList
+from domain.web.connections import MAX_RECORDED, NO_CONNECTIONS, Connection, ConnectionLog
+from domain.web.network import NetworkList
 from runtime.egress.namespace_sockets import (
     MessageSender,
     receive_message,

@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from domain.addresses import literal
-from domain.connections import MAX_REASON, Connection, Verdict
 from domain.errors import AddressRefusedError, OutboundError
-from domain.network import MAX_HOST_CHARACTERS, NetworkList, parse_host
+from domain.web.addresses import literal
+from domain.web.connections import MAX_REASON, Connection, Verdict
+from domain.web.network import MAX_HOST_CHARACTERS, NetworkList, parse_host
 from runtime.egress.relay import ByteRelay, ServerNameError
 from runtime.egress.requests import BadRequestError, ProxyRequest, bad_request, read_request
 from runtime.network import NetworkGuard

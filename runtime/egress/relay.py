@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 
-from domain.tls_hello import IncompleteHelloError, read_hello, server_name_problem
+from domain.web.tls_hello import IncompleteHelloError, read_hello, server_name_problem
 
 CHUNK_BYTES = 256 * 1024
 """Of one read: with less, a fast transfer needs more processor time (measured: 64 KiB has half the

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from domain.network import LAST_PORT
+from domain.web.network import LAST_PORT
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request of HTTP with its headers: as the gateway allows."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from agent_library.documents import DocumentError
 from agent_library.files import AgentDocument, read_agent_file, split_front_matter
 from agent_library.writing import UnwritableAgentError, write_agent_file
-from domain.agents import BUILT_IN_SLUGS
+from domain.agents.agent import BUILT_IN_SLUGS
 from domain.errors import (
     ConflictError,
     DuplicateNameError,

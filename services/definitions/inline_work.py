@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import MemoryPolicy, NetworkPolicy, SdkOptions, TaskDefinition
-from domain.agents import Agent, AgentExecutor
+from domain.agents.agent import Agent, AgentExecutor
 from persistence.definitions import agents
 from persistence.executions.creation import Work
 from persistence.executions.snapshot import definition_of

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, Field, SecretStr, StringConstraints, model_validator
 
 from definitions.tasks import MemoryPolicy, NetworkPolicy, TaskDefinition
-from domain.addresses import MAX_URL_LENGTH
-from domain.agents import LONGEST_SLUG, SLUG, AgentExecutor
-from domain.mcp_auth import Algorithm
-from domain.schedules import OverlapPolicy
+from domain.agents.agent import LONGEST_SLUG, SLUG, AgentExecutor
+from domain.mcp.auth import Algorithm
+from domain.schedules.schedule import OverlapPolicy
 from domain.secrets import HOST, NAME
+from domain.web.addresses import MAX_URL_LENGTH
 from services.definitions.updates import partial_of
 from services.field_types import Body, Text
 

@@ -9,9 +9,9 @@ from uuid import UUID
 import httpx2
 
 from domain.errors import McpServerError, SecretsNotConfiguredError, SecretUnusableError
-from domain.mcp_auth import ClientCredentials
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import RemoteScope
+from domain.mcp.auth import ClientCredentials
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import RemoteScope
 from domain.secrets import name_in
 from persistence.definitions import named_resources, secrets
 from persistence.tables.definitions import McpServerRow

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.errors import ConflictError, SecretUnusableError
-from domain.mcp_health import McpHealth
+from domain.mcp.health import McpHealth
 from persistence.tables.definitions import McpServerRow
 from services.caller import Caller
 from services.definitions.mcp_connections import resolve_row

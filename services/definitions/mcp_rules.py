@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from domain.agents import LONGEST_SLUG, SLUG, slug_of
+from domain.agents.agent import LONGEST_SLUG, SLUG, slug_of
 from domain.errors import AddressRefusedError, FieldProblem
 from domain.secrets import reference_in, sounds_secret
 from services.definitions.inputs import McpConnection

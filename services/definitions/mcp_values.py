@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, SecretUnusableError
+from domain.rules.text_patterns import matches_wildcards
 from domain.secrets import MASK, may_reach, reference_in
-from domain.text_patterns import matches_wildcards
 from persistence.definitions import secrets
 from persistence.definitions.secrets import SecretSealer
 from persistence.tables.definitions import SecretRow

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from definitions.tasks import HumanInputPolicy, SdkOptions, TaskDefinition
-from domain import rule_problems
-from domain.answers import Asked, check_default
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.engine_tools import ASK_USER, ENGINE_TOOLS
 from domain.errors import FieldProblem
-from domain.people import RequestKind, group_of
-from domain.permissions import Permissions, valid_rules
+from domain.people.answers import Asked, check_default
+from domain.people.requests import RequestKind, group_of
+from domain.rules import problems as rule_problems
+from domain.rules.permissions import Permissions, valid_rules
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.engine import ASK_USER, ENGINE_TOOLS
 from services.definitions.json_schemas import value_problems
 from services.identity.groups import missing_group
 from services.unit_of_work import UnitOfWork

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
-from domain.agents import BUILT_IN_SLUGS, Agent
+from domain.agents.agent import BUILT_IN_SLUGS, Agent
 from domain.errors import FieldProblem
-from domain.tool_groups import GROUP, expand, group_named, groups_in
+from domain.tools.groups import GROUP, expand, group_named, groups_in
 from persistence.definitions import agents, named_resources
 
 TOOL_LISTS = ("allowed_tools", "ask_tools", "disallowed_tools")

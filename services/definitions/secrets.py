@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import NotFoundError, SecretUnusableError
+from domain.rules.text_patterns import matches_wildcards
 from domain.secrets import may_reach
-from domain.text_patterns import matches_wildcards
 from persistence.db.paging import Page, Window
 from persistence.definitions import dependents, secrets
 from persistence.definitions.dependents import Dependent

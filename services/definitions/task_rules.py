@@ -8,13 +8,16 @@ from typing import TypeVar
 from uuid import UUID
 
 from definitions.tasks import NetworkPolicy, TaskDefinition
-from domain import cron, pricing, rule_problems, working_directories
-from domain.agents import BUILT_IN_SLUGS, Agent
+from domain.agents.agent import BUILT_IN_SLUGS, Agent
 from domain.errors import ConflictError, FieldProblem, InvalidInputError, PermissionDeniedError
-from domain.network import NetworkList
-from domain.schedules import TaskSchedule
+from domain.model import pricing
+from domain.rules import problems as rule_problems
+from domain.schedules import cron
+from domain.schedules.schedule import TaskSchedule
 from domain.templates import MOST_PLACEHOLDERS
-from domain.tool_groups import group_named
+from domain.tools.groups import group_named
+from domain.web.network import NetworkList
+from domain.workspaces import directories as working_directories
 from persistence.definitions.schedules import schedule_of
 from persistence.tables.definitions import TaskRow
 from services.caller import Caller

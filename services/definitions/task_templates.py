@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain import templates
 from domain.errors import FieldProblem, InvalidInputError
-from domain.people import OWNERS_PEOPLE
+from domain.people.requests import OWNERS_PEOPLE
 from persistence.definitions.tasks import StoredTask
 from persistence.tables.definitions import TaskTemplateRow
 from services.definitions import task_rules

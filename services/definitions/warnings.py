@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from definitions.tasks import TaskDefinition
-from domain.network import NetworkList
-from domain.permissions import valid_rules
+from domain.rules.permissions import valid_rules
 from domain.templates import names, normalise, unknown_expressions
-from domain.tool_requirements import ToolRequirement, unmet_requirement
+from domain.tools.requirements import ToolRequirement, unmet_requirement
+from domain.web.network import NetworkList
 from services.model_catalog import ModelCatalog
 from services.scheduling.variables import SCHEDULE_VARIABLES
 

@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ExecutionTerminalError, InvalidInputError
+from domain.executions.states import ExecutionStatus
 from domain.ids import is_id
-from domain.states import ExecutionStatus
 from persistence.db.raw_connection import Connected
 from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
-from domain.answers import ANSWER_FIELDS, Asked, check_answer
 from domain.errors import FieldProblem, InputChangedError, InvalidInputError
-from domain.people import QUESTIONS, RequestKind
-from domain.permissions import Permissions
+from domain.people.answers import ANSWER_FIELDS, Asked, check_answer
+from domain.people.requests import QUESTIONS, RequestKind
+from domain.rules.permissions import Permissions
 from persistence.executions import input_requests
 from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.errors import AlreadyAnsweredError, FieldProblem, PermissionDeniedError
-from domain.events import Event
-from domain.people import RequestKind
+from domain.executions.events import Event
+from domain.people.requests import RequestKind
 from persistence.executions import events
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller

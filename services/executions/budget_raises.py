@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from domain.people import RequestKind
+from domain.people.requests import RequestKind
 from persistence.ledger import budgets
 from persistence.tables.sessions import InputRequestRow
 from services.unit_of_work import UnitOfWork

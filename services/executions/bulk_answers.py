@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, InvalidInputError, PerdureError
-from domain.people import RequestKind
+from domain.people.requests import RequestKind
 from persistence.executions import input_requests, queries
 from persistence.executions.input_requests import CallLikeness
 from persistence.tables.sessions import InputRequestRow

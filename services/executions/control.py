@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from domain.errors import ConflictError
-from domain.finishing import FINISH_REQUEST
-from domain.states import ExecutionStatus
+from domain.executions.finishing import FINISH_REQUEST
+from domain.executions.states import ExecutionStatus
 from persistence.executions import leases, lifecycle, signals
 from persistence.executions.cascade import cancel_children, cancel_tree
 from persistence.executions.signals import SignalKind, append_signal

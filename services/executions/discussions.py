@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from domain.errors import ConflictError
-from domain.events import Event
+from domain.executions.events import Event
 from domain.ids import new_id
 from persistence.executions import events, input_requests, queries
 from persistence.tables.sessions import InputRequestRow

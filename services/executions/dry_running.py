@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from domain.agents import Agent
+from domain.agents.agent import Agent
 from persistence.executions.creation import Start
 from persistence.ledger import forecasts
 from persistence.ledger.forecasts import Forecast

@@ -12,11 +12,17 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.answers import Asked
 from domain.errors import AlreadyAnsweredError, InvalidInputError
-from domain.model_json import make_encodable
-from domain.people import RequestKind
-from domain.request_forms import RequestForm, ShownRequest, make_form, page_message, read_decline
+from domain.model.json_values import make_encodable
+from domain.people.answers import Asked
+from domain.people.request_forms import (
+    RequestForm,
+    ShownRequest,
+    make_form,
+    page_message,
+    read_decline,
+)
+from domain.people.requests import RequestKind
 from domain.text import harmless
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow

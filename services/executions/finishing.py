@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ErrorCode, FencedOutError
-from domain.states import WORKER_BLOCKED, ExecutionStatus, require_transition
+from domain.executions.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import locks
 from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.fencing import RunIdentity

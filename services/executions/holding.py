@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError, FieldProblem
-from domain.people import RequestKind
+from domain.people.requests import RequestKind
 from persistence.executions import input_requests, queries
 from persistence.identity import users
 from persistence.ledger.audit import Actor

@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, NotFoundError
-from domain.people import RequestKind
+from domain.people.requests import RequestKind
 from persistence.db.paging import Page, Window
 from persistence.executions import inbox_views
 from persistence.tables.people import InboxViewRow

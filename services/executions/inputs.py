@@ -15,9 +15,9 @@ from definitions.tasks import (
     SdkOptions,
     Usd,
 )
-from domain.priority import WorkSource
-from domain.schedules import OverlapPolicy
-from domain.states import ExecutionStatus
+from domain.executions.priority import WorkSource
+from domain.executions.states import ExecutionStatus
+from domain.schedules.schedule import OverlapPolicy
 from services.definitions.inputs import AgentId, Name, Path, Prompt, Tags, Tools
 from services.field_types import Body, Moment, Text, Variables
 
@@ -40,7 +40,7 @@ MOST_AT_ONCE = 1_000
 Priority = Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)]
 Estimate = Annotated[float, Field(gt=0, le=LONGEST_ESTIMATE, allow_inf_nan=False)]
 Decision = Literal["approve", "deny", "edit", "finish", "happened", "not_happened", "skip"]
-"""The decisions of all kinds of requests (`domain.answers.DECISIONS`)."""
+"""The decisions of all kinds of requests (`domain.people.answers.DECISIONS`)."""
 
 Remember = Literal["once", "execution", "task"]
 RememberPattern = Annotated[

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.agent_matching import choose_agent
-from domain.agents import Agent
+from domain.agents.agent import Agent
+from domain.agents.matching import choose_agent
 from domain.errors import ConflictError, NotFoundError
-from domain.limits import MAX_DEPTH
-from domain.plans import PLAN
-from domain.states import ExecutionStatus
+from domain.executions.limits import MAX_DEPTH
+from domain.executions.states import ExecutionStatus
+from domain.plans.plan import PLAN
 from persistence.db import locks
 from persistence.definitions import agents
 from persistence.executions import queries

@@ -5,7 +5,7 @@ from uuid import UUID
 import structlog
 
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import queries
 from persistence.executions.creation import make_start_request

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import signals
 from persistence.executions.creation import make_start_request

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem
 from domain.ids import new_id
-from domain.people import RequestKind
-from domain.remembered_decisions import pattern_covers
+from domain.people.remembered_decisions import pattern_covers
+from domain.people.requests import RequestKind
 from persistence.db.paging import Page, Window
 from persistence.executions import remembered_decisions
 from persistence.tables.executions import ExecutionRow

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.events import Event
-from domain.people import after, group_of, next_action_at
+from domain.executions.events import Event
+from domain.people.requests import after, group_of, next_action_at
 from persistence.db.database import Database
 from persistence.executions import events, input_requests, queries
 from persistence.executions.signals import SignalKind, append_signal

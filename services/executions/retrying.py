@@ -8,9 +8,9 @@ from domain.errors import (
     PermissionDeniedError,
     TaskInactiveError,
 )
-from domain.plans import PLAN, STEP_TRIGGER
-from domain.priority import WorkSource
-from domain.states import ExecutionStatus
+from domain.executions.priority import WorkSource
+from domain.executions.states import ExecutionStatus
+from domain.plans.plan import PLAN, STEP_TRIGGER
 from persistence.definitions import tasks
 from persistence.executions.creation import QueueTerms, Start
 from persistence.ledger import budgets

@@ -12,7 +12,7 @@ from typing import Self
 from uuid import UUID
 
 from domain.errors import ConflictError, NotFoundError, SecretsNotConfiguredError
-from domain.people import DECISIONS, RequestKind
+from domain.people.requests import DECISIONS, RequestKind
 from domain.secrets import from_url_text, to_url_text
 from domain.text import harmless
 from persistence.definitions.secrets import SecretSealer

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain import pricing
-from domain.agents import Agent
+from domain.agents.agent import Agent
 from domain.errors import (
     FieldProblem,
     InvalidInputError,
     PermissionDeniedError,
     TaskInactiveError,
 )
-from domain.limits import MAX_DEPTH
-from domain.states import PREREQUISITES, ExecutionStatus
+from domain.executions.limits import MAX_DEPTH
+from domain.executions.states import PREREQUISITES, ExecutionStatus
+from domain.model import pricing
 from domain.templates import LONGEST_RENDERED, rendered_length
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import creation, prerequisites, queries

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.agents import Agent
+from domain.agents.agent import Agent
 from domain.errors import LeaseLostError, NotClaimableError, NotFoundError
-from domain.external_work import WorkContext
-from domain.states import ExecutionStatus
+from domain.executions.external_work import WorkContext
+from domain.executions.states import ExecutionStatus
 from persistence.db.paging import Page, Window
 from persistence.db.raw_connection import Connected
 from persistence.definitions import agents

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
 from domain import templates
-from domain.external_work import ArtifactReference, WorkContext
+from domain.executions.external_work import ArtifactReference, WorkContext
 from persistence.executions.stored_work import MOST_ARTIFACTS, StoredWork
 from persistence.plans import runs
 from persistence.sessions import artifacts

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from domain.errors import ErrorCode
-from domain.external_work import MOST_LOST_ATTEMPTS
-from domain.states import ExecutionStatus
+from domain.executions.external_work import MOST_LOST_ATTEMPTS
+from domain.executions.states import ExecutionStatus
 from persistence.db import locks
 from persistence.db.database import Database
 from persistence.executions import cascade, leases, lifecycle, queries

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from domain.external_work import NextAction
+from domain.executions.external_work import NextAction
 from services.definitions.inputs import AgentId
 from services.executions.inputs import LONGEST_SUMMARY, Estimate, Priority
 from services.field_types import Body, Moment, Text

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import FieldProblem, InvalidInputError
-from domain.graphs import order_in_batches
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.plans.graphs import order_in_batches
 from persistence.executions import queue_state
 from persistence.executions.queue_state import WorkCount
 from persistence.tables.executions import ExecutionRow

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from domain.agents import SPECIALISTS
+from domain.agents.agent import SPECIALISTS
 from domain.errors import ConflictError, FieldProblem, InvalidInputError
-from domain.graphs import order_in_batches
-from domain.plans import KEY, LONGEST_KEY
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.plans.graphs import order_in_batches
+from domain.plans.plan import KEY, LONGEST_KEY
 from persistence.executions import planned_work
 from persistence.executions.stored_work import MOST_ARTIFACTS
 from persistence.plans import plans as stored_plans

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.executions import queue_state
 from persistence.executions.queue_state import FinishedFilter
 from persistence.tables.executions import ExecutionRow

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from domain.errors import DependentsChangedError, ErrorCode, LeaseLostError
-from domain.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
-from domain.states import WORKER_BLOCKED, ExecutionStatus
+from domain.executions.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
+from domain.executions.states import WORKER_BLOCKED, ExecutionStatus
 from persistence.blobs import registry
 from persistence.db import locks
 from persistence.executions import (

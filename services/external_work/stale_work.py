@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions import leases, planned_work, queries
 from persistence.tables.executions import ExecutionRow
 from services.executions import control

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError
-from domain.people import group_of
+from domain.people.requests import group_of
 from persistence.db.paging import Page, Window
 from persistence.definitions import named_resources
 from persistence.identity import groups

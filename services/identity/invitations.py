@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from domain.errors import DuplicateNameError, PermissionDeniedError
-from domain.people import GROUP, group_of
+from domain.people.requests import GROUP, group_of
 from persistence.identity import users
 from persistence.identity.api_keys import NewKey
 from persistence.tables.ledger import UserRow

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import NotFoundError, PerdureError, PermissionDeniedError
-from domain.memory import GrantMode, is_covered
+from domain.memory.entries import GrantMode, is_covered
 from persistence.identity import users
 from persistence.memory import grants
 from services.caller import Caller

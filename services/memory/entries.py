@@ -16,7 +16,7 @@ from domain.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
-from domain.memory import EPISODIC_LIFETIME, MOST_VALUE_BYTES, MemoryAction, MemoryType
+from domain.memory.entries import EPISODIC_LIFETIME, MOST_VALUE_BYTES, MemoryAction, MemoryType
 from persistence.db.database import Database
 from persistence.db.paging import Page, Window
 from persistence.memory import entries, uses

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from definitions.memory import Key, Namespace
-from domain.memory import GrantMode, MemoryType
+from domain.memory.entries import GrantMode, MemoryType
 from services.field_types import Body, Moment
 
 Subject = Annotated[

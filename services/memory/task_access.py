@@ -11,8 +11,8 @@ from domain.errors import (
     QuotaExceededError,
     ToolInputError,
 )
-from domain.memory import MemoryAction
-from domain.tool_calls import ToolInvocation
+from domain.memory.entries import MemoryAction
+from domain.tools.calls import ToolInvocation
 from persistence.ledger.audit import ENGINE
 from persistence.memory import uses
 from persistence.tables.memory import MemoryEntryRow

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from domain.errors import ToolInputError
-from domain.memory import MemoryAction, MemoryType, key_problem
-from domain.memory_files import MOST_FILES, ROOT
-from domain.tool_calls import ToolInvocation
+from domain.memory.entries import MemoryAction, MemoryType, key_problem
+from domain.memory.files import MOST_FILES, ROOT
+from domain.tools.calls import ToolInvocation
 from persistence.memory import entries as stored
 from persistence.memory import uses
 from services.memory import entries

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from domain.memory import MemoryAction, MemoryRecord, MemoryType
-from domain.tool_calls import ToolInvocation
+from domain.memory.entries import MemoryAction, MemoryRecord, MemoryType
+from domain.tools.calls import ToolInvocation
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
 from services.memory import entries, versions

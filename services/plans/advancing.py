@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ErrorCode
-from domain.events import Event
-from domain.people import RequestKind
-from domain.plans import STARTED, Approval, PlanDecision, StepState, decide, join_results
-from domain.states import ExecutionStatus
+from domain.executions.events import Event
+from domain.executions.states import ExecutionStatus
+from domain.people.requests import RequestKind
+from domain.plans.plan import STARTED, Approval, PlanDecision, StepState, decide, join_results
 from persistence.executions import admission, events, input_requests, lifecycle, queries, signals
 from persistence.executions.fencing import RunIdentity
 from persistence.plans import plans, runs

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from domain.errors import InvalidInputError
-from domain.people import RequestKind
-from domain.plans import INVALID, PLAN, PlanGraph
+from domain.people.requests import RequestKind
+from domain.plans.plan import INVALID, PLAN, PlanGraph
 from persistence.executions import input_requests
 from persistence.plans import plans
 from persistence.plans.plans import LoadedPlan

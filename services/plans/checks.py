@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from domain import pricing, templates
-from domain.agents import Agent
+from domain import templates
+from domain.agents.agent import Agent
 from domain.errors import FieldProblem, InvalidInputError
-from domain.plans import INVALID, PlanGraph, StepNode, check_graph
+from domain.model import pricing
+from domain.plans.plan import INVALID, PlanGraph, StepNode, check_graph
 from persistence.definitions import agents
 from persistence.executions.creation import Work
 from services.definitions import inline_work, task_rules

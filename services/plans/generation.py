@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import SdkOptions
-from domain import plan_generation
-from domain.agents import Agent
+from domain.agents.agent import Agent
 from domain.errors import (
     ErrorCode,
     FieldProblem,
@@ -23,8 +22,9 @@ from domain.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
-from domain.plan_generation import MOST_CORRECTIONS
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.plans import generation as plan_generation
+from domain.plans.generation import MOST_CORRECTIONS
 from persistence.db import locks
 from persistence.definitions import agents
 from persistence.executions import lone_ends, queries, signals

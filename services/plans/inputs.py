@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from definitions.tasks import Usd
-from domain.agents import AgentExecutor
-from domain.plans import KEY, LONGEST_KEY, MOST_STEPS
+from domain.agents.agent import AgentExecutor
+from domain.plans.plan import KEY, LONGEST_KEY, MOST_STEPS
 from services.definitions.inputs import AgentId, Name, Prompt
 from services.definitions.updates import partial_of
 from services.field_types import Body, Text

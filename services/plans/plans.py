@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, FieldProblem, InvalidInputError
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.plans import INVALID
-from domain.states import ExecutionStatus
+from domain.plans.plan import INVALID
 from persistence.plans import plans
 from persistence.plans.plans import LoadedPlan
 from persistence.tables.plans import PlanRow, PlanStepRow

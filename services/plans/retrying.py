@@ -5,7 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from domain.errors import ConflictError
-from domain.plans import NOT_COMPLETED, PlanGraph
+from domain.plans.plan import NOT_COMPLETED, PlanGraph
 from persistence.executions import queries
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.plans.plans import LoadedPlan

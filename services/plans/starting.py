@@ -5,7 +5,7 @@ from uuid import UUID
 
 from definitions.tasks import TaskDefinition
 from domain.errors import ConflictError
-from domain.plans import PLAN
+from domain.plans.plan import PLAN
 from persistence.executions import creation
 from persistence.executions.creation import Start, Work
 from persistence.plans.plans import LoadedPlan

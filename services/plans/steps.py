@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
+from domain.executions.states import PREREQUISITES, ExecutionStatus
 from domain.ids import new_id
-from domain.plans import NOT_COMPLETED, STEP_TRIGGER
-from domain.states import PREREQUISITES, ExecutionStatus
+from domain.plans.plan import NOT_COMPLETED, STEP_TRIGGER
 from persistence.executions import creation, lifecycle, prerequisites
 from persistence.executions.creation import Start
 from persistence.plans import plans

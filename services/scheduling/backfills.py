@@ -7,10 +7,10 @@ from itertools import islice, takewhile
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from domain import cron
-from domain.clock_changes import covered_years, repeated_hours
 from domain.ids import new_id
-from domain.schedules import Backfill, TaskSchedule
+from domain.schedules import cron
+from domain.schedules.clock_changes import covered_years, repeated_hours
+from domain.schedules.schedule import Backfill, TaskSchedule
 from persistence.definitions import schedules
 from services.definitions import task_rules
 from services.executions.access import own_task

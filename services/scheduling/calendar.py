@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain import cron
+from domain.schedules import cron
 from persistence.definitions import scheduled_runs, schedules
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.tables.definitions import TaskRow

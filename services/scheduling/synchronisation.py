@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.schedules import Backfill, TaskSchedule
+from domain.schedules.schedule import Backfill, TaskSchedule
 from persistence.db.database import Database
 from persistence.definitions import schedules
 from persistence.definitions.schedules import StoredSchedule

@@ -10,9 +10,9 @@ import pytest
 
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
 from api.live_updates import LiveUpdates
+from domain.executions.steps import ToolCall, ToolCallStatus
 from domain.ids import new_id
-from domain.steps import ToolCall, ToolCallStatus
-from domain.tool_calls import ToolEffect, ToolProgress
+from domain.tools.calls import ToolEffect, ToolProgress
 from persistence.db.database import Database
 from persistence.db.live_updates import LIVE_CHANNEL, Listener
 from persistence.executions.cached_reads import CachedReads

@@ -9,7 +9,7 @@ import pytest
 from activities.render_prompt import AgentPart, build_prefix
 from agent_library.built_in import built_in_agents
 from definitions.tasks import MemoryPolicy, NetworkPolicy, TaskDefinition
-from domain.network import NetworkList
+from domain.web.network import NetworkList
 from persistence.db.database import Database
 from persistence.identity import users
 from persistence.tables.definitions import AgentRow

@@ -1,7 +1,7 @@
 import pytest
 
 from activities.sending import make_outcome
-from domain.notifications import delay_after
+from domain.people.notifications import delay_after
 from runtime.outbound import Answer
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.errors import ErrorCode
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.states import TERMINAL, ExecutionStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, script, use
 from tests.agent.in_memory.rows import StoredExecution
 

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from claude.normalisation import normalise_usage
-from domain.model_calls import Usage
-from domain.pricing import estimate_tokens
+from domain.model.calls import Usage
+from domain.model.pricing import estimate_tokens
 from tests.agent.in_memory.driver import Runner, use
 
 SUMMARY = {"type": "compaction", "content": "So far: nothing.", "encrypted_content": "x+/="}

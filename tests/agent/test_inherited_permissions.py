@@ -1,7 +1,7 @@
 """What a subtask may do: the tools, hosts, memory and limits of its parent and its agent."""
 
-from domain.agents import Agent
-from domain.memory import NO_MEMORY, MemoryAccess, NamespaceAccess
+from domain.agents.agent import Agent
+from domain.memory.entries import NO_MEMORY, MemoryAccess, NamespaceAccess
 from tests.agent.in_memory.driver import Runner, use
 from tests.agent.test_subtasks import LAST_RESULT, delegate, only_child
 

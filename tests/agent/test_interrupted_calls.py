@@ -8,9 +8,9 @@ import pytest
 
 from agent.decisions import Decider
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
-from domain.steps import ToolCallStatus
-from domain.tool_calls import ToolEffect
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import ToolCallStatus
+from domain.tools.calls import ToolEffect
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 from tests.agent.in_memory.record import InMemoryRecord
 from tests.agent.in_memory.rows import StoredRequest

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.agent.in_memory.driver import Runner, use
 
 LISTING = {"tool_use": use("list_files")}

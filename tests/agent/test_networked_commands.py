@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from domain.steps import ToolCallStatus
-from domain.tool_calls import ToolEffect
+from domain.executions.steps import ToolCallStatus
+from domain.tools.calls import ToolEffect
 from tests.agent.in_memory.driver import Runner, use
 
 NETWORK: dict[str, Any] = {"allowed_tools": ["bash"], "network": {"allow": ["api.example:443"]}}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.agent.in_memory.driver import Runner, script, use
 
 QUESTION = {"tool_use": use("ask_user", question="Which colour?")}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from domain.errors import ErrorCode
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.rechecks import RECHECKED as WAS_RECHECKED
-from domain.rechecks import REPEATED, ApprovalAge
-from domain.remembered_decisions import RememberedDecision
-from domain.states import ExecutionStatus
+from domain.people.rechecks import RECHECKED as WAS_RECHECKED
+from domain.people.rechecks import REPEATED, ApprovalAge
+from domain.people.remembered_decisions import RememberedDecision
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 from tests.agent.in_memory.rows import StoredRequest
 

@@ -9,7 +9,7 @@ import pytest
 
 from agent import call_policy
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 
 OK = {"text": "after all"}

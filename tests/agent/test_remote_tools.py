@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from domain.mcp_tools import RemoteTool
-from domain.tool_calls import ToolOutcome, ToolProgress
+from domain.mcp.tools import RemoteTool
+from domain.tools.calls import ToolOutcome, ToolProgress
 from tests.agent.in_memory.driver import Runner, script, use
 from tests.agent.in_memory.remote_tools import ECHO, InMemoryServer
 

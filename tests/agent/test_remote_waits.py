@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from domain import remote_waits
-from domain.remote_waits import RemoteQuestion, RemoteWait
-from domain.tool_calls import ToolOutcome
+from domain.mcp import remote_waits
+from domain.mcp.remote_waits import RemoteQuestion, RemoteWait
+from domain.tools.calls import ToolOutcome
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 from tests.agent.test_remote_tools import ALLOWED, ASKING, CALL, DONE
 from tests.waiting import eventually

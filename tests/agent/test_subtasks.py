@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from domain.agents import Agent
-from domain.states import ExecutionStatus
-from domain.steps import ToolCallStatus
+from domain.agents.agent import Agent
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import ToolCallStatus
 from tests.agent.in_memory.driver import InMemoryRun, Runner, Turn, script, use
 
 DELEGATE: dict[str, Any] = {"allowed_tools": ["delegate"]}

@@ -3,7 +3,7 @@
 import asyncio
 
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.agent.in_memory.driver import Runner, use
 
 LAST_RESULT = {"text": "{last_tool_result}"}

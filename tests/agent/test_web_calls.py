@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from domain.connections import NO_CONNECTIONS, Connection
-from domain.steps import ToolCallStatus
-from domain.tool_calls import ToolEffect
+from domain.executions.steps import ToolCallStatus
+from domain.tools.calls import ToolEffect
+from domain.web.connections import NO_CONNECTIONS, Connection
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 from tests.waiting import eventually
 

@@ -7,7 +7,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from agent_library.built_in import built_in_agents
 from agent_library.files import read_agent_file, split_front_matter
-from domain.agents import BUILT_IN_SLUGS
+from domain.agents.agent import BUILT_IN_SLUGS
 from services.definitions.inputs import AgentCreate
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from agent_library.documents import DocumentError
 from agent_library.files import read_agent_file, split_front_matter
-from domain.permissions import KNOWN_TOOLS
+from domain.rules.permissions import KNOWN_TOOLS
 
 FILES = sorted((Path(__file__).parent / "corpus").glob("*.md"))
 

@@ -6,7 +6,7 @@ import pytest
 
 from agent_library.documents import DocumentError
 from agent_library.files import AgentDocument, read_agent_file, split_front_matter
-from domain.permissions import KNOWN_TOOLS
+from domain.rules.permissions import KNOWN_TOOLS
 
 EVERY = sorted(KNOWN_TOOLS)
 READING = ["ask_user", "list_files", "read_file", "search_files", "web_fetch"]

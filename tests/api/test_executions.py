@@ -8,7 +8,7 @@ from sqlalchemy import select
 from temporalio.client import Client as TemporalClient
 
 from contracts import names
-from domain.dispatch import INLINE_TITLE
+from domain.executions.dispatch import INLINE_TITLE
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow, SignalRow
 from persistence.tables.ledger import AuditRow

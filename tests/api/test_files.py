@@ -17,10 +17,10 @@ from sqlalchemy import select, update
 
 from api.files.archives import LEFT_OUT
 from api.files.saved import SavedWorkspace
-from domain.blobs import CHUNK_BYTES
+from domain.files.blobs import CHUNK_BYTES
 from domain.ids import new_id
-from domain.sparse_files import is_sparse
-from domain.workspace_snapshots import SavedEntry, WorkspaceIndex
+from domain.workspaces.snapshots import SavedEntry, WorkspaceIndex
+from domain.workspaces.sparse_files import is_sparse
 from persistence.sessions import workspaces
 from persistence.sessions.workspaces import WorkspaceOwner
 from persistence.tables.executions import ExecutionRow

@@ -8,8 +8,8 @@ import pytest
 
 from domain.errors import McpServerError
 from domain.ids import new_id
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import RemoteScope
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import RemoteScope
 from services.definitions.mcp_connections import resolve_server
 from tests.api.world import World, execute, make_task
 

@@ -6,9 +6,9 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from domain.events import Event
+from domain.executions.events import Event
 from domain.ids import new_id
-from domain.notifications import EVENTS
+from domain.people.notifications import EVENTS
 from persistence.executions import events
 from persistence.notifications import deliveries, queries
 from persistence.notifications.deliveries import AttemptResult

@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx2
 
 from domain.ids import new_id
-from domain.people import make_reminder
+from domain.people.requests import make_reminder
 from persistence.tables.sessions import InputRequestRow, ToolCallRow
 from services.executions import due_requests, holding, reminding
 from tests.api.world import APPROVAL, TASK, World, ask, execute, make_task

@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from domain.external_work import MOST_LOST_ATTEMPTS
+from domain.executions.external_work import MOST_LOST_ATTEMPTS
 from domain.ids import new_id
 from persistence.executions import signals
 from tests.api.factories import AGENT, API

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from domain.external_work import MOST_LOST_ATTEMPTS
+from domain.executions.external_work import MOST_LOST_ATTEMPTS
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from services.external_work.expiry import end_expired

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from cli.tokens import mint
-from domain.events import Event
+from domain.executions.events import Event
 from persistence.db.live_updates import LIVE_CHANNEL, WATCH_CHANNEL, Listener, notify
 from persistence.executions import events
 from persistence.tables.executions import ExecutionRow

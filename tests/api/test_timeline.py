@@ -6,7 +6,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from domain.connections import NO_CONNECTIONS, Connection
+from domain.web.connections import NO_CONNECTIONS, Connection
 from persistence.tables.sessions import MessageRow, ModelCallRow, ReportRow, ToolCallRow
 from tests.api.world import World, execute, in_session, make_task
 

@@ -8,11 +8,11 @@ import pytest
 import typer
 
 from cli.main import app
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.engine_tools import ENGINE_TOOLS
 from domain.errors import ErrorCode
-from domain.permissions import KNOWN_TOOLS
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.rules.permissions import KNOWN_TOOLS
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.engine import ENGINE_TOOLS
 from runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from claude.scripted import ScriptedModelServer
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.api.conftest import serve_app
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from domain.model_calls import ModelRequest, ModelResponse, Prefix, WireMessage
+from domain.model.calls import ModelRequest, ModelResponse, Prefix, WireMessage
 
 _unique = itertools.count()
 

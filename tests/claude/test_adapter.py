@@ -13,7 +13,7 @@ from claude.adapter import ClaudeModel
 from claude.request_body import encode
 from claude.scripted import ScriptedModelServer
 from domain.errors import ModelCallError, ModelFailureKind
-from domain.model_calls import ModelRequest
+from domain.model.calls import ModelRequest
 from tests.claude.conftest import Connect
 from tests.claude.conversations import answered, prompt, request, scripted_request
 from tests.waiting import WITHIN_SECONDS

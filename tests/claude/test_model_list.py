@@ -11,7 +11,7 @@ import pytest
 
 from claude.model_list import read_lifecycles
 from claude.scripted import ScriptedModelServer
-from domain.model_lifecycles import ModelLifecycle
+from domain.model.lifecycles import ModelLifecycle
 from tests.claude.conftest import Connect
 
 ANSWER = {

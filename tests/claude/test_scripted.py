@@ -16,7 +16,7 @@ import pytest
 from claude.adapter import ClaudeModel
 from claude.scripted import ScriptedModelServer
 from domain.errors import ModelCallError, ModelFailureKind
-from domain.model_calls import ModelRequest, WireMessage
+from domain.model.calls import ModelRequest, WireMessage
 from tests.claude.conversations import answered, prompt, request, scripted_request
 from tests.waiting import eventually
 

@@ -14,7 +14,7 @@ from anthropic.types import Message
 from claude.adapter import ClaudeModel
 from claude.request_body import encode
 from claude.scripted import ScriptedModelServer
-from domain.model_calls import ModelRequest, ModelResponse
+from domain.model.calls import ModelRequest, ModelResponse
 from tests.claude.conversations import answered, scripted_request
 
 ANSWERS: dict[str, dict[str, Any]] = {

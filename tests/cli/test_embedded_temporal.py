@@ -14,7 +14,7 @@ from cli.stack.addresses import free_port
 from cli.stack.process import RunningPart
 from cli.stack.temporal import CACHE_ATTRIBUTES, Temporal
 from contracts import names
-from domain.dispatch import WorkflowFacts
+from domain.executions.dispatch import WorkflowFacts
 from runtime.dispatch import search_attributes
 
 FACTS = WorkflowFacts(user_id=uuid4(), task_id=None, title="a task", trigger_type="api", tags=["a"])

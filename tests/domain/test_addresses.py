@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from domain.addresses import Exemptions, is_public
+from domain.web.addresses import Exemptions, is_public
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 
 from agent_library.built_in import built_in_agents
-from domain.agent_matching import choose_agent
-from domain.agents import Agent
+from domain.agents.agent import Agent
+from domain.agents.matching import choose_agent
 
 BUILT_IN = list(built_in_agents().values())
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.answers import Asked, check_answer, check_default, read_default
-from domain.people import DECISIONS, QUESTIONS, RequestKind
-from domain.permissions import Permissions
+from domain.people.answers import Asked, check_answer, check_default, read_default
+from domain.people.requests import DECISIONS, QUESTIONS, RequestKind
+from domain.rules.permissions import Permissions
 
 FORBIDDEN = Permissions(allowed=["bash"], ask=["bash"], disallowed=["bash(rm *)"])
 APPROVAL = Asked(RequestKind.APPROVAL, tool_name="bash", permissions=FORBIDDEN)

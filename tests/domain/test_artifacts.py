@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.artifacts import count_partial, decode_part
+from domain.files.artifacts import count_partial, decode_part
 
 
 @pytest.mark.parametrize(

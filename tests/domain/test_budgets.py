@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.budgets import (
+from domain.executions.budgets import (
     Account,
     Waiting,
     choose_woken,

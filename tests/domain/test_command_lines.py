@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from domain import rule_matching
-from domain.permissions import Permissions
+from domain.rules import matching as rule_matching
+from domain.rules.decisions import Verdict, decide
+from domain.rules.permissions import Permissions
 from domain.shell.commands import read
 from domain.shell.grammar import MAX_CHARACTERS
-from domain.tool_calls import ToolEffect
-from domain.tool_decisions import Verdict, decide
+from domain.tools.calls import ToolEffect
 from tests.domain.command_lines import HARMLESS, RUNNING, RUNNING_ELSEWHERE, MarkingBash
 
 RULE = "bash(rm *)"

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from domain.cron import Calendar, CronError, calendars, check, fires
+from domain.schedules.cron import Calendar, CronError, calendars, check, fires
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.inherited_rules import common_rules, rules_for_tools
-from domain.permissions import Permissions
-from domain.tool_calls import ToolEffect
-from domain.tool_decisions import decide
+from domain.rules.decisions import decide
+from domain.rules.inherited import common_rules, rules_for_tools
+from domain.rules.permissions import Permissions
+from domain.tools.calls import ToolEffect
 
 
 @pytest.mark.parametrize(

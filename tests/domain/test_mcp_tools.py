@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.mcp_tools import MAX_DESCRIPTION, RemoteTool, ServerTools, pin, read_pins, tool_names
-from domain.permissions import Permissions
-from domain.tool_calls import ToolEffect
+from domain.mcp.tools import MAX_DESCRIPTION, RemoteTool, ServerTools, pin, read_pins, tool_names
+from domain.rules.permissions import Permissions
+from domain.tools.calls import ToolEffect
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"q": {"type": "string"}}}
 ALL = Permissions(allowed=["mcp__*"])

@@ -1,6 +1,6 @@
 import pytest
 
-from domain.media_types import find_media_type
+from domain.files.media_types import find_media_type
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 ZIP = b"PK\x03\x04" + bytes(20)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.model_calls import FailureCounts, count_failures
+from domain.model.calls import FailureCounts, count_failures
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from domain.model_json import DEEPEST, make_encodable, parse_json
+from domain.model.json_values import DEEPEST, make_encodable, parse_json
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", '{"a": Infinity}', "[1e999]", "[" * 9999])

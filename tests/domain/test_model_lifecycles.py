@@ -4,13 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from domain.model_lifecycles import (
+from domain.model.lifecycles import (
     RETIREMENTS,
     ModelLifecycle,
     describe_misspelling,
     describe_retirement,
 )
-from domain.pricing import PRICED_MODELS, PRICES
+from domain.model.pricing import PRICED_MODELS, PRICES
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

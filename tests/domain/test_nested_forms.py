@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.form_entries import read_control
-from domain.nested_forms import MOST_CONTROLS, Control, ControlKind, control_name, make_control
+from domain.people.form_entries import read_control
+from domain.people.nested_forms import (
+    MOST_CONTROLS,
+    Control,
+    ControlKind,
+    control_name,
+    make_control,
+)
 
 DEFINED = {
     "type": "object",

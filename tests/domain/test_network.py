@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from domain.network import (
+from domain.web.network import (
     NetworkEntryError,
     NetworkList,
     address_problem,

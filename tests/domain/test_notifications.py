@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.notifications import TRIES, delay_after, is_final, is_success
+from domain.people.notifications import TRIES, delay_after, is_final, is_success
 
 
 def test_tries_begin_close_together_and_last_over_a_weekend() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
-from domain.offers import offers
-from domain.permissions import Permissions
+from domain.rules.permissions import Permissions
+from domain.tools.offers import offers
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.engine_tools import ENGINE_TOOLS
-from domain.permissions import KNOWN_TOOLS, Permissions, rule_from_agent_file
-from domain.rule_problems import LONGEST_RULE, problems
-from domain.tool_calls import ToolEffect
-from domain.tool_decisions import decide, find_denial
-from domain.tool_rules import parse
+from domain.rules.decisions import decide, find_denial
+from domain.rules.entries import parse
+from domain.rules.permissions import KNOWN_TOOLS, Permissions, rule_from_agent_file
+from domain.rules.problems import LONGEST_RULE, problems
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.calls import ToolEffect
+from domain.tools.engine import ENGINE_TOOLS
 
 READ, WRITE, RUN = ToolEffect.READ_ONLY, ToolEffect.IDEMPOTENT, ToolEffect.WORKSPACE
 

@@ -3,7 +3,8 @@ from collections.abc import Mapping
 import pytest
 
 from domain.errors import InvalidInputError
-from domain.plans import (
+from domain.executions.states import ExecutionStatus
+from domain.plans.plan import (
     MOST_DEPENDENCIES,
     PlanGraph,
     StepNode,
@@ -11,7 +12,6 @@ from domain.plans import (
     count_progress,
     find_action,
 )
-from domain.states import ExecutionStatus
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.model_calls import Usage
-from domain.pricing import (
+from domain.model.calls import Usage
+from domain.model.pricing import (
     PRICES,
     estimate,
     estimate_tokens,

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from domain.priority import (
+from domain.executions.priority import (
     PriorityFacts,
     WorkSource,
     calculate_priority,

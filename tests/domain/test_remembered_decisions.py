@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from domain.ids import new_id
-from domain.model_calls import Prefix
-from domain.remembered_decisions import (
+from domain.model.calls import Prefix
+from domain.people.remembered_decisions import (
     RememberedDecision,
     choose,
     pattern_covers,
     reach_sha256,
     suggest_pattern,
 )
-from domain.tool_calls import ToolEffect
+from domain.tools.calls import ToolEffect
 
 PREFIX = Prefix(model="m", max_tokens=1)
 

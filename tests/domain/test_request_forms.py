@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.answers import Asked, check_answer
-from domain.form_fields import FORMATS, make_fields
-from domain.people import RequestKind
-from domain.request_forms import RequestForm, ShownRequest, make_form, page_message, read_decline
+from domain.people.answers import Asked, check_answer
+from domain.people.form_fields import FORMATS, make_fields
+from domain.people.request_forms import (
+    RequestForm,
+    ShownRequest,
+    make_form,
+    page_message,
+    read_decline,
+)
+from domain.people.requests import RequestKind
 
 URL = "https://perdure.example/inbox/1"
 RAISE = {

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from domain.errors import ConflictError
-from domain.states import (
+from domain.executions.states import (
     ACTIVE,
     TERMINAL,
     TRANSITIONS,

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from domain.tls_hello import IncompleteHelloError, read_hello, server_name_problem
+from domain.web.tls_hello import IncompleteHelloError, read_hello, server_name_problem
 
 
 def hello(name: str | None) -> bytes:

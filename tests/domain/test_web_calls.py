@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.permissions import Permissions, rule_from_agent_file
-from domain.rule_problems import problems
-from domain.tool_calls import ToolEffect
-from domain.tool_decisions import decide, host_rules_of
-from domain.web_calls import request_effect
-from domain.web_urls import WebUrlError, parse_url
+from domain.rules.decisions import decide, host_rules_of
+from domain.rules.permissions import Permissions, rule_from_agent_file
+from domain.rules.problems import problems
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.calls import ToolEffect
+from domain.web.calls import request_effect
+from domain.web.urls import WebUrlError, parse_url
 
 
 @pytest.mark.parametrize(

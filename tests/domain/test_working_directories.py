@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.working_directories import problem
+from domain.workspaces.directories import problem
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.people import InputPolicy, next_action_at
-from domain.working_hours import WorkingHours
+from domain.people.requests import InputPolicy, next_action_at
+from domain.people.working_hours import WorkingHours
 
 OFFICE = {
     "time_zone": "Europe/Berlin",

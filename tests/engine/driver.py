@@ -17,8 +17,8 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from claude.scripted import ScriptedModelServer
 from claude.scripted.request_log import LoggedCall
 from contracts.names import workflow_id
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import signals
 from persistence.executions.creation import make_start_request

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
-from domain.states import ExecutionStatus, may_move
+from domain.executions.states import ExecutionStatus, may_move
 
 EVENT_TYPES = frozenset(
     {

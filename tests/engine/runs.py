@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.engine.storing import Turn
 
 RunT = TypeVar("RunT", bound="ReadableRun")

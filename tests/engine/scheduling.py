@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from contracts import names
 from definitions.tasks import TaskDefinition
 from domain.ids import new_id
-from domain.schedules import Backfill, OverlapPolicy
+from domain.schedules.schedule import Backfill, OverlapPolicy
 from persistence.definitions import scheduled_runs, schedules, tasks
 from persistence.definitions.scheduled_runs import ScheduledRun
 from persistence.definitions.schedules import StoredSchedule

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
+from domain.executions.states import PREREQUISITES
 from domain.ids import new_id
-from domain.states import PREREQUISITES
 from persistence.db.database import Database
 from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask

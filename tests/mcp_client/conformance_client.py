@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from domain.mcp_auth import ClientCredentials
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import PinnedTool
-from domain.remote_waits import RemoteState, respond
+from domain.mcp.auth import ClientCredentials
+from domain.mcp.remote_waits import RemoteState, respond
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import PinnedTool
 from runtime.outbound import Outbound
 from tests.tools.mcp.conftest import Attempt, Worker
 from tools.limits import ToolLimits

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from domain.errors import AddressRefusedError, McpServerError, SecretUnusableError
-from domain.mcp_auth import ClientCredentials
+from domain.mcp.auth import ClientCredentials
 from mcp_client.authorization import AccessTokens, BearerAuth
 from runtime.outbound import Outbound
 from tests.api.conftest import serve_app

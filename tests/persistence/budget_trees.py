@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from activities.render_prompt import render_prompt
+from domain.executions.steps import NewChild, Step
 from domain.ids import new_id
-from domain.steps import NewChild, Step
 from persistence.db.database import Database
 from persistence.executions import admission
 from tests.persistence.opened import Opened, opened

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from activities.render_prompt import render_prompt
-from domain.events import Event
+from domain.executions.events import Event
+from domain.executions.steps import CallIntent, CallOutcome, CallStatus, NewMessage, Step
 from domain.ids import new_id
-from domain.steps import CallIntent, CallOutcome, CallStatus, NewMessage, Step
 from persistence.db.database import Database
 from persistence.executions import admission
 from persistence.executions.fencing import RunIdentity

@@ -9,10 +9,10 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, select, text
 
-from domain.budgets import Shortage
 from domain.errors import FencedOutError
-from domain.states import ExecutionStatus
-from domain.steps import CallIntent, CallOutcome, CallStatus, Receipt, Step
+from domain.executions.budgets import Shortage
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import CallIntent, CallOutcome, CallStatus, Receipt, Step
 from persistence.db.database import Database
 from persistence.executions.step_log import ExecutionRecord
 from persistence.ledger import budgets

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select, text
 
 from domain.errors import ConflictError, ErrorCode, FencedOutError
-from domain.states import ExecutionStatus
-from domain.steps import Failure, StatusChange, Step
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import Failure, StatusChange, Step
 from persistence.db.database import Database
 from persistence.executions import admission, cascade, lifecycle, queries, signals
 from persistence.executions.signals import SignalKind, append_signal

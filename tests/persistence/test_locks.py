@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import Step
 from domain.ids import new_id
-from domain.states import ExecutionStatus
-from domain.steps import Step
 from persistence.db.database import Database
 from persistence.executions import cascade, prerequisites, queries
 from persistence.executions.lifecycle import Ended

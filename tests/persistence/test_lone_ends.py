@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import lone_ends, queries
 from persistence.sessions import sessions

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from domain.events import Event
+from domain.executions.events import Event
 from domain.ids import new_id
-from domain.notifications import ASKING_EVENTS, EVENTS, TERMINAL_EVENTS
+from domain.people.notifications import ASKING_EVENTS, EVENTS, TERMINAL_EVENTS
 from persistence.db.database import Database
 from persistence.executions import events
 from persistence.identity import users

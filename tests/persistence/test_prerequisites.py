@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text
 
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.db import locks
 from persistence.db.database import Database
 from persistence.executions import cascade, lifecycle, prerequisites, queries

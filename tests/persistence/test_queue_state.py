@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text
 
-from domain.states import TERMINAL
+from domain.executions.states import TERMINAL
 from persistence.db.database import Database
 from persistence.executions import planned_work, queue_state
 from persistence.executions.queue_state import FinishedFilter

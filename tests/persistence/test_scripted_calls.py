@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from domain.states import ExecutionStatus
-from domain.steps import CallOutcome, CallStatus, Step
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import CallOutcome, CallStatus, Step
 from persistence.db.database import Database
 from persistence.executions.step_log import ExecutionRecord
 from persistence.ledger import forecasts, stats

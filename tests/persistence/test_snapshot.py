@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from activities.render_prompt import render_prompt
 from domain.errors import ErrorCode
-from domain.steps import Step
+from domain.executions.steps import Step
 from persistence.db.database import Database
 from tests.persistence.opened import answer, intent, opened
 

@@ -13,14 +13,14 @@ from domain.errors import (
     NotFoundError,
     WorkspaceElsewhereError,
 )
-from domain.events import Event
-from domain.ids import new_id
-from domain.steps import (
+from domain.executions.events import Event
+from domain.executions.steps import (
     NewArtifact,
     NewChild,
     NewMessage,
     Step,
 )
+from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.executions import admission
 from persistence.executions.step_log import ExecutionRecord

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from domain.budgets import Shortage
 from domain.errors import FencedOutError
-from domain.states import ExecutionStatus
-from domain.steps import CallIntent, CallOutcome, CallStatus, Step
+from domain.executions.budgets import Shortage
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import CallIntent, CallOutcome, CallStatus, Step
 from persistence.db.database import Database
 from persistence.executions.step_log import ExecutionRecord
 from persistence.ledger import budgets

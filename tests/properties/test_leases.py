@@ -24,8 +24,8 @@ from sqlalchemy import text
 
 from composition import compose_services
 from domain.errors import LeaseLostError
-from domain.external_work import MOST_LOST_ATTEMPTS, NextAction
-from domain.states import ExecutionStatus
+from domain.executions.external_work import MOST_LOST_ATTEMPTS, NextAction
+from domain.executions.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.db.outages import is_outage
 from persistence.executions import leases, queries

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.agent.in_memory.driver import Runner
 
 Event = dict[str, Any]

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from composition import compose_services
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.db import locks
 from persistence.db.database import Database
 from persistence.executions import cascade, lifecycle

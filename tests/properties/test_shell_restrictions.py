@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.permissions import Permissions
-from domain.tool_calls import ToolEffect
-from domain.tool_decisions import decide
+from domain.rules.decisions import decide
+from domain.rules.permissions import Permissions
+from domain.tools.calls import ToolEffect
 from tests.domain.command_lines import MarkingBash
 
 NAMES = ["rm", r"\rm", r"r\m", '"rm"', "'rm'", 'r"m"', "r''m", "$'rm'", "/bin/rm", "r\\\nm", "$RM"]

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 from domain.errors import ErrorCode, ExecutionTerminalError, FencedOutError
-from domain.events import Event
+from domain.executions.events import Event
+from domain.executions.states import TERMINAL, ExecutionStatus, may_move
+from domain.executions.steps import NewMessage, StatusChange, Step
 from domain.ids import new_id
-from domain.states import TERMINAL, ExecutionStatus, may_move
-from domain.steps import NewMessage, StatusChange, Step
 from persistence.db.database import Database
 from persistence.executions import admission, cascade, lifecycle, queries
 from persistence.executions.fencing import RunIdentity

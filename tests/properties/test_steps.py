@@ -7,10 +7,10 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from domain.errors import ErrorCode
-from domain.events import Event
+from domain.executions.events import Event
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import CallOutcome, CallStatus, Failure, StatusChange, Step
 from domain.ids import new_id
-from domain.states import ExecutionStatus
-from domain.steps import CallOutcome, CallStatus, Failure, StatusChange, Step
 
 OUTCOMES = st.builds(CallOutcome, id=st.builds(new_id), status=st.sampled_from(CallStatus))
 STEPS = st.builds(

@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, select
 
-from domain.blobs import BlobStore
 from domain.errors import BlobMissingError
+from domain.files.blobs import BlobStore
 from domain.ids import new_id
 from persistence.blobs import registry
 from persistence.blobs.directory import DirectoryBlobs

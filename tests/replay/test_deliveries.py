@@ -12,7 +12,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from claude.scripted import ScriptedModelServer
 from contracts.names import notification_workflow_id
-from domain.notifications import Kind
+from domain.people.notifications import Kind
 from persistence.notifications import queries
 from runtime.temporal import DATA_CONVERTER
 from tests.engine.driver import Engine

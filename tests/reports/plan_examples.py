@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from domain.plan_facts import PlanFacts, PlanStepFacts
-from domain.report_facts import Excerpt
+from domain.executions.report_facts import Excerpt
+from domain.plans.facts import PlanFacts, PlanStepFacts
 
 STARTED = datetime(2026, 11, 21, 4, 16, 56, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.executions.report_facts import FileVersion
 from domain.ids import new_id
-from domain.report_facts import FileVersion
 from persistence.db.database import Database
 from persistence.reporting.source import select_previous_run
 from persistence.tables.definitions import TaskRow

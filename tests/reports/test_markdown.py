@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.connections import NO_CONNECTIONS, Connection
+from domain.web.connections import NO_CONNECTIONS, Connection
 from reports.nodes import Node, paragraph, table, wrap
 from reports.render import render
 from reports.text import parse_markdown

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from domain.executions.report_facts import Excerpt, InputRequest
 from domain.ids import new_id
-from domain.report_facts import Excerpt, InputRequest
 from reports.phrases import count_of, describe_answer, format_duration, format_money, format_size
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from reports import palette
 from reports.graph_layout import arrange, keep_distances
 from reports.plan_graph import (

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from domain.plan_facts import PlanFacts
+from domain.plans.facts import PlanFacts
 from reports.render import render_plan
 from tests.reports import plan_examples
 from tests.reports.html_page import read_page

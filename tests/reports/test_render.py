@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidInputError
-from domain.report_facts import Ending
+from domain.executions.report_facts import Ending
 from reports.render import FORMATS, render
 from tests.reports import examples
 from tests.reports.conftest import ReportOf

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from domain.errors import NotFoundError
+from domain.executions.report_facts import Counts
 from domain.ids import new_id
-from domain.report_facts import Counts
 from persistence.db.database import Database
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from persistence.tables.sessions import MessageRow, ModelCallRow, ReportRow

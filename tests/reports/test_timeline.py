@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.report_facts import Lane, TimelineSpan
+from domain.executions.report_facts import Lane, TimelineSpan
 from reports.timeline import MAX_BREAKS, MAX_SPANS, Axis, join_spans
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import AddressRefusedError
-from domain.network import NetworkList
+from domain.web.network import NetworkList
 from runtime.network import NetworkGuard, OwnEndpoint
 from runtime.own_endpoints import own_endpoints
 from runtime.settings import Settings

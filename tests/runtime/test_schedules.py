@@ -9,10 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import Client
 
-from domain import cron
-from domain.clock_changes import covered_years, repeated_hours
 from domain.ids import new_id
-from domain.schedules import TaskSchedule
+from domain.schedules import cron
+from domain.schedules.clock_changes import covered_years, repeated_hours
+from domain.schedules.schedule import TaskSchedule
 from runtime.schedules import Schedules
 
 SPRING = datetime(2027, 3, 20, 5, 0, 30, tzinfo=UTC)

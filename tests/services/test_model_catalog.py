@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.model_lifecycles import ModelLifecycle
+from domain.model.lifecycles import ModelLifecycle
 from persistence.db.database import Database
 from services.model_catalog import ModelCatalog
 

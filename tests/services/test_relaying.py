@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from claude.scripted import ScriptedModelServer
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import queries, signals
 from persistence.executions.signals import SignalKind, append_signal

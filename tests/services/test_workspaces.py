@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text, update
 
-from domain.blobs import StoredBlob
 from domain.errors import FencedOutError, WorkspaceElsewhereError
+from domain.executions.steps import Step
+from domain.files.blobs import StoredBlob
 from domain.ids import new_id
-from domain.steps import Step
-from domain.workspace_snapshots import NOT_SAVED, WorkspaceSnapshot, WorkspaceVersion
+from domain.workspaces.snapshots import NOT_SAVED, WorkspaceSnapshot, WorkspaceVersion
 from persistence.blobs import registry
 from persistence.db.database import Database
 from persistence.executions import queries

@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 
 from domain.ids import new_id
-from domain.network import NO_NETWORK, NetworkList
-from domain.permissions import Permissions
-from domain.tool_calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
-from domain.tool_decisions import host_rules_of
-from domain.workspace_snapshots import FIRST_VERSION, WorkspaceVersion
+from domain.rules.decisions import host_rules_of
+from domain.rules.permissions import Permissions
+from domain.tools.calls import OnStarted, ProcessIdentity, ToolInvocation, ToolOutcome
+from domain.web.network import NO_NETWORK, NetworkList
+from domain.workspaces.snapshots import FIRST_VERSION, WorkspaceVersion
 from tools.limits import ToolLimits
 from tools.toolbox import Toolbox
 

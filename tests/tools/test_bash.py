@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from domain.tool_calls import ProcessIdentity, ToolEffect, ToolOutcome
+from domain.tools.calls import ProcessIdentity, ToolEffect, ToolOutcome
 from tests.tools.conftest import HOST, MakeCalls, SessionCalls, until
 from tools.limits import MIB
 from tools.processes import started_ticks

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from domain.permissions import Permissions
-from domain.tool_calls import ToolOutcome
-from domain.tool_decisions import path_rules_of
+from domain.rules.decisions import path_rules_of
+from domain.rules.permissions import Permissions
+from domain.tools.calls import ToolOutcome
 from tests.tools.conftest import SessionCalls
 
 RULED: dict[str, dict[str, Any]] = {

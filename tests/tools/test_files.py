@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.tool_calls import ProcessIdentity, ToolEffect
-from domain.tool_rules import MEMORY_TOOLS, READ_ARTIFACT, WEB_TOOLS
+from domain.rules.entries import MEMORY_TOOLS, READ_ARTIFACT, WEB_TOOLS
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.calls import ProcessIdentity, ToolEffect
 from tests.tools.conftest import MakeCalls, SessionCalls
 from tools import listing
 from tools.limits import MIB, ToolLimits

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import ToolInputError
-from domain.workspace_paths import relative_path
+from domain.workspaces.paths import relative_path
 from tools.paths import Workspace, place_of
 
 NAMES = st.sampled_from(["a", "b", "c", "workspace", "...", "ä b"])

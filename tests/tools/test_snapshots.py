@@ -15,17 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.blobs import NewBlob
 from domain.errors import BlobMissingError, WorkspaceNotSavedError
+from domain.files.blobs import NewBlob
 from domain.ids import new_id
-from domain.sparse_files import is_sparse
-from domain.workspace_snapshots import (
+from domain.workspaces.snapshots import (
     SavedEntry,
     SnapshotUnreadableError,
     WorkspaceIndex,
     WorkspaceSnapshot,
     WorkspaceVersion,
 )
+from domain.workspaces.sparse_files import is_sparse
 from persistence.blobs.directory import DirectoryBlobs
 from tests.tools.conftest import HOST, SessionCalls
 from tools.snapshots import saving, scanning

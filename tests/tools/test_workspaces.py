@@ -13,7 +13,7 @@ import pytest
 
 from domain.errors import ToolInputError
 from domain.ids import made_at, new_id
-from domain.tool_calls import ProcessIdentity, ToolOutcome
+from domain.tools.calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, SessionCalls
 from tests.waiting import until
 from tools.disk import WorkspaceDisk

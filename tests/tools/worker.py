@@ -16,7 +16,7 @@ from uuid import UUID
 from seccompy import Filter
 
 from domain.errors import SandboxUnavailableError
-from domain.tool_calls import ProcessIdentity, ToolInvocation
+from domain.tools.calls import ProcessIdentity, ToolInvocation
 from tools.toolbox import Toolbox
 
 SESSION = UUID(int=7)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from domain.errors import ExecutionTerminalError
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions.cascade import cancel_tree
 from persistence.tables.ledger import AuditRow
 from persistence.tables.sessions import ToolCallRow

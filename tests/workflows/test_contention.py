@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx2
 from sqlalchemy import text as sql
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.api.world import World
 from tests.engine.driver import script
 from tests.workflows.system import System

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from domain.errors import ErrorCode
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from tests.engine.driver import Engine, script, use
 
 ASKING = {"tool_use": use("ask_user", question="?")}

@@ -14,7 +14,7 @@ from agent.loop import MAX_STALLED_ATTEMPTS
 from claude.scripted import ScriptedModelServer
 from contracts import policies
 from domain.errors import ErrorCode, InvalidInputError
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.engine.driver import Engine, Gate, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process
 from tests.waiting import eventually

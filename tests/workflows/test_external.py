@@ -8,8 +8,8 @@ from sqlalchemy import text
 from temporalio.client import WorkflowExecutionStatus
 
 from api.main import create_app
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.executions import signals
 from tests.api.conftest import serve_app
 from tests.api.world import World

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from claude.scripted import ScriptedModelServer
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.engine.driver import Run, script, use
 from tests.workflows.system import System
 from tests.workflows.test_resets import reset

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from claude.scripted import ScriptedModelServer
-from domain.states import ExecutionStatus
-from domain.workspace_snapshots import directory_name
+from domain.executions.states import ExecutionStatus
+from domain.workspaces.snapshots import directory_name
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.blobs.directory import DirectoryBlobs
 from persistence.tables.sessions import ArtifactRow
 from tests.engine.driver import Engine, use

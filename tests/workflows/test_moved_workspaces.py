@@ -19,9 +19,9 @@ import pytest
 from sqlalchemy import select
 
 from claude.scripted import ScriptedModelServer
-from domain.states import ExecutionStatus
-from domain.steps import ToolCallStatus
-from domain.workspace_snapshots import directory_name
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import ToolCallStatus
+from domain.workspaces.snapshots import directory_name
 from persistence.tables.sessions import SessionRow
 from persistence.tables.workspaces import WorkspaceSnapshotRow
 from runtime.host import known_host_id

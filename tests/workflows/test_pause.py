@@ -12,8 +12,8 @@ from sqlalchemy import update
 from claude.scripted import ScriptedModelServer
 from contracts import names
 from domain.errors import ExecutionTerminalError
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.tables.executions import ExecutionRow, SignalRow
 from tests.engine.driver import UNTIL_RELEASED, Engine, Run, script, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker, worker_process

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError, InvalidInputError
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions.creation import make_start_request
 from persistence.identity import users
 from persistence.tables.definitions import TaskRow

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from domain.errors import FencedOutError
-from domain.plan_generation import MOST_CORRECTIONS
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.plans.generation import MOST_CORRECTIONS
 from persistence.executions import lifecycle, queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.lifecycle import Ended

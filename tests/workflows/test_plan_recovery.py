@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db import locks
 from tests.engine.driver import script
 from tests.waiting import eventually

@@ -9,7 +9,7 @@ import pytest
 from temporalio.common import SearchAttributeKey
 
 from contracts import names
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.engine.driver import Run, script
 from tests.waiting import eventually
 from tests.workflows.system import System

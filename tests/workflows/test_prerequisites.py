@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions import prerequisites
 from persistence.tables.executions import ExecutionRow
 from tests.engine.driver import Engine, Run, script, use

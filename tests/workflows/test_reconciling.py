@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from domain.errors import AlreadyAnsweredError, ErrorCode, ExecutionTerminalError
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from services.executions import finishing
 from services.executions.reconciling import ExecutionReconciler, fail_if_terminated
 from tests.engine.driver import Engine, Run, use

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from services.executions.finishing import REPORT_FAILED
 from tests.engine.driver import Engine
 

@@ -14,8 +14,8 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from domain.errors import AlreadyAnsweredError, ErrorCode
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.tables.ledger import AuditRow
 from services.executions.holding import withdraw
 from tests.engine.driver import Engine, Run, script, use

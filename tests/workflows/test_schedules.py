@@ -19,9 +19,9 @@ from temporalio.client import (
 
 from claude.scripted import ScriptedModelServer
 from contracts import policies
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.schedules import Backfill
-from domain.states import ExecutionStatus
+from domain.schedules.schedule import Backfill
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
 from runtime.schedules import Schedules

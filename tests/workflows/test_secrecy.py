@@ -10,7 +10,7 @@ from sqlalchemy import text
 from temporalio.client import WorkflowHandle
 
 from claude.scripted import ScriptedModelServer
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, script, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, worker_process
 from tests.waiting import eventually

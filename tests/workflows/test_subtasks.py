@@ -8,7 +8,7 @@ import pytest
 
 from contracts import policies
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from tests.engine.driver import Engine, Run, Turn, script, use
 from tests.workflows.test_resets import ask_to_reset, reset
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from domain.ids import new_id
-from domain.tool_calls import ProcessIdentity, ToolInvocation, ToolOutcome
+from domain.tools.calls import ProcessIdentity, ToolInvocation, ToolOutcome
 from persistence.tables.sessions import ArtifactRow
 from services.task_artifacts import TaskArtifacts
 from tests.engine.driver import Engine, Run, use

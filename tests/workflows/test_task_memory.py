@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select, text, update
 
 from domain.ids import new_id
-from domain.memory import LONGEST_KEY, MOST_VALUE_BYTES, MemoryAccess, NamespaceAccess
-from domain.tool_calls import ProcessIdentity, ToolInvocation, ToolOutcome
+from domain.memory.entries import LONGEST_KEY, MOST_VALUE_BYTES, MemoryAccess, NamespaceAccess
+from domain.tools.calls import ProcessIdentity, ToolInvocation, ToolOutcome
 from persistence.memory import uses
 from persistence.sessions.timeline import TimelineRange
 from persistence.tables.ledger import AuditRow

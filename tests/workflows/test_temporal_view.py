@@ -10,7 +10,7 @@ from temporalio.common import SearchAttributeKey
 
 from contracts import names
 from domain.errors import ErrorCode
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions.creation import make_start_request
 from tests.engine.driver import Engine, Run, use
 from tests.waiting import eventually

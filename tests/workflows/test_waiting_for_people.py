@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.ids import new_id
-from domain.working_hours import WorkingHours
+from domain.people.working_hours import WorkingHours
 from persistence.tables.people import GroupRow
 from persistence.tables.sessions import InputRequestRow
 from services.executions import reminding

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from domain.mcp_tools import RemoteCall, RemoteScope, ServerTools
-from domain.tool_calls import OnProgress, OnStarted, ToolOutcome
+from domain.mcp.tools import RemoteCall, RemoteScope, ServerTools
+from domain.tools.calls import OnProgress, OnStarted, ToolOutcome
 from tools.mcp.settings import McpSettings
 
 if TYPE_CHECKING:

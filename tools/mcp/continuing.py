@@ -8,7 +8,7 @@ from typing import Any
 import mcp_types as types
 from pydantic import ValidationError
 
-from domain.remote_waits import (
+from domain.mcp.remote_waits import (
     DISMISSED_RESPONSE,
     MAX_FAILURES,
     MAX_ROUNDS,

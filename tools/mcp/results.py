@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mcp_types as types
 
-from domain.tool_calls import SavedFile, ToolOutcome
+from domain.tools.calls import SavedFile, ToolOutcome
 from tools.file_names import BINARY, choose_name, last_part, usable_media_type
 from tools.limits import ToolLimits
 from tools.output import Spool, printable, show

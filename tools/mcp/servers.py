@@ -10,11 +10,11 @@ import mcp_types as types
 from mcp import MCPError
 
 from domain.errors import McpServerError, PerdureError
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, ServerTools
-from domain.remote_waits import RemoteState, RemoteWait, is_task
+from domain.mcp.remote_waits import RemoteState, RemoteWait, is_task
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import PinnedTool, RemoteCall, RemoteScope, ServerTools
 from domain.text import harmless
-from domain.tool_calls import (
+from domain.tools.calls import (
     OnProgress,
     OnStarted,
     ProcessIdentity,

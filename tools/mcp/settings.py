@@ -7,9 +7,9 @@ from uuid import UUID
 
 import httpx2
 
-from domain.mcp_auth import Send
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import RemoteScope
+from domain.mcp.auth import Send
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import RemoteScope
 from tools.toolbox import Toolbox
 
 ResolveServer = Callable[[RemoteScope, str, UUID | None], Awaitable[ResolvedServer]]

@@ -10,12 +10,12 @@ import anyio
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
 
-from domain.connections import NO_CONNECTIONS, ConnectionLog
 from domain.errors import PerdureError
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import RemoteScope
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import RemoteScope
 from domain.text import harmless
-from domain.tool_calls import ProcessIdentity
+from domain.tools.calls import ProcessIdentity
+from domain.web.connections import NO_CONNECTIONS, ConnectionLog
 from mcp_client.failures import find_error
 from mcp_client.http import MAX_MESSAGE_BYTES
 from tools.commands import HeldCommand

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from domain.blobs import NewBlob
+from domain.files.blobs import NewBlob
 
 LARGE_BYTES = 4 * 1024 * 1024
 """A file of this size is stored on its own, so that equal files are stored once (chosen)."""

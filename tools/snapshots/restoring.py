@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from domain.blobs import NewBlob
-from domain.workspace_snapshots import SavedEntry, SnapshotUnreadableError, WorkspaceIndex
+from domain.files.blobs import NewBlob
+from domain.workspaces.snapshots import SavedEntry, SnapshotUnreadableError, WorkspaceIndex
 
 _AT_ONCE = 1024 * 1024
 

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from domain.blobs import NewBlob, StoredBlob
 from domain.errors import (
     BlobMissingError,
     ServiceUnavailableError,
     WorkspaceNotSavedError,
 )
-from domain.workspace_snapshots import SnapshotUnreadableError, WorkspaceIndex, WorkspaceSnapshot
+from domain.files.blobs import NewBlob, StoredBlob
+from domain.workspaces.snapshots import SnapshotUnreadableError, WorkspaceIndex, WorkspaceSnapshot
 from tools.deletion import delete_directory
 from tools.snapshots.restoring import SnapshotStore, read_index, restore_files
 from tools.snapshots.scanning import Scan, scan

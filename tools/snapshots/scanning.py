@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from domain.blobs import NewBlob
 from domain.errors import WorkspaceNotSavedError
-from domain.sparse_files import data_ranges, is_sparse
-from domain.workspace_snapshots import SavedEntry, WorkspaceIndex
+from domain.files.blobs import NewBlob
+from domain.workspaces.snapshots import SavedEntry, WorkspaceIndex
+from domain.workspaces.sparse_files import data_ranges, is_sparse
 from tools.snapshots.packs import LARGE_BYTES, Packed, PackWriter
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import httpx2
 
-from domain.connections import Connection
-from domain.network import NetworkList
+from domain.web.connections import Connection
+from domain.web.network import NetworkList
 
 OpenSecret = Callable[[UUID, str, str, str], Awaitable[str]]
 """Returns the value of a user's secret: user, `secret://name`, host that gets it, tool. Raises

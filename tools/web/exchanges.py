@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx2
 
-from domain.connections import NO_CONNECTIONS, Connection
 from domain.errors import AddressRefusedError, OutboundError, SecretUnusableError, ToolInputError
 from domain.secrets import reference_in
-from domain.tool_calls import ToolInvocation, ToolOutcome
-from domain.web_urls import WebUrl, WebUrlError
+from domain.tools.calls import ToolInvocation, ToolOutcome
+from domain.web.connections import NO_CONNECTIONS, Connection
+from domain.web.urls import WebUrl, WebUrlError
 from tools.network import write_journal
 from tools.web.access import WebAccess, WebClient
 from tools.web.bodies import SecretMask

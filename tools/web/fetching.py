@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from domain.errors import ToolInputError
-from domain.tool_calls import OnStarted, ToolInvocation, ToolOutcome
-from domain.web_urls import parse_url
+from domain.tools.calls import OnStarted, ToolInvocation, ToolOutcome
+from domain.web.urls import parse_url
 from tools.file_names import choose_name, last_part, usable_media_type
 from tools.limits import ToolLimits, describe_size
 from tools.output import Spool, is_binary

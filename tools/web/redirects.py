@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from domain.secrets import reference_in, sounds_secret
-from domain.web_calls import IDEMPOTENCY_KEY, SAFE_METHODS
-from domain.web_urls import WebUrl
+from domain.web.calls import IDEMPOTENCY_KEY, SAFE_METHODS
+from domain.web.urls import WebUrl
 
 MAX_REDIRECTS = 5
 """Of one call (chosen: real ones have one or two)."""

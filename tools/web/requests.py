@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from domain.builtin_tools import BUILTIN_TOOLS
-from domain.tool_calls import OnStarted, SavedFile, ToolEffect, ToolInvocation, ToolOutcome
-from domain.web_calls import HTTP_REQUEST, IDEMPOTENCY_KEY, request_effect
-from domain.web_urls import parse_url
+from domain.tools.builtin import BUILTIN_TOOLS
+from domain.tools.calls import OnStarted, SavedFile, ToolEffect, ToolInvocation, ToolOutcome
+from domain.web.calls import HTTP_REQUEST, IDEMPOTENCY_KEY, request_effect
+from domain.web.urls import parse_url
 from tools.file_names import choose_name, last_part, usable_media_type
 from tools.limits import ToolLimits, describe_size
 from tools.network import journal_of

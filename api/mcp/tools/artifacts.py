@@ -12,7 +12,7 @@ from pydantic import Field
 from api.mcp.context import ToolContext
 from api.mcp.registry import MOST_CHARACTERS, AgentTool, ToolArguments, ToolResult
 from api.mcp.views import ArtifactView, view_artifact
-from domain.artifacts import ArtifactPart
+from domain.files.artifacts import ArtifactPart
 from services.artifacts import find_artifact, read_part
 
 PART_BYTES = 40_000

@@ -16,7 +16,7 @@ from api.mcp.registry import AgentTool, StartedWork, ToolArguments
 from api.mcp.views import ArtifactView, View, shorten, view_artifact
 from api.mcp.work import ExecutionOutcome, is_settled, own_columns, read_execution
 from definitions.tasks import Usd
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.db.paging import Window
 from persistence.executions import events
 from persistence.sessions import artifacts

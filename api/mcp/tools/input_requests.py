@@ -8,7 +8,7 @@ from pydantic import Field
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, ToolArguments, ToolResult
 from api.mcp.views import RequestView, view_request
-from domain.people import QUESTIONS, RequestKind
+from domain.people.requests import QUESTIONS, RequestKind
 from domain.scopes import Scope
 from persistence.db.paging import Window
 from persistence.executions import input_requests

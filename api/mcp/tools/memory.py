@@ -11,7 +11,7 @@ from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, ToolArguments, ToolResult
 from api.mcp.views import View
 from definitions.memory import Key, Namespace
-from domain.memory import LONGEST_QUERY, MOST_FOUND, MemoryType
+from domain.memory.entries import LONGEST_QUERY, MOST_FOUND, MemoryType
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
 from services.executions.access import own_execution

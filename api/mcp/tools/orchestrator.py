@@ -20,7 +20,7 @@ from api.mcp.tools.planned_tasks import (
 )
 from api.mcp.views import View
 from domain.errors import FieldProblem, InvalidInputError
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from services.definitions.inline_work import make_title
 from services.definitions.inputs import Name
 from services.executions import control

@@ -22,8 +22,8 @@ from api.mcp.tools.planned_tasks import (
     view_task,
 )
 from api.mcp.views import View
-from domain.external_work import ArtifactReference, shorten
-from domain.states import TERMINAL, ExecutionStatus
+from domain.executions.external_work import ArtifactReference, shorten
+from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.executions import planned_work
 from persistence.executions.planned_work import WorkFilter
 from persistence.tables.executions import ExecutionRow

@@ -23,8 +23,8 @@ from api.mcp.tools.planned_tasks import (
 )
 from api.queue.schemas import explain_late
 from domain.errors import NotClaimableError
-from domain.external_work import NextAction
-from domain.states import PREREQUISITES, ExecutionStatus
+from domain.executions.external_work import NextAction
+from domain.executions.states import PREREQUISITES, ExecutionStatus
 from persistence.executions import planned_work
 from persistence.executions.planned_work import ChildProgress
 from persistence.tables.executions import ExecutionRow

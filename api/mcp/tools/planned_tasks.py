@@ -9,8 +9,8 @@ from pydantic import Field
 
 from api.mcp.registry import ToolArguments, ToolResult
 from api.mcp.views import View
-from domain.external_work import ArtifactReference
-from domain.states import ExecutionStatus
+from domain.executions.external_work import ArtifactReference
+from domain.executions.states import ExecutionStatus
 from persistence.executions.planned_work import ChildProgress
 from persistence.tables.executions import ExecutionRow
 

@@ -19,8 +19,8 @@ from api.mcp.tools.planned_tasks import (
 )
 from api.mcp.views import View
 from domain.errors import InvalidInputError
-from domain.priority import WorkSource
-from domain.states import ExecutionStatus
+from domain.executions.priority import WorkSource
+from domain.executions.states import ExecutionStatus
 from persistence.executions import planned_work, queue_state
 from persistence.executions.planned_work import WorkFilter
 from persistence.tables.executions import ExecutionRow

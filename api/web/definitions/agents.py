@@ -11,7 +11,7 @@ from api.web.definitions.forms import Field, Section
 from api.web.definitions.resource_pages import DefinitionPages, ResourceStore
 from api.web.page_route import PageRoute
 from api.web.visits import Visiting
-from domain.agents import BUILT_IN_SLUGS
+from domain.agents.agent import BUILT_IN_SLUGS
 from persistence.tables.definitions import AgentRow
 from services.definitions.agents import AGENTS
 from services.definitions.inputs import AgentCreate, AgentUpdate, Slug

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from api.web.visits import Form
 from domain.errors import FieldProblem, InvalidInputError
-from domain.form_entries import fill_control, read_control
-from domain.form_fields import resolve, split_null
-from domain.nested_forms import Control, ControlKind, make_control
+from domain.people.form_entries import fill_control, read_control
+from domain.people.form_fields import resolve, split_null
+from domain.people.nested_forms import Control, ControlKind, make_control
 
 _LABELS: Mapping[str, str] = {"url": "URL", "secret_ref": "Secret"}
 """Labels that do not follow from the names."""

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from api.web.definitions.forms import Field, Section
 from api.web.definitions.resource_pages import DefinitionPages, ResourceStore
 from api.web.page_route import PageRoute
-from domain.people import GROUP
+from domain.people.requests import GROUP
 from persistence.tables.people import GroupRow
 from reports.phrases import count_of
 from services.identity.groups import GROUPS, GroupCreate, GroupUpdate

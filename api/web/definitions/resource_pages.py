@@ -19,7 +19,7 @@ from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import InvalidInputError, PerdureError
-from domain.nested_forms import Control
+from domain.people.nested_forms import Control
 from persistence.definitions.dependents import Dependent
 from services.caller import Caller
 from services.unit_of_work import Precondition, UnitOfWork

@@ -24,8 +24,8 @@ from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
 from api.web.visits import Form, OwnForm, Visit, Visiting
 from domain.errors import InvalidInputError, PerdureError
-from domain.form_entries import read_control
-from domain.nested_forms import Control, make_control
+from domain.people.form_entries import read_control
+from domain.people.nested_forms import Control, make_control
 from persistence.tables.definitions import TaskTemplateRow
 from reports.phrases import count_of
 from services.definitions.inputs import (

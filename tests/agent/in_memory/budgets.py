@@ -5,9 +5,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from definitions.tasks import TaskDefinition
-from domain import budgets
-from domain.budgets import Account, Shortage, Waiting
-from domain.steps import CallStatus
+from domain.executions import budgets
+from domain.executions.budgets import Account, Shortage, Waiting
+from domain.executions.steps import CallStatus
 from tests.agent.in_memory.rows import Executions, StoredExecution
 
 

@@ -15,13 +15,13 @@ from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
 from agent.transcript import encode, result_block, text_block, tool_uses
 from definitions.tasks import TaskDefinition
-from domain.events import Event
+from domain.executions.events import Event
+from domain.executions.outcomes import Outcome, Stop
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import NewMessage, Signal
 from domain.ids import new_id
-from domain.model_calls import Prefix
-from domain.network import NetworkList
-from domain.outcomes import Outcome, Stop
-from domain.states import ExecutionStatus
-from domain.steps import NewMessage, Signal
+from domain.model.calls import Prefix
+from domain.web.network import NetworkList
 from runtime.schema_evaluation import IsolatedEvaluator
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.record import InMemoryRecord, append_events, finish

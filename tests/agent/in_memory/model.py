@@ -9,7 +9,7 @@ from claude.adapter import ClaudeModel
 from claude.answer_stream import parse_object
 from claude.scripted.gates import Gates
 from claude.scripted.replies import Replies, Reply
-from domain.model_calls import ModelRequest, ModelResponse
+from domain.model.calls import ModelRequest, ModelResponse
 
 SUCCESS = range(200, 300)
 

@@ -11,8 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from agent_library.built_in import built_in_agents
-from domain.agents import Agent
-from domain.budgets import Shortage, left_of
+from domain.agents.agent import Agent
 from domain.errors import (
     AlreadyAnsweredError,
     ErrorCode,
@@ -20,13 +19,10 @@ from domain.errors import (
     FencedOutError,
     NotFoundError,
 )
-from domain.events import Event
-from domain.model_calls import Prefix, Usage
-from domain.people import RequestKind
-from domain.rechecks import ApprovalAge, is_same_input
-from domain.remembered_decisions import RememberedDecision
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.budgets import Shortage, left_of
+from domain.executions.events import Event
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallOutcome,
     CallStatus,
     Inbox,
@@ -37,6 +33,10 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.model.calls import Prefix, Usage
+from domain.people.rechecks import ApprovalAge, is_same_input
+from domain.people.remembered_decisions import RememberedDecision
+from domain.people.requests import RequestKind
 from domain.text import clean
 from tests.agent.in_memory import budgets, rows
 from tests.agent.in_memory.rows import (

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.errors import McpServerError
-from domain.mcp_tools import RemoteCall, RemoteScope, RemoteTool, ServerTools
-from domain.tool_calls import OnProgress, OnStarted, ToolEffect, ToolOutcome, ToolProgress
+from domain.mcp.tools import RemoteCall, RemoteScope, RemoteTool, ServerTools
+from domain.tools.calls import OnProgress, OnStarted, ToolEffect, ToolOutcome, ToolProgress
 
 Answer = Callable[[dict[str, Any]], Awaitable[ToolOutcome]]
 

@@ -8,14 +8,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from domain.agents import Agent
+from domain.agents.agent import Agent
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import CallIntent, CallStatus, NewMessage, NewRequest, Signal, ToolCall
 from domain.ids import new_id
-from domain.model_calls import Prefix
-from domain.rechecks import ApprovalAge
-from domain.remembered_decisions import RememberedDecision
-from domain.states import ExecutionStatus
-from domain.steps import CallIntent, CallStatus, NewMessage, NewRequest, Signal, ToolCall
-from domain.workspace_snapshots import FIRST_VERSION, WorkspaceVersion
+from domain.model.calls import Prefix
+from domain.people.rechecks import ApprovalAge
+from domain.people.remembered_decisions import RememberedDecision
+from domain.workspaces.snapshots import FIRST_VERSION, WorkspaceVersion
 
 
 @dataclass(frozen=True, slots=True)

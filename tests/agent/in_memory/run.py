@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.errors import AlreadyAnsweredError
-from domain.events import Event
-from domain.finishing import FINISH_REQUEST
-from domain.states import ExecutionStatus
+from domain.executions.events import Event
+from domain.executions.finishing import FINISH_REQUEST
+from domain.executions.states import ExecutionStatus
 from tests.agent.in_memory import budgets
 from tests.agent.in_memory.record import append_events
 from tests.agent.in_memory.rows import (

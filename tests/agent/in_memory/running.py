@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from agent.interrupts import InterruptWatcher
-from domain.steps import ToolCall
-from domain.tool_calls import ToolProgress
+from domain.executions.steps import ToolCall
+from domain.tools.calls import ToolProgress
 
 
 @dataclass(slots=True)

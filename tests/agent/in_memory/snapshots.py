@@ -8,8 +8,7 @@ from uuid import UUID
 
 from definitions.tasks import TaskDefinition
 from domain.errors import ErrorCode
-from domain.model_calls import count_failures
-from domain.steps import (
+from domain.executions.steps import (
     CallStatus,
     ChildArtifact,
     ChildResult,
@@ -19,6 +18,7 @@ from domain.steps import (
     StoredMessage,
     ToolCall,
 )
+from domain.model.calls import count_failures
 from tests.agent.in_memory import budgets
 from tests.agent.in_memory.rows import (
     Executions,

@@ -14,12 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from domain.builtin_tools import BUILTIN_TOOLS, effect_of
-from domain.connections import NO_CONNECTIONS, ConnectionLog
 from domain.errors import ToolInputError, WorkspaceNotSavedError
+from domain.executions.steps import NewArtifact
 from domain.ids import new_id
-from domain.steps import NewArtifact
-from domain.tool_calls import (
+from domain.tools.builtin import BUILTIN_TOOLS, effect_of
+from domain.tools.calls import (
     OnStarted,
     ProcessIdentity,
     SavedFile,
@@ -27,8 +26,9 @@ from domain.tool_calls import (
     ToolInvocation,
     ToolOutcome,
 )
-from domain.tool_calls import ToolSpec as Spec
-from domain.workspace_snapshots import WorkspaceSnapshot, WorkspaceVersion
+from domain.tools.calls import ToolSpec as Spec
+from domain.web.connections import NO_CONNECTIONS, ConnectionLog
+from domain.workspaces.snapshots import WorkspaceSnapshot, WorkspaceVersion
 from tests.waiting import eventually
 from tools.specs import input_problem
 

@@ -4,12 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 from domain.errors import ErrorCode
-from domain.events import Event
-from domain.ids import new_id
-from domain.model_calls import Usage
-from domain.people import RequestKind
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.events import Event
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallIntent,
     CallOutcome,
     CallStatus,
@@ -23,7 +20,10 @@ from domain.steps import (
     ToolCall,
     ToolCallStatus,
 )
-from domain.tool_calls import ToolEffect
+from domain.ids import new_id
+from domain.model.calls import Usage
+from domain.people.requests import RequestKind
+from domain.tools.calls import ToolEffect
 from tests.persistence.opened import intent
 
 

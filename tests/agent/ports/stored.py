@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from agent.ports import Record
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
 from persistence.executions import input_requests, lifecycle, queries
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionEventRow

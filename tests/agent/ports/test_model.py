@@ -8,7 +8,7 @@ import pytest
 
 from agent.ports import Model
 from domain.errors import ModelCallError, ModelFailureKind
-from domain.model_calls import ModelRequest
+from domain.model.calls import ModelRequest
 from tests.claude.conversations import answered, scripted_request
 
 OpenGate = Callable[[str], None]

@@ -10,18 +10,15 @@ from typing import Any
 
 import pytest
 
-from domain.connections import NO_CONNECTIONS, Connection
 from domain.errors import (
     AlreadyAnsweredError,
     ErrorCode,
     ExecutionTerminalError,
     FencedOutError,
 )
-from domain.events import Event
-from domain.ids import new_id
-from domain.model_calls import Usage
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.events import Event
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     CallOutcome,
     CallStatus,
     Failure,
@@ -29,8 +26,11 @@ from domain.steps import (
     Step,
     ToolCallStatus,
 )
+from domain.ids import new_id
+from domain.model.calls import Usage
 from domain.text import clean
-from domain.tool_calls import ProcessIdentity
+from domain.tools.calls import ProcessIdentity
+from domain.web.connections import NO_CONNECTIONS, Connection
 from tests.agent.ports.steps import answered, request_for, tool_call, whole_step
 from tests.agent.ports.stored import RecordedExecution
 from tests.persistence.opened import intent

@@ -8,9 +8,9 @@ import pytest
 from domain.errors import (
     AlreadyAnsweredError,
 )
-from domain.events import Event
-from domain.states import ExecutionStatus
-from domain.steps import (
+from domain.executions.events import Event
+from domain.executions.states import ExecutionStatus
+from domain.executions.steps import (
     Step,
     ToolCallStatus,
 )

@@ -9,7 +9,7 @@ import pytest
 
 from agent.ports import Store, Tools
 from domain.ids import new_id
-from domain.tool_calls import ProcessIdentity, ToolInvocation, ToolOutcome
+from domain.tools.calls import ProcessIdentity, ToolInvocation, ToolOutcome
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
-from domain.states import ExecutionStatus
 from persistence.db import locks
 from persistence.executions import lifecycle
 from tests.api.mcp.agents import call, connect, refused

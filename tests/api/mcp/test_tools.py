@@ -9,7 +9,7 @@ from mcp.shared.exceptions import MCPError
 from api.http.errors import STATUS, HeadTooLargeError, HostRefusedError
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.errors import INTERNAL_ADVICE, advice_for, list_codes
-from domain.events import Event
+from domain.executions.events import Event
 from domain.ids import new_id
 from persistence.executions import events
 from persistence.tables.executions import ExecutionRow

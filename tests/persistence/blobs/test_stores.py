@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.blobs import CHUNK_BYTES, BlobStore, StoredBlob
 from domain.errors import BlobMissingError, BlobStoreUnavailableError
+from domain.files.blobs import CHUNK_BYTES, BlobStore, StoredBlob
 from domain.ids import new_id
 from persistence.blobs.directory import DirectoryBlobs
 from persistence.blobs.object_storage import ObjectBlobs

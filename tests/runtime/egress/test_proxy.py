@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.connections import Connection
-from domain.network import NetworkList
+from domain.web.connections import Connection
+from domain.web.network import NetworkList
 from runtime.egress.proxy import MAX_LOOK_UPS, SandboxProxy
 from runtime.network import NetworkGuard
 from tests.runtime.receiver import Receiver, answer, certificate_for, receiving

@@ -15,7 +15,7 @@ from temporalio.client import (
 
 from claude.scripted import ScriptedModelServer
 from domain.ids import first_id_at, new_id
-from domain.schedules import Backfill, TaskSchedule
+from domain.schedules.schedule import Backfill, TaskSchedule
 from persistence.definitions import schedules
 from runtime.schedule_specs import schedule_of
 from runtime.schedules import Schedules

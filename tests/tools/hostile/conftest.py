@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.network import NetworkList
+from domain.web.network import NetworkList
 from runtime.egress import client
 from runtime.network import NetworkGuard, OwnEndpoint
 from runtime.web import WebConnections

@@ -12,11 +12,11 @@ import pytest
 from bench.packages import NODE_HOME
 from domain.errors import McpServerError
 from domain.ids import new_id
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, pin
-from domain.permissions import Permissions
-from domain.remote_waits import RemoteState
-from domain.tool_calls import ProcessIdentity, ToolOutcome, ToolProgress
+from domain.mcp.remote_waits import RemoteState
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import PinnedTool, RemoteCall, RemoteScope, pin
+from domain.rules.permissions import Permissions
+from domain.tools.calls import ProcessIdentity, ToolOutcome, ToolProgress
 from runtime.outbound import Outbound
 from tests.node import PLACE
 from tools.limits import ToolLimits

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from cli.stack.addresses import free_port
-from domain.mcp_servers import ResolvedServer
-from domain.remote_waits import RemoteState, RemoteWait, respond
-from domain.tool_calls import ToolOutcome
+from domain.mcp.remote_waits import RemoteState, RemoteWait, respond
+from domain.mcp.servers import ResolvedServer
+from domain.tools.calls import ToolOutcome
 from tests.tools.mcp.conftest import Attempt, Worker
 from tests.tools.mcp.remote_server import PNG, RemoteServer
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from domain.errors import McpServerError
-from domain.mcp_servers import ResolvedServer
+from domain.mcp.servers import ResolvedServer
 from mcp_client.connections import open_connection
 from tests.tools.mcp.conftest import Attempt, Worker
 from tests.waiting import eventually

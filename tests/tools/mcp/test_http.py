@@ -8,8 +8,8 @@ import pytest
 
 from domain.errors import McpServerError
 from domain.ids import new_id
-from domain.mcp_servers import ResolvedServer
-from domain.tool_calls import ToolProgress
+from domain.mcp.servers import ResolvedServer
+from domain.tools.calls import ToolProgress
 from runtime.outbound import Outbound
 from tests.api.conftest import serve_app
 from tests.tools.mcp.conftest import Worker

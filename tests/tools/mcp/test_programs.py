@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from domain.errors import McpServerError
-from domain.mcp_servers import ResolvedServer
+from domain.mcp.servers import ResolvedServer
 from tests.node import node_tool
 from tests.tools.mcp.conftest import Attempt, Worker
 from tools.mcp import servers

@@ -1,7 +1,7 @@
 """A server that requires an access token, as a worker reaches it."""
 
-from domain.mcp_auth import ClientCredentials
-from domain.mcp_servers import ResolvedServer
+from domain.mcp.auth import ClientCredentials
+from domain.mcp.servers import ResolvedServer
 from tests.api.conftest import serve_app
 from tests.mcp_client.authorization_server import CLIENT, SECRET, AuthorizationServer
 from tests.tools.mcp.conftest import Worker

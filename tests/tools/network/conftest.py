@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.network import NetworkList
+from domain.web.network import NetworkList
 from runtime.egress.client import EgressProxy
 from runtime.network import OwnEndpoint
 from tests.tools.conftest import HOST, SessionCalls

@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from domain.connections import read_connections
+from domain.web.connections import read_connections
 from runtime.network import OwnEndpoint
 from tests.runtime.receiver import Receiver, answer, certificate_for, receiving
 from tests.tools.conftest import until

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from domain.connections import MAX_RECORDED
-from domain.network import NetworkList
+from domain.web.connections import MAX_RECORDED
+from domain.web.network import NetworkList
 from runtime.egress.client import EgressProxy
 from tests.tools.conftest import until
 from tests.tools.network.conftest import Connect

@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from domain.ids import new_id
-from domain.mcp_servers import ResolvedServer
-from domain.mcp_tools import PinnedTool, RemoteCall, RemoteScope, pin
-from domain.network import NetworkList
-from domain.permissions import Permissions
-from domain.tool_calls import ProcessIdentity, ToolProgress
+from domain.mcp.servers import ResolvedServer
+from domain.mcp.tools import PinnedTool, RemoteCall, RemoteScope, pin
+from domain.rules.permissions import Permissions
+from domain.tools.calls import ProcessIdentity, ToolProgress
+from domain.web.network import NetworkList
 from runtime.outbound import Outbound
 from tests.runtime.receiver import answer, receiving
 from tests.tools.network.conftest import Connect

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from domain.errors import OutboundError, SecretUnusableError
-from domain.network import NetworkList
 from domain.secrets import may_reach, name_in
+from domain.web.network import NetworkList
 from runtime.network import NetworkGuard
 from runtime.web import WebConnections
 from tests.runtime.receiver import Receiver, receiving

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.errors import FencedOutError
-from domain.tool_calls import ProcessIdentity
+from domain.tools.calls import ProcessIdentity
 from tests.runtime.receiver import answer, dripping
 from tests.tools.conftest import SessionCalls
 from tests.tools.web.conftest import SECRET, Web

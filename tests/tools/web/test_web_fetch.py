@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from domain.permissions import Permissions
+from domain.rules.permissions import Permissions
 from tests.runtime.receiver import answer, dripping
 from tests.tools.web.conftest import Web, html
 from tools.limits import MIB, ToolLimits

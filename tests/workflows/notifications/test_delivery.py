@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from contracts.names import notification_workflow_id
-from domain.notifications import Kind
+from domain.people.notifications import Kind
 from persistence.notifications import queries
 from persistence.tables.ledger import NotificationRow
 from runtime.secret_box import SecretBox

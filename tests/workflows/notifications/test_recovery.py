@@ -10,8 +10,8 @@ from sqlalchemy import select, text
 
 from claude.scripted import ScriptedModelServer
 from contracts.names import notification_workflow_id
-from domain.notifications import Kind
-from domain.states import ExecutionStatus
+from domain.executions.states import ExecutionStatus
+from domain.people.notifications import Kind
 from persistence.notifications import queries
 from persistence.notifications.deliveries import NEXT_LOOK
 from persistence.tables.ledger import NotificationRow

@@ -1,0 +1,1 @@
+"""Agents, and the files that define them."""

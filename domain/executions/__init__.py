@@ -1,0 +1,1 @@
+"""The lifecycle of executions: states, steps, events, limits, budgets and priority."""

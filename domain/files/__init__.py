@@ -1,0 +1,1 @@
+"""Stored files: artifacts and their contents."""

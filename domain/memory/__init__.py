@@ -1,0 +1,1 @@
+"""Memory: knowledge that outlives executions."""

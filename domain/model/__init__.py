@@ -1,0 +1,1 @@
+"""Calls of the model: their values, their prices, and the models themselves."""

@@ -1,0 +1,1 @@
+"""Requests to people and messages for them: forms, answers, notifications."""

@@ -1,0 +1,1 @@
+"""The rules that decide which tool calls may run."""

@@ -1,0 +1,1 @@
+"""Tools as the model sees them, and the values of their calls."""

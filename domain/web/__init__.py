@@ -1,0 +1,1 @@
+"""The network access of tools: hosts, addresses, URLs and connections."""

@@ -1,0 +1,1 @@
+"""Workspaces: their paths, snapshots and directories."""
