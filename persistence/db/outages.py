@@ -1,5 +1,7 @@
 """Distinguishes an unavailable database from a wrong statement."""
 
+import errno
+
 import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -9,19 +11,24 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 _UNAVAILABLE = ("08", "53", "57P", "40P01")
 
 
+_OF_FILES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+"""Errors of disks, which no connection reports."""
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether Postgres could not be reached, closed the connection, or has no free connection.
 
-    `asyncpg` raises a plain `OSError` if no server listens, SQLAlchemy's pool its own timeout.
+    `asyncpg` raises a plain `OSError` if no server listens, SQLAlchemy's pool its own timeout. The
+    `OSError` of a file, which names it or is about a disk, is no outage.
     """
     if isinstance(error, DBAPIError):
         is_disconnected = error.connection_invalidated or isinstance(
             error, (InterfaceError, OperationalError)
         )
         return is_disconnected or _is_unavailable(error.orig)
-    return _is_unavailable(error) or isinstance(
-        error, (OSError, PoolTimeoutError, asyncpg.InterfaceError)
-    )
+    if isinstance(error, OSError):
+        return error.filename is None and error.errno not in _OF_FILES
+    return _is_unavailable(error) or isinstance(error, (PoolTimeoutError, asyncpg.InterfaceError))
 
 
 def is_busy(error: BaseException) -> bool:

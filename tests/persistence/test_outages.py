@@ -1,5 +1,7 @@
 """Which errors mean that the database is unavailable."""
 
+import errno
+
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +19,9 @@ from persistence.db.outages import is_busy, is_outage
         asyncpg.InterfaceError("closed"),
         asyncpg.DiskFullError("full"),
         ConnectionRefusedError(),
+        OSError("Multiple exceptions: no server at two addresses"),
+        OSError(errno.EHOSTUNREACH, "no route"),
+        OSError(errno.EMFILE, "no file for another connection"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -25,7 +30,13 @@ def test_an_outage(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [asyncpg.UniqueViolationError("x"), ValueError("x"), KeyError("x")]
+    "error",
+    [
+        asyncpg.UniqueViolationError("x"),
+        ValueError("x"),
+        PermissionError(errno.EACCES, "of an artifact", "file"),
+        OSError(errno.ENOSPC, "no space for an artifact"),
+    ],
 )
 def test_a_fault_of_ours(error: Exception) -> None:
     assert not is_outage(error)
