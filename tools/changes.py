@@ -14,6 +14,9 @@ from tools.paths import Workspace, place_of
 _VISITED_ENTRIES = 100_000
 """Most entries that are looked at (chosen: about one second)."""
 
+_DEEPEST = 200
+"""Levels of directories that are looked at; each keeps a file open (chosen)."""
+
 _LONGEST_SECONDS = 1.0
 """Processor time: it competes with the worker's event loop (chosen)."""
 
@@ -51,8 +54,10 @@ def _changed(directory: int, since: float) -> Iterator[str]:
             visited += 1
             if visited > _VISITED_ENTRIES or time.thread_time() > end:
                 return
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # deleted, or in a directory that the worker may not search
                 status = os.stat(name, dir_fd=opened, follow_symlinks=False)
                 if status.st_ctime > since and name != ".git":
                     slash = "/" if S_ISDIR(status.st_mode) else ""
                     yield posixpath.normpath(posixpath.join(above, name)) + slash
+        if above.count("/") == _DEEPEST:
+            below.clear()

@@ -1,8 +1,11 @@
 """Where tools work: in deep directories, and in directories that are listed."""
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,10 +19,11 @@ from domain.ids import made_at, new_id
 from domain.tools.calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, SessionCalls
 from tests.waiting import until
+from tools.changes import list_changed
 from tools.disk import WorkspaceDisk
 from tools.launch import Unprotected
 from tools.limits import ToolLimits
-from tools.paths import place_of
+from tools.paths import Workspace, place_of
 from tools.sandbox import SANDBOX_USER, Bubblewrap
 from tools.shell import Shell
 from tools.toolbox import Toolbox
@@ -202,3 +206,33 @@ async def test_changes_in_a_working_directory_are_found(caller: SessionCalls, li
     assert await changed_by(moved) == [".git/refs/main"]
     gone = replace(invocation, working_directory=str(listed / "gone"))
     assert await caller.toolbox.list_changed(gone, made_at(new_id())) == ()
+
+
+async def test_changes_below_many_directories_are_left_out(
+    caller: SessionCalls, listed: Path
+) -> None:
+    where: dict[str, Any] = {"working_directory": str(listed)}
+    deeper = sys.getrecursionlimit() + 100
+    since = made_at(new_id()) - timedelta(minutes=1)
+    await run(caller, "bash", given={"command": deep(deeper)}, **where)
+    invocation = replace(caller.invocation("bash"), working_directory=str(listed))
+    found = await caller.toolbox.list_changed(invocation, since)
+    assert {"./", "d/", "d/d/"} <= {*found}
+    assert 200 <= len(found) < deeper
+    await run(caller, "bash", given={"command": "rm -r d"}, **where)
+
+
+def test_changes_in_a_closed_directory_are_left_out(elsewhere: Path) -> None:
+    (elsewhere / "closed").mkdir()
+    (elsewhere / "closed" / "inside").touch()
+    (elsewhere / "closed").chmod(0o644)  # its entries can be listed, but not opened
+
+    def list_as_another_user() -> Sequence[str]:
+        ctypes.CDLL(None).setfsuid(SANDBOX_USER)  # of this thread
+        workspace = Workspace(root=elsewhere, private=elsewhere, owner=None)
+        return list_changed(workspace, made_at(new_id()) - timedelta(minutes=1))
+
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(list_as_another_user).result()
+    (elsewhere / "closed").chmod(0o755)
+    assert found == ["./", "closed/"]
