@@ -10,6 +10,7 @@ from definitions.notifications import EMAIL, SECRET_REFERENCE
 from domain.agents.agent import SLUG
 from domain.errors import FieldProblem, InvalidInputError
 from domain.ids import is_id
+from domain.people.requests import VIEW_NAME
 from domain.plans.plan import KEY
 from domain.secrets import HOST, NAME
 
@@ -22,6 +23,7 @@ _SHAPES = {
     KEY: "Use letters, digits, _ and - only.",
     rf"^{NAME}$": "Use lower-case letters, digits, _, . and -; begin with a letter or a digit.",
     rf"^{HOST}$": "Enter a host name, such as api.example.com or *.example.com.",
+    VIEW_NAME: "Enter a name in one line, without /, that does not begin with a dot or a space.",
     SECRET_REFERENCE: "Enter secret://name, with the name of one of your secrets.",
 }
 """Explanations of patterns. The messages of other patterns are short enough."""

@@ -3,6 +3,7 @@
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,7 @@ from api.http.idempotency import run_service
 from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer, etag, to_json
-from api.http.schemas import Read, view_of
+from api.http.schemas import Read, from_row
 from api.links import BASE
 from persistence.tables.people import InboxViewRow
 from services.executions.inbox_views import INBOX_VIEWS, InboxViewPut, ViewName, put_view
@@ -20,8 +21,6 @@ from services.executions.inbox_views import INBOX_VIEWS, InboxViewPut, ViewName,
 
 class InboxViewRead(Read):
     """Filters of the inbox under a name."""
-
-    paths = {"self": "/inbox-views/{name}"}
 
     name: str
     filters: dict[str, Any]
@@ -31,7 +30,12 @@ class InboxViewRead(Read):
 
 router = APIRouter(prefix=f"{BASE}/inbox-views", tags=["input requests"])
 
-_view = view_of(InboxViewRead)
+
+def _view(_: Call, row: InboxViewRow) -> InboxViewRead:
+    self_link = f"{BASE}/inbox-views/{quote(row.name)}"
+    return from_row(InboxViewRead, row, links={"self": self_link})
+
+
 routes = ResourceRoutes(
     router, "inbox_view", InboxViewRead, _view, "/{name}", path_key("name", ViewName)
 )

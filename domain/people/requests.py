@@ -18,6 +18,9 @@ OWNERS_PEOPLE = ("assignee", "escalate_to", "approvals_required", "starter_may_n
 EXPIRING = frozenset({"fail", "deny", "default"})
 """Rules that apply when a request is past due; with others it stays open."""
 
+VIEW_NAME = r"^[^\s/.]([^\x00-\x1f\x7f/]*[^\s/])?$"
+"""A pattern of names of saved views: each is the last part of a path, so none is `..`."""
+
 
 class RequestKind(StrEnum):
     """What kind of answer a person gives (contract.md, section 5)."""

@@ -7,9 +7,10 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, NotFoundError
-from domain.people.requests import RequestKind
+from domain.people.requests import VIEW_NAME, RequestKind
 from persistence.db.paging import Page, Window
 from persistence.executions import inbox_views
+from persistence.identity import users
 from persistence.tables.people import InboxViewRow
 from services.caller import Caller
 from services.definitions.resources import Resource
@@ -19,8 +20,7 @@ from services.unit_of_work import UnitOfWork
 MOST_VIEWS = 12
 """Of one user: as many as fit above a list (chosen)."""
 
-ViewName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\s/]([^\n/]*[^\s/])?$")]
-"""The last part of a path, so without slashes."""
+ViewName = Annotated[str, Field(min_length=1, max_length=40, pattern=VIEW_NAME)]
 
 
 class InboxViewPut(Body):
@@ -66,6 +66,7 @@ async def put_view(work: UnitOfWork, name: str, body: InboxViewPut) -> InboxView
     Raises:
         ConflictError: there are too many.
     """
+    await users.find(work.session, work.caller.user_id, lock=True)  # others may add a view, too
     known = await inbox_views.list_all(work.session, work.caller.user_id)
     if len(known) >= MOST_VIEWS and name not in {view.name for view in known}:
         raise ConflictError(f"You can save {MOST_VIEWS} views; delete one first.")

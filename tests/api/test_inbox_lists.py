@@ -1,7 +1,9 @@
 """Lists of the inbox: decisions about several calls at once, and saved views."""
 
+import asyncio
 import json
 import re
+from urllib.parse import quote
 
 from tests.api.browsing import API, Client, alice, new_request, signed_in, stored, words
 from tests.api.test_pages import post
@@ -102,3 +104,29 @@ async def test_there_are_twelve_views_at_most(world: World) -> None:
         assert changed.json()["filters"] == {"status": "expired"}
         assert (await client.delete(f"{API}/inbox-views/3")).status_code == 204
         assert (await client.put(f"{API}/inbox-views/more", json={})).status_code == 201
+
+
+async def test_requests_at_the_same_time_save_twelve_views(world: World) -> None:
+    async with world.client("carol") as client:
+        puts = (client.put(f"{API}/inbox-views/{number}", json={}) for number in range(20))
+        answers = await asyncio.gather(*puts)
+    assert sorted(answer.status_code for answer in answers) == [201] * 12 + [409] * 8
+
+
+async def test_the_address_of_a_view_leads_to_it(world: World) -> None:
+    async with world.client("dan") as client:
+        for name in ("50% done?", "a b#c", "überfällig"):
+            made = await client.put(f"{API}/inbox-views/{quote(name)}", json={})
+            found = await client.get(made.json()["_links"]["self"])
+            assert (found.status_code, found.json()["name"]) == (200, name)
+        for name in ("%2e%2e", "a%0db", "%20a"):
+            refused = await client.put(f"{API}/inbox-views/{name}", json={})
+            assert (refused.status_code, "in one line" in refused.text) == (422, True)
+
+
+async def test_a_view_of_all_open_requests_can_be_removed(world: World) -> None:
+    async with world.client("erin") as client:
+        await client.put(f"{API}/inbox-views/all", json={})
+    page = await signed_in(world, "erin")
+    assert "Remove the view all" in words(await page.get("/inbox"))
+    await page.aclose()
