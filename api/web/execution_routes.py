@@ -33,6 +33,9 @@ from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/executions", include_in_schema=False, route_class=PageRoute)
 
+LONGEST_NUMBER = 10
+"""Digits of the number of a model call that a form may name (chosen)."""
+
 After = Annotated[int | None, Query(ge=0, le=LAST_SEQ)]
 
 Read = Callable[[AsyncSession, ExecutionRow], Awaitable[Mapping[str, Any]]]
@@ -159,7 +162,8 @@ async def fork(visit: Visiting, execution_id: UUID, form: OwnForm) -> Response:
     turn, prompt = form.text("at_turn").strip(), form.text("prompt").strip()
     try:
         form.require_sent()
-        given = {"at_turn": int(turn) if turn.isdecimal() else turn, "prompt": prompt or None}
+        is_number = turn.isdecimal() and len(turn) <= LONGEST_NUMBER
+        given = {"at_turn": int(turn) if is_number else turn, "prompt": prompt or None}
         body = make_body(ForkBody, given)
         return await _change(visit, partial(forking.fork, execution_id=execution_id, body=body))
     except SHOWN_ERRORS as error:

@@ -240,3 +240,18 @@ async def test_a_built_in_agent_is_read_only_and_is_copied(world: World) -> None
     for same in ("system_prompt", "description", "allowed_tools", "capabilities", "executor"):
         assert copied[same] == original[same]
     assert (copied["name"], copied["is_builtin"]) == (f"{original['name']} (copy)", False)
+
+
+async def test_a_copy_of_an_agent_keeps_empty_limits(world: World, alice: Client) -> None:
+    """Without the limits, its subtasks would have the hosts and the memory of their parent."""
+    limits = {"network": {"allow": []}, "memory": {"namespaces": []}}
+    agent = {"agent_id": "strict", "name": "Strict", "system_prompt": "Count.", **limits}
+    async with world.client("alice") as client:
+        (await client.post(f"{API}/agents", json=agent)).raise_for_status()
+        sent = form_of(await alice.get("/agents/strict/copy"))
+        wrong = await alice.post("/agents", data=sent | {"agent_id": ["A B"]})
+        assert wrong.status_code == 422
+        corrected = form_of(wrong) | {"agent_id": ["copied"]}
+        assert (await alice.post("/agents", data=corrected)).status_code == 303
+        copied = (await client.get(f"{API}/agents/copied")).json()
+    assert {name: copied[name] for name in limits} == limits

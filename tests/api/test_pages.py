@@ -219,6 +219,9 @@ async def test_an_execution_is_forked(world: World, alice: Client) -> None:
         path = f"/executions/{execution['id']}"
         wrong = await post(alice, f"{path}/fork", path, at_turn="7", prompt="Again.")
         assert (wrong.status_code, "at turn" in words(wrong)) == (422, True)
+        assert ">\nAgain.</textarea>" in wrong.text
+        assert 'id="fork" open' in wrong.text
+        assert (await post(alice, f"{path}/fork", path, at_turn="9" * 5000)).status_code == 422
         made = await post(alice, f"{path}/fork", path, at_turn="0", prompt=" Again. ")
         assert made.status_code == 303, words(made)
         forked = (await client.get(f"{API}/task-{made.headers['location'][1:]}")).json()

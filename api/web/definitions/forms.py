@@ -34,6 +34,11 @@ class Field:
     is_for_admins: bool = False
     is_limit: bool = False
 
+    @property
+    def object_name(self) -> str:
+        """The member of the body that contains it."""
+        return self.name.partition("/")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Section:

@@ -14,7 +14,7 @@ from api.http.paging import ListQuery
 from api.http.resource_routes import path_key
 from api.web import pages
 from api.web.definitions import forms
-from api.web.definitions.forms import Section
+from api.web.definitions.forms import Field, Section
 from api.web.listings import make_list, read_query
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
@@ -23,6 +23,9 @@ from domain.people.nested_forms import Control
 from persistence.definitions.dependents import Dependent
 from services.caller import Caller
 from services.unit_of_work import Precondition, UnitOfWork
+
+LIMITS_FIELD = "limits"
+"""In the form of a copy: the limits that the original has, which may be empty lists."""
 
 
 class DefinitionStore(Protocol):
@@ -178,7 +181,8 @@ class DefinitionPages:
     async def _copy(self, visit: Visit, copied: Mapping[str, Any]) -> Response:
         controls = [one for _, shown in self._make_sections(visit, None) for one in shown]
         entries = forms.fill(controls, copied)
-        return await self._render(visit, None, Form(entries))
+        limits = [limit.name for limit in self._limits() if copied[limit.object_name] is not None]
+        return await self._render(visit, None, Form({**entries, LIMITS_FIELD: limits}))
 
     async def _list(
         self, request: Request, visit: Visit, list_rows: Callable[..., Any]
@@ -201,6 +205,7 @@ class DefinitionPages:
             form.require_sent()
             members = forms.read(controls, self.model, form)
             if found is None:
+                self._set_limits(members, form.entries.get(LIMITS_FIELD, ()))
                 created = await visit.perform(partial(self.store.create, members=members))
                 return pages.redirect(self.address_of(created))
             row = self.row_of(found)
@@ -226,11 +231,17 @@ class DefinitionPages:
             for name, value in members.items()
             if name not in before or value != before[name]
         }
-        for limit in (one for section in self.sections for one in section.fields if one.is_limit):
-            name, key = limit.name.split("/")
-            if changed.get(name, ...) is None:
-                changed[name] = {key: []}
+        self._set_limits(changed, [limit.name for limit in self._limits()])
         return changed
+
+    def _limits(self) -> Sequence[Field]:
+        return [one for section in self.sections for one in section.fields if one.is_limit]
+
+    def _set_limits(self, members: dict[str, Any], names: Collection[str]) -> None:
+        """Make empty lists of these limits, which were filled in before and now are empty."""
+        for limit in self._limits():
+            if limit.name in names and members.get(limit.object_name, ...) is None:
+                members[limit.object_name] = {limit.name.rpartition("/")[2]: []}
 
     def _make_sections(
         self, visit: Visit, found: Any | None
