@@ -19,7 +19,7 @@ EXPIRING = frozenset({"fail", "deny", "default"})
 """Rules that apply when a request is past due; with others it stays open."""
 
 VIEW_NAME = r"^[^\s/.]([^\x00-\x1f\x7f/]*[^\s/])?$"
-"""A pattern of names of saved views: each is the last part of a path, so none is `..`."""
+"""A pattern of names of saved views: each is the last part of a path, so `..` is not a name."""
 
 
 class RequestKind(StrEnum):

@@ -244,7 +244,10 @@ async def test_a_built_in_agent_is_read_only_and_is_copied(world: World) -> None
 
 async def test_a_copy_of_an_agent_keeps_empty_limits(world: World, alice: Client) -> None:
     """Without the limits, its subtasks would have the hosts and the memory of their parent."""
-    limits = {"network": {"allow": []}, "memory": {"namespaces": []}}
+    limits: dict[str, dict[str, list[str]]] = {
+        "network": {"allow": []},
+        "memory": {"namespaces": []},
+    }
     agent = {"agent_id": "strict", "name": "Strict", "system_prompt": "Count.", **limits}
     async with world.client("alice") as client:
         (await client.post(f"{API}/agents", json=agent)).raise_for_status()
