@@ -17,7 +17,7 @@ from api.http.problems import of_error
 from api.http.request_context import Call
 from domain.errors import PerdureError, RateLimitedError
 from persistence.db.idempotency import Key, StoredResponse, claim, store
-from services.unit_of_work import UnitOfWork
+from services.unit_of_work import Effect, UnitOfWork, run_effects
 
 HEADER = "idempotency-key"
 
@@ -56,9 +56,11 @@ async def run_service(
     if dry_run:
         return await _run_dry(call, service, render)
     key = await _key(call) if call.request.method == "POST" else None
-    async with call.services.transaction(call.caller, is_one_service=key is None) as work:
-        if key is None:
+    if key is None:
+        async with call.services.transaction(call.caller, is_one_service=True) as work:
             return await render(call, work.session, await service(work))
+    effects: list[Effect] = []
+    async with call.services.transaction(call.caller, effects=effects) as work:
         if kept := await claim(work.session, key):
             return _replayed(kept)
         if key.identifies_delivery:  # a sender repeats what was refused, and may succeed then
@@ -67,7 +69,13 @@ async def run_service(
             response = await _run_or_refuse(call, work, service, render)
         if response.status_code != NOTHING_DONE:
             await store(work.session, key, response.status_code, _stored(response))
-        return response
+    try:
+        await run_effects(effects)
+    except PerdureError as error:  # this is the response, not the one that was just stored
+        response = of_error(call.request.scope, error)
+        async with call.services.database.transaction() as session:
+            await store(session, key, response.status_code, _stored(response))
+    return response
 
 
 async def _run_dry(call: Call, service: Service[T], render: Render[T]) -> Response:

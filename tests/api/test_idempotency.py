@@ -3,10 +3,11 @@ from uuid import UUID
 
 import httpx2
 from sqlalchemy import text
+from temporalio.client import Client as TemporalClient
 
 from domain.ids import new_id
 from persistence.db.idempotency import Key, claim
-from tests.api.world import TASK, World, make_task
+from tests.api.world import TASK, World, ask, execute, make_task
 
 Client = httpx2.AsyncClient
 
@@ -54,6 +55,20 @@ async def test_a_refusal_is_kept_too_and_leaves_nothing(client: Client) -> None:
     taken = {"name": task["name"]}
     duplicate = await client.post("/api/v1/tasks", json={**TASK, **taken}, headers=key)
     assert duplicate.json()["code"] == "duplicate_name"
+
+
+async def test_a_refusal_after_the_commit_is_kept_too(
+    world: World, client: Client, temporal_client: TemporalClient
+) -> None:
+    execution = await execute(client, await make_task(client))
+    path = f"/api/v1/input-requests/{await ask(world, execution)}/answer"
+    await temporal_client.get_workflow_handle(execution["workflow_id"]).terminate()
+    key = {"Idempotency-Key": str(new_id())}
+    first = await client.post(path, json={"message": "yes"}, headers=key)
+    again = await client.post(path, json={"message": "yes"}, headers=key)
+    assert (first.status_code, first.json()["code"]) == (409, "execution_terminal")
+    assert (again.status_code, again.content) == (409, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
 
 
 async def test_concurrent_requests_with_one_key_start_one_execution(client: Client) -> None:
