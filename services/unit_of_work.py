@@ -250,9 +250,10 @@ async def _start_workflow(services: Services, request: StartRequest) -> None:
 async def _wake_workflow(
     services: Services, workflow_id: str, execution_id: UUID, *, must_run: bool
 ) -> None:
+    sent_at = time.monotonic()
     was_woken = await services.workflows.wake(workflow_id)
     if was_woken:
-        services.dispatch_marks.add_wake(execution_id)
+        services.dispatch_marks.add_wake(execution_id, sent_at=sent_at)
     elif was_woken is not None and await fail_if_terminated(
         services.database, services.workflows, execution_id, workflow_id
     ):

@@ -1,6 +1,6 @@
 """Signals to executions: a row first, then a Temporal signal that only wakes the workflow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -181,22 +181,29 @@ async def mark_dispatched(database: Database, execution_ids: Sequence[UUID]) -> 
 
 MARK_WOKEN = text("""
 UPDATE signals SET wake_at = now() + :next_wake WHERE id IN (
-    SELECT id FROM signals
-    WHERE execution_id = ANY(CAST(:execution_ids AS uuid[])) AND kind NOT IN ('start', 'ended')
-        AND consumed_at IS NULL
-    FOR UPDATE SKIP LOCKED
+    SELECT id FROM signals JOIN unnest(CAST(:execution_ids AS uuid[]), CAST(:ages AS interval[]))
+        AS woken (execution_id, age) USING (execution_id)
+    WHERE kind NOT IN ('start', 'ended') AND consumed_at IS NULL
+        AND wake_at < now() - age + :first_wake
+    FOR UPDATE OF signals SKIP LOCKED
 )
 """)
-"""Without the rows that a reader is consuming: it locks them in another order."""
+"""Without the rows that a reader is consuming, which it locks in another order, and without those
+that were written after the wake-up: they may need one of their own."""
 
 
-async def mark_woken(database: Database, execution_ids: Sequence[UUID]) -> None:
+async def mark_woken(database: Database, woken: Mapping[UUID, timedelta]) -> None:
     """Store that Temporal has signalled the workflows, so that the relay does not repeat it soon.
 
-    A busy worker reads the signal later than `FIRST_WAKE`, and each repeated signal would take it
-    more time.
+    `woken` is how long ago each of them was signalled. A busy worker reads the signal later than
+    `FIRST_WAKE`, and each repeated signal would take it more time.
     """
-    parameters = {"execution_ids": list(execution_ids), "next_wake": NEXT_WAKE}
+    parameters = {
+        "execution_ids": list(woken),
+        "ages": list(woken.values()),
+        "next_wake": NEXT_WAKE,
+        "first_wake": FIRST_WAKE,
+    }
     await database.raw.run(MARK_WOKEN, parameters)
 
 

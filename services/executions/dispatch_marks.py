@@ -5,6 +5,8 @@ so no request waits for this: one statement marks the starts of a second, anothe
 """
 
 import asyncio
+import time
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -25,7 +27,8 @@ class DispatchMarks:
         """Marks nothing yet."""
         self._database = database
         self._starts: list[UUID] = []
-        self._wakes: list[UUID] = []
+        self._wakes: dict[UUID, float] = {}
+        """When each one was sent, on the monotonic clock."""
         self._marking: asyncio.Task[None] | None = None
 
     def add_start(self, execution_id: UUID) -> None:
@@ -33,9 +36,12 @@ class DispatchMarks:
         self._starts.append(execution_id)
         self._mark_soon()
 
-    def add_wake(self, execution_id: UUID) -> None:
-        """Mark the signals of an execution as sent soon."""
-        self._wakes.append(execution_id)
+    def add_wake(self, execution_id: UUID, *, sent_at: float) -> None:
+        """Mark the signals of an execution as sent soon, except those that are newer.
+
+        `sent_at` is a time of the monotonic clock, before Temporal was called.
+        """
+        self._wakes[execution_id] = sent_at
         self._mark_soon()
 
     def _mark_soon(self) -> None:
@@ -47,11 +53,13 @@ class DispatchMarks:
             while self._starts or self._wakes:
                 await asyncio.sleep(MARK_SECONDS)
                 starts, self._starts = self._starts, []
-                wakes, self._wakes = self._wakes, []
+                wakes, self._wakes = self._wakes, {}
                 if starts:
                     await signals.mark_dispatched(self._database, starts)
                 if wakes:
-                    await signals.mark_woken(self._database, wakes)
+                    now = time.monotonic()
+                    ages = {key: timedelta(seconds=now - sent) for key, sent in wakes.items()}
+                    await signals.mark_woken(self._database, ages)
         except Exception as error:  # noqa: BLE001 - the edge: the relay repeats them
             log.info("dispatch.not_marked", error=type(error).__name__)
         finally:

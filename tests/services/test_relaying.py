@@ -2,7 +2,7 @@
 
 import socket
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import text
@@ -86,11 +86,28 @@ async def test_what_temporal_has_accepted_is_not_sent_again_soon(
             work.wake_workflow(row)
         async with engine.database.transaction() as reader:
             await reader.execute(text("SELECT id FROM signals FOR UPDATE"))
-            await signals.mark_woken(engine.database, [run.id])  # waits for no reader
+            marked = signals.mark_woken(engine.database, {run.id: timedelta()})
+            await marked  # waits for no reader
         async with engine.database.reading() as session:
             start, resume = await signals.list_unread(session, run.id)
     assert start.wake_at > sent_after + signals.NEXT_WAKE
     assert resume.wake_at > sent_after + signals.FIRST_WAKE
+
+
+async def test_a_signal_that_is_newer_than_the_wake_is_sent_again_soon(engine: Engine) -> None:
+    """Its own wake may not have reached Temporal."""
+    run = await engine.start({"text": "x"}, dispatch=False)
+    async with engine.transaction() as work:
+        await append_signal(work.session, run.id, SignalKind.ANSWER)
+        await work.session.execute(
+            text("UPDATE signals SET wake_at = now() - interval '2 minutes'")
+        )
+        await append_signal(work.session, run.id, SignalKind.RESUME)
+    await signals.mark_woken(engine.database, {run.id: timedelta(minutes=1)})
+    async with engine.database.reading() as session:
+        unread = {row.kind: row for row in await signals.list_unread(session, run.id)}
+    due = datetime.now(UTC) + (signals.FIRST_WAKE + signals.NEXT_WAKE) / 2
+    assert unread["resume"].wake_at < due < unread["answer"].wake_at
 
 
 async def test_a_silent_temporal_delays_a_sweep_only_once(database_url: str) -> None:
