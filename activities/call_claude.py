@@ -174,10 +174,11 @@ class LoopProgress:
     def retry_delay(self) -> timedelta | None:
         """The time until the next attempt if this one fails; None: that of the retry policy.
 
-        An attempt that could not begin is not counted and has no delay of its own.
+        An attempt that could not begin is not counted and has no delay of its own, as one that has
+        made progress.
         """
         state = None if self.loop is None else self.loop.state
-        stalled = 0 if state is None else state.snapshot.stalled_attempts
+        stalled = 0 if state is None else state.stalled_attempts
         return policies.STALLED_RETRY * 2 ** (stalled - 1) if stalled else None
 
 

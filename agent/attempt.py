@@ -169,6 +169,8 @@ class Attempt:
             self._has_failed_write = False
         if isinstance(receipt, Shortage):
             return receipt
+        if step.makes_progress:
+            self.state.stalled_attempts = 0
         if step.status is not None:
             self.state.status, self.state.reason = step.status.status, step.status.reason
         if step.call_outcome is not None and step.call_outcome.cost_usd is not None:

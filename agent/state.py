@@ -53,6 +53,8 @@ class RunState:
         self.failures_in_a_row = snapshot.failures_in_a_row
         self.spend_limit_failures = snapshot.spend_limit_failures
         self.tries = snapshot.tries
+        self.stalled_attempts = snapshot.stalled_attempts
+        """Attempts in a row, with this one, that have made no progress."""
         self.segment_turns = 0
         self.calls = {call.id: call for call in snapshot.tool_calls}
         self.requests = {request.id: request for request in snapshot.open_requests}

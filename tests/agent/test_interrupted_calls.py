@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from agent.attempt import Attempt
 from agent.decisions import Decider
+from agent.interrupts import InterruptWatcher
 from domain.errors import ErrorCode
+from domain.executions.events import Event
 from domain.executions.states import ExecutionStatus
-from domain.executions.steps import ToolCallStatus
+from domain.executions.steps import NewMessage, Step, ToolCallStatus
+from domain.ids import new_id
 from domain.tools.calls import ToolEffect
 from tests.agent.in_memory.driver import InMemoryRun, Runner, use
 from tests.agent.in_memory.record import InMemoryRecord
@@ -231,3 +235,28 @@ async def test_effects_of_earlier_versions_are_external() -> None:
     assert ToolEffect("effectful") is ToolEffect.EXTERNAL
     with pytest.raises(ValueError, match="unknown"):
         ToolEffect("unknown")
+
+
+async def test_a_step_with_progress_ends_the_count_of_stalled_attempts(runner: Runner) -> None:
+    """The time until the next attempt depends on the count."""
+    asking = {"tool_use": use("ask_user", question="?")}
+    run = await runner.start(asking, LAST_RESULT, allowed_tools=["ask_user"])
+    await run.wait_for_request()
+
+    async def find_no_problem(*_: object) -> None:
+        return None
+
+    record = InMemoryRecord(runner.executions, run.id, segment=run.segments, attempt=2)
+    attempt = Attempt(
+        await record.begin(),
+        record=record,
+        live_updates=run.live,
+        interrupts=InterruptWatcher(),
+        is_segment_over=lambda: False,
+        default_problem=find_no_problem,
+    )
+    await attempt.write(Step(events=[Event("turn.started")]))
+    assert attempt.state.stalled_attempts == 1
+    seq = attempt.state.transcript.next_seq
+    await attempt.write(Step(messages=[NewMessage(new_id(), seq, "user", "[]")]))
+    assert attempt.state.stalled_attempts == 0
