@@ -160,18 +160,6 @@ def _adopt_orphans(*, adopt: bool) -> bool:
     return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0) == 0)
 
 
-def _fork(request: Fork, supervisor: int) -> int:
-    parent = os.getpid()
-    pid = os.fork()
-    # A group of its own, whichever process runs first: the supervisor kills groups.
-    os.setpgid(pid, pid)
-    if pid == 0:
-        while os.getppid() == parent:
-            time.sleep(ADOPTION_POLL_SECONDS)
-        _become(request, supervisor)
-    return pid
-
-
 def _become(request: Fork, supervisor: int) -> NoReturn:
     """Be the part, as if the process had been started with its command line."""
     die_with_parent(supervisor, signal.SIGKILL)
@@ -203,15 +191,23 @@ def fork_parts(requests: Sequence[Fork], supervisor: int) -> list[int]:
     Raises:
         OSError: the kernel allows no further process.
     """
+    parent = os.getpid()
     pids: list[int] = []
-    try:
-        for request in requests:
-            pids.append(_fork(request, supervisor))  # noqa: PERF401 - the ones before an error end
-    except OSError:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        raise
+    for request in requests:
+        try:
+            pid = os.fork()
+        except OSError:
+            for forked in pids:
+                os.kill(forked, signal.SIGKILL)
+                os.waitpid(forked, 0)
+            raise
+        # A group of its own, whichever process runs first: the supervisor kills groups.
+        os.setpgid(pid, pid)
+        if pid == 0:
+            while os.getppid() == parent:
+                time.sleep(ADOPTION_POLL_SECONDS)
+            _become(request, supervisor)
+        pids.append(pid)
     return pids
 
 

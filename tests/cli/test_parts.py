@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from cli.stack.addresses import free_port
-from cli.stack.forks import UNKNOWN_CODE, AdoptedProcess
+from cli.stack.forks import UNKNOWN_CODE, AdoptedProcess, Forks
+from cli.stack.parts import OWN_MODULE
+from cli.stack.process import Part
 from cli.stack.temporal import Temporal
 from cli.stack.worker_processes import BY_SIGNAL
 from runtime.readiness import is_announced
@@ -117,6 +119,35 @@ except BlockingIOError:
 def test_no_part_is_forked_if_not_all_can_be() -> None:
     command = [sys.executable, "-c", NO_SECOND_FORK]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+async def test_a_part_that_fails_ends_no_other_part(tmp_path: Path) -> None:
+    (tmp_path / "sleeping.py").write_text("import time; time.sleep(3600)")
+    (tmp_path / "failing.py").write_text("raise OSError")
+
+    async def at_once(pid: int) -> bool:
+        return pid > 0
+
+    def part(name: str) -> Part:
+        return Part(
+            name=name,
+            command=[*OWN_MODULE, name],
+            environment={},
+            is_ready=at_once,
+            log=tmp_path / "parts.log",
+            start_seconds=READY_SECONDS,
+            stop_seconds=READY_SECONDS,
+        )
+
+    paths = f"{tmp_path}{os.pathsep}{Path.cwd()}"
+    forks = await Forks.load({**os.environ, "PYTHONPATH": paths}, tmp_path / "parts.log")
+    assert forks is not None
+    started = await forks.start([part("sleeping"), part("failing")])
+    assert await started["failing"].wait() == 1
+
+    assert started["sleeping"].returncode is None
+    started["sleeping"].send_signal(signal.SIGTERM)
+    assert await started["sleeping"].wait() == -signal.SIGTERM
 
 
 async def test_the_end_of_a_fork_is_seen_even_if_signals_of_children_are_ignored() -> None:
