@@ -30,6 +30,9 @@ KEY, SECRET = "perdure-tests", "the secret key of the tests"
 
 ACCOUNT, ACCOUNT_KEY = "perduretests", base64.b64encode(b"the account key of the tests").decode()
 
+START_SECONDS = 600.0
+"""Of a server on a busy machine."""
+
 
 def _accepts(port: int) -> bool:
     with closing(socket.socket()) as client:
@@ -48,9 +51,11 @@ def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[s
         tie_to_parent([*command, *quiet], signal.SIGKILL, launch.SELF),
         env={**os.environ, **credentials},
     ) as server:
-        until(lambda: _accepts(port), within=60, what="the S3 server")
-        yield f"http://127.0.0.1:{port}", data
-        server.terminate()
+        try:
+            until(lambda: _accepts(port), within=START_SECONDS, what="the S3 server")
+            yield f"http://127.0.0.1:{port}", data
+        finally:
+            server.terminate()
 
 
 @pytest.fixture
@@ -77,9 +82,11 @@ def azure_storage() -> Iterator[str]:
         env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{ACCOUNT_KEY}"},
         stdout=subprocess.DEVNULL,
     ) as server:
-        until(lambda: _accepts(port), within=120, what="the Azure server")
-        yield f"http://127.0.0.1:{port}/{ACCOUNT}"
-        server.terminate()
+        try:
+            until(lambda: _accepts(port), within=START_SECONDS, what="the Azure server")
+            yield f"http://127.0.0.1:{port}/{ACCOUNT}"
+        finally:
+            server.terminate()
 
 
 @pytest.fixture
@@ -105,5 +112,6 @@ def _create_container(address: str, name: str) -> None:
         f"{address}/{name}",
         params={"restype": "container"},
         headers={**sent, "Authorization": f"SharedKey {ACCOUNT}:{signature}"},
+        timeout=START_SECONDS,
     )
     assert response.is_success, response.text
