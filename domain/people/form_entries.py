@@ -1,4 +1,4 @@
-"""What people enter in the controls of a form (nested_forms.py), as values, and back.
+"""What people enter in the controls of a form (`nested_forms`), as values, and back.
 
 What is read from a form is not validated.
 """

@@ -2,7 +2,7 @@
 
 A rule is a tool's name (`read_file`), a name with wildcards (`mcp__github__*`), or a name with a
 pattern for the tool's argument (`bash(git *)`, `write_file(src/*)`, `web_fetch(domain:a.example)`).
-The module `rule_matching` compares rules with calls.
+The module `matching` compares rules with calls.
 """
 
 import re
