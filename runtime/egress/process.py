@@ -113,6 +113,8 @@ class ProxyProcess:
         if request["op"] == "close":
             del self._sandboxes[request["id"]]
             await sandbox.close()
+        elif sandbox.proxy is not None:
+            await sandbox.proxy.report_closed()
         return sandbox.take()
 
     async def _open(self, request: Any, descriptors: list[int]) -> str | None:

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from domain.errors import AddressRefusedError, OutboundError
 from domain.web.addresses import literal
@@ -28,6 +29,10 @@ MAX_TRIED_ADDRESSES = 3
 
 ACCEPT_PAUSE_SECONDS = 0.1
 """After a connection could not be accepted, so that a full table of files is not polled."""
+
+CLOSING_SECONDS = 0.5
+"""For the host to end a connection that the sandbox has closed; then it is recorded with the next
+call (chosen)."""
 
 MAX_OPEN = 64
 """Connections of one sandbox at a time; more wait. A browser opens six for each host (chosen)."""
@@ -66,8 +71,17 @@ class SandboxProxy:
         self._open = asyncio.Semaphore(MAX_OPEN)
         self._look_ups = asyncio.Semaphore(MAX_LOOK_UPS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Future[None]] = set()
+        """Of connections that the sandbox has closed and the host has not."""
         listener.setblocking(False)
         self._serving = asyncio.create_task(self._serve())
+
+    async def report_closed(self) -> None:
+        """Wait a moment until the connections that the sandbox has closed are reported."""
+        await asyncio.sleep(0)  # reads that are ready
+        await asyncio.sleep(0)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSING_SECONDS)
 
     async def close(self) -> None:
         """Close the socket and all connections, which are reported before this returns."""
@@ -145,7 +159,8 @@ class SandboxProxy:
         return await _open(target, last)
 
     async def _relay(self, client: socket.socket, server: socket.socket, target: _Target) -> None:
-        relay = ByteRelay(client, server)
+        reported = asyncio.get_running_loop().create_future()
+        relay = ByteRelay(client, server, on_client_end=partial(self._closing.add, reported))
         verdict: Verdict = "allowed"
         reason: str | None = None
         try:
@@ -160,6 +175,8 @@ class SandboxProxy:
             record = _record(target, verdict, reason)
             sent, received = relay.sent_bytes, relay.received_bytes
             self._report(replace(record, sent_bytes=sent, received_bytes=received))
+            self._closing.discard(reported)
+            reported.set_result(None)
 
 
 async def _open(target: _Target, address: str) -> socket.socket:

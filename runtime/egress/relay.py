@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 
 from domain.web.tls_hello import IncompleteHelloError, read_hello, server_name_problem
 
@@ -18,9 +19,12 @@ class ServerNameError(Exception):
 class ByteRelay:
     """One connection and its counts."""
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(
+        self, client: socket.socket, server: socket.socket, *, on_client_end: Callable[[], None]
+    ) -> None:
         """Both sockets are non-blocking; the caller closes them."""
         self._client, self._server = client, server
+        self._on_client_end = on_client_end
         self._loop = asyncio.get_running_loop()
         self.sent_bytes = 0
         self.received_bytes = 0
@@ -43,6 +47,7 @@ class ByteRelay:
         while data := await self._loop.sock_recv(self._client, CHUNK_BYTES):
             await self._loop.sock_sendall(self._server, data)
             self.sent_bytes += len(data)
+        self._on_client_end()
         _end(self._server)
 
     async def _receive(self) -> None:
