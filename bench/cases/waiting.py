@@ -72,6 +72,33 @@ async def measure(scale: Scale) -> Section:
         parked_bytes = memory_bytes(ours.roles["worker"]) - before
         say(f"{ALONE} answers, one at a time")
         seconds = await _answer_alone(ours, asked[:ALONE])
+    own, other = found
+    slowest = statistics.quantiles(seconds, n=20)[-1]
+    return Section(
+        "Executions that wait for a person",
+        f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
+        "first answer to the last end; its CPU is that of all processes but the model's. Then "
+        f"{scale.parked:,} wait, and the oldest are answered one at a time: their workflows are no "
+        "longer in the worker's cache, so they replay.",
+        [
+            _summary(found, count),
+            _by_process(found, count),
+            Table(
+                "From an answer to the next model call, ms",
+                ("answers", "each"),
+                [(str(ALONE), str(Spread.of(seconds).times(1000)))],
+            ),
+        ],
+        [
+            *_bars(own, other, count),
+            Bar("answer to the next model call, evicted, p95", slowest * 1000, 300, unit="ms"),
+            Bar(f"worker memory, {scale.parked:,} waiting", parked_bytes / MB, 40, unit="MB"),
+        ],
+    )
+
+
+def _summary(found: Sequence[Waited], count: int) -> Table:
+    columns = ("system", "worker MB per 1,000", "worker idle CPU %", "resume all s", "CPU ms each")
     rows = [
         (
             one.name,
@@ -82,42 +109,19 @@ async def measure(scale: Scale) -> Section:
         )
         for one in found
     ]
-    columns = ("system", "worker MB per 1,000", "worker idle CPU %", "resume all s", "CPU ms each")
-    own, other = found
-    return Section(
-        "Executions that wait for a person",
-        f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
-        "first answer to the last end; its CPU is that of all processes but the model's. Then "
-        f"{scale.parked:,} wait, and the oldest are answered one at a time: their workflows are no "
-        "longer in the worker's cache, so they replay.",
-        [
-            Table("While waiting, and after", columns, rows),
-            _by_process(found, count),
-            Table(
-                "From an answer to the next model call, ms",
-                ("answers", "each"),
-                [
-                    (str(ALONE), str(Spread.of(seconds).times(1000))),
-                ],
-            ),
-        ],
-        [
-            Bar("worker memory per 1,000 waiting", own.bytes_each * 1000 / MB, 20, unit="MB"),
-            Bar(
-                "time to resume all over the hand-written workflow's",
-                own.resume_seconds / other.resume_seconds,
-                1.2,
-            ),
-            Bar("CPU to resume one", own.cpu_ms_each(count), 60, unit="ms"),
-            Bar(
-                "answer to the next model call, evicted, p95",
-                statistics.quantiles(seconds, n=20)[-1] * 1000,
-                300,
-                unit="ms",
-            ),
-            Bar(f"worker memory, {scale.parked:,} waiting", parked_bytes / MB, 40, unit="MB"),
-        ],
-    )
+    return Table("While waiting, and after", columns, rows)
+
+
+def _bars(own: Waited, other: Waited, count: int) -> list[Bar]:
+    return [
+        Bar("worker memory per 1,000 waiting", own.bytes_each * 1000 / MB, 20, unit="MB"),
+        Bar(
+            "time to resume all over the hand-written workflow's",
+            own.resume_seconds / other.resume_seconds,
+            1.2,
+        ),
+        Bar("CPU to resume one", own.cpu_ms_each(count), 60, unit="ms"),
+    ]
 
 
 async def _wait_and_resume(

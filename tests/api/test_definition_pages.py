@@ -103,10 +103,10 @@ async def test_a_template_becomes_a_task(alice: Client) -> None:
         "parameters/description": ["A person", "", ""],
         "task/allowed_tools": "read_file",
     }
-    unused = fields | {"parameters/name": ["nobody", "language", ""]}
+    unused = fields | {"parameters/name": ["reader", "language", ""]}
     wrong = await post(alice, "/templates", "/templates/new", **unused)
     assert "Row 1, name: The parameter is not used" in words(wrong)
-    assert 'value="nobody"' in wrong.text
+    assert 'value="reader"' in wrong.text
     made = await post(alice, "/templates", "/templates/new", **fields)
     assert made.status_code == 303, words(made)
     template = made.headers["location"]

@@ -85,28 +85,34 @@ _VARIABLES = Section(
     is_folded=True,
 )
 
+
+def _short_fields(group: str, *fields: tuple[str, str, str]) -> tuple[Field, ...]:
+    """Fields of a group in short controls: the name, the label and the hint of each."""
+    return tuple(
+        Field(f"{group}/{name}", label, hint, is_short=True) for name, label, hint in fields
+    )
+
+
 _PEOPLE = Section(
     "People",
-    tuple(
-        Field(f"human_input_policy/{name}", label, hint, is_short=True)
-        for name, label, hint in (
-            ("assignee", "Who is asked", "A user, or a group: group:legal. Empty: the owner."),
-            ("mode", "If a person is needed", ""),
-            ("due_seconds", "Due after", "Seconds; a day has 86,400."),
-            ("on_expiry", "If there is no answer in time", ""),
-            ("default_answer", "Default answer", 'Such as {"decision": "deny"}.'),
-            ("remind_after_seconds", "Reminders", "Seconds after the question, such as 3600."),
-            ("escalate_to", "Escalate to", "A user or a group, if the answer is late."),
-            ("on_escalation_expiry", "If that answer is late, too", ""),
-            ("approvals_required", "Approvals that a tool call needs", "More than one: a group."),
-            ("starter_may_not_approve", "Another person than the starter must approve", ""),
-            (
-                "recheck_tools",
-                "Tools to check again",
-                "Rules such as bash(git push *). The model is asked again if an approval is late.",
-            ),
-            ("on_unknown_effect", "If a crash interrupts a tool call", "auto: by its effects."),
-        )
+    _short_fields(
+        "human_input_policy",
+        ("assignee", "Who is asked", "A user, or a group: group:legal. Empty: the owner."),
+        ("mode", "If a person is needed", ""),
+        ("due_seconds", "Due after", "Seconds; a day has 86,400."),
+        ("on_expiry", "If there is no answer in time", ""),
+        ("default_answer", "Default answer", 'Such as {"decision": "deny"}.'),
+        ("remind_after_seconds", "Reminders", "Seconds after the question, such as 3600."),
+        ("escalate_to", "Escalate to", "A user or a group, if the answer is late."),
+        ("on_escalation_expiry", "If that answer is late, too", ""),
+        ("approvals_required", "Approvals that a tool call needs", "More than one: a group."),
+        ("starter_may_not_approve", "Another person than the starter must approve", ""),
+        (
+            "recheck_tools",
+            "Tools to check again",
+            "Rules such as bash(git push *). The model is asked again if an approval is late.",
+        ),
+        ("on_unknown_effect", "If a crash interrupts a tool call", "auto: by its effects."),
     ),
     is_folded=True,
 )
@@ -150,21 +156,19 @@ _REACH = Section(
 
 _OPTIONS = Section(
     "More about the model",
-    tuple(
-        Field(f"sdk_options/{name}", label, hint, is_short=True)
-        for name, label, hint in (
-            ("permission_mode", "Permissions", "plan: it submits a plan before it changes things."),
-            ("effort", "Effort", ""),
-            ("max_turns", "Model calls at most", ""),
-            ("max_tokens", "Tokens of an answer at most", ""),
-            ("timeout_seconds", "Running time at most", "Seconds, without waiting for people."),
-            ("temperature", "Temperature", "From 0 to 1."),
-            ("thinking", "Thinking", "As in the Messages API."),
-            ("mcp_servers", "MCP servers", "Names of registered servers, or inline servers."),
-            ("output_schema", "Schema of the result", "The result is checked against it."),
-            ("compaction_tokens", "Summarise from", "Tokens of a prompt, such as 150000."),
-            ("segment_turns", "Model calls in one activity", "Empty: as many as fit."),
-        )
+    _short_fields(
+        "sdk_options",
+        ("permission_mode", "Permissions", "plan: it submits a plan before it changes things."),
+        ("effort", "Effort", ""),
+        ("max_turns", "Model calls at most", ""),
+        ("max_tokens", "Tokens of an answer at most", ""),
+        ("timeout_seconds", "Running time at most", "Seconds, without waiting for people."),
+        ("temperature", "Temperature", "From 0 to 1."),
+        ("thinking", "Thinking", "As in the Messages API."),
+        ("mcp_servers", "MCP servers", "Names of registered servers, or inline servers."),
+        ("output_schema", "Schema of the result", "The result is checked against it."),
+        ("compaction_tokens", "Summarise from", "Tokens of a prompt, such as 150000."),
+        ("segment_turns", "Model calls in one activity", "Empty: as many as fit."),
     ),
     is_folded=True,
 )
