@@ -1,4 +1,4 @@
-"""Resources whose name is unique for each user: tool groups, task templates, MCP servers."""
+"""Resources whose name is unique for each user: tool groups, templates, MCP servers, secrets."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import DuplicateNameError
 from persistence.db.paging import Page, Window, newest
-from persistence.tables.columns import NamedRow, OwnedRow
+from persistence.tables.columns import NamedRow, OwnedRow, PrivateRow
 from persistence.tables.definitions import McpServerRow, ToolGroupRow
 
 N = TypeVar("N", bound=NamedRow)
+P = TypeVar("P", bound=PrivateRow)
 
 
 async def find(
@@ -40,6 +41,19 @@ async def page(session: AsyncSession, table: type[N], user_id: UUID, window: Win
     if (is_public := getattr(table, "is_public", None)) is not None:
         shown.append(and_(is_public, table.user_id != user_id))
     return await newest(session, table, table.id, shown, window)
+
+
+async def find_private(session: AsyncSession, table: type[P], user_id: UUID, name: str) -> P | None:
+    """The user's resource with this name."""
+    is_named = (table.user_id == user_id, table.name == name)
+    return await session.scalar(select(table).where(*is_named))
+
+
+async def page_private(
+    session: AsyncSession, table: type[P], user_id: UUID, window: Window
+) -> Page[P]:
+    """The user's resources, newest first."""
+    return await newest(session, table, table.id, [table.user_id == user_id], window)
 
 
 async def delete(session: AsyncSession, row: OwnedRow) -> None:

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import SecretUnusableError
 from domain.ids import new_id
 from domain.secrets import name_in
-from persistence.db.paging import Page, Window, newest
+from persistence.definitions import named_resources
 from persistence.tables.definitions import SecretRow
 
 
@@ -62,14 +62,7 @@ async def put(
 
 async def find(session: AsyncSession, user_id: UUID, name: str) -> SecretRow | None:
     """The user's secret with this name."""
-    return await session.scalar(
-        select(SecretRow).where(SecretRow.user_id == user_id, SecretRow.name == name)
-    )
-
-
-async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[SecretRow]:
-    """The user's secrets."""
-    return await newest(session, SecretRow, SecretRow.id, [SecretRow.user_id == user_id], window)
+    return await named_resources.find_private(session, SecretRow, user_id, name)
 
 
 async def decrypt(

@@ -9,20 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import new_id
-from persistence.db.paging import Page, Window, newest
 from persistence.tables.people import InboxViewRow
-
-
-async def find(session: AsyncSession, user_id: UUID, name: str) -> InboxViewRow | None:
-    """The user's view of this name."""
-    is_named = (InboxViewRow.user_id == user_id, InboxViewRow.name == name)
-    return await session.scalar(select(InboxViewRow).where(*is_named))
-
-
-async def page(session: AsyncSession, user_id: UUID, window: Window) -> Page[InboxViewRow]:
-    """The user's views, newest first."""
-    is_own = [InboxViewRow.user_id == user_id]
-    return await newest(session, InboxViewRow, InboxViewRow.id, is_own, window)
 
 
 async def list_all(session: AsyncSession, user_id: UUID) -> Sequence[InboxViewRow]:

@@ -82,6 +82,14 @@ class OwnedRow(Row):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
 
 
+class PrivateRow(OwnedRow):
+    """A resource that only its user can see, with a name that is unique for the user."""
+
+    __abstract__ = True
+
+    name: Mapped[str]
+
+
 class NamedRow(OwnedRow):
     """A resource with a name that is unique per user (`persistence.definitions.named_resources`).
 

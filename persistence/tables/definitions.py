@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from domain.tools.groups import GROUP
-from persistence.tables.columns import CleanText, CreatedAt, Id, NamedRow, OwnedRow, Row
+from persistence.tables.columns import CleanText, CreatedAt, Id, NamedRow, OwnedRow, PrivateRow, Row
 
 
 class TaskRow(Row):
@@ -175,7 +175,7 @@ class HookRow(OwnedRow):
     last_used_at: Mapped[datetime | None]
 
 
-class SecretRow(OwnedRow):
+class SecretRow(PrivateRow):
     """One secret of one user, encrypted with the operator's key (`runtime/secret_box.py`)."""
 
     __tablename__ = "secrets"
@@ -184,7 +184,6 @@ class SecretRow(OwnedRow):
         Index("ix_secrets_user_id_id", "user_id", "id"),
     )
 
-    name: Mapped[str]
     encrypted_value: Mapped[bytes] = mapped_column(LargeBinary)
     hosts: Mapped[list[str]]
     tools: Mapped[list[str]]

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, Text, UniqueConstraint, t
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from persistence.tables.columns import CreatedAt, OwnedRow, Row
+from persistence.tables.columns import CreatedAt, OwnedRow, PrivateRow, Row
 
 _IN_FORCE = text("revoked_at IS NULL")
 
@@ -88,7 +88,7 @@ class RememberedDecisionRow(OwnedRow):
         return "task" if self.execution_id is None else "execution"
 
 
-class InboxViewRow(OwnedRow):
+class InboxViewRow(PrivateRow):
     """Filters of the inbox that a user has saved under a name."""
 
     __tablename__ = "inbox_views"
@@ -97,7 +97,6 @@ class InboxViewRow(OwnedRow):
         Index("ix_inbox_views_user_id_id", "user_id", "id"),
     )
 
-    name: Mapped[str]
     filters: Mapped[dict[str, Any]]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]

@@ -11,11 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.errors import NotFoundError
 from domain.ids import new_id
 from persistence.db.paging import Page, Window
 from persistence.definitions import named_resources
 from persistence.definitions.dependents import Dependent
-from persistence.tables.columns import NamedRow, OwnedRow
+from persistence.tables.columns import NamedRow, OwnedRow, PrivateRow
 from services.caller import Caller, missing
 from services.definitions.updates import merge_update
 from services.field_types import Body
@@ -24,6 +25,7 @@ from services.validation_messages import require_name
 
 R = TypeVar("R", bound=OwnedRow)
 N = TypeVar("N", bound=NamedRow)
+P = TypeVar("P", bound=PrivateRow)
 B = TypeVar("B", bound=Body)
 
 
@@ -76,6 +78,26 @@ class Resource(ABC, Generic[R]):
             owner_id=row.user_id,
         )
         return named_by
+
+
+class PrivateResource(Resource[P], Generic[P]):
+    """One kind of resource that only its user can see. The key is its name."""
+
+    table: type[P]
+
+    async def find(
+        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
+    ) -> P:
+        """Return the caller's resource with this name."""
+        del lock
+        row = await named_resources.find_private(session, self.table, caller.user_id, key)
+        if row is None:
+            raise NotFoundError(f"You have no {self.noun} {key!r}.")
+        return row
+
+    async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[P]:
+        """Return a page of the caller's resources."""
+        return await named_resources.page_private(session, self.table, caller.user_id, window)
 
 
 class EditableResource(Resource[R], Generic[R, B]):

@@ -5,39 +5,23 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from domain.errors import NotFoundError, SecretUnusableError
+from domain.errors import SecretUnusableError
 from domain.rules.text_patterns import matches_wildcards
 from domain.secrets import may_reach
-from persistence.db.paging import Page, Window
 from persistence.definitions import dependents, secrets
 from persistence.definitions.dependents import Dependent
 from persistence.tables.definitions import SecretRow
 from services.caller import Caller
 from services.definitions.inputs import SecretPut
-from services.definitions.resources import Resource
+from services.definitions.resources import PrivateResource
 from services.unit_of_work import Services, UnitOfWork
 
 
-class Secrets(Resource[SecretRow]):
+class Secrets(PrivateResource[SecretRow]):
     """The declaration of secrets. The key is the name; other users' names are not visible."""
 
     entity, noun = "secret", "secret"
-
-    async def find(
-        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
-    ) -> SecretRow:
-        """Return the caller's secret with this name."""
-        del lock
-        row = await secrets.find(session, caller.user_id, key)
-        if row is None:
-            raise NotFoundError(f"You have no secret {key!r}.")
-        return row
-
-    async def page(self, session: AsyncSession, caller: Caller, window: Window) -> Page[SecretRow]:
-        """Return a page of the caller's secrets."""
-        return await secrets.page(session, caller.user_id, window)
+    table = SecretRow
 
     async def dependents(self, work: UnitOfWork, row: SecretRow) -> Sequence[Dependent]:
         """Return the owner's tasks, templates and MCP servers that name the secret."""

@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ConflictError, NotFoundError
+from domain.errors import ConflictError
 from domain.people.requests import VIEW_NAME, RequestKind
-from persistence.db.paging import Page, Window
 from persistence.executions import inbox_views
 from persistence.identity import users
 from persistence.tables.people import InboxViewRow
-from services.caller import Caller
-from services.definitions.resources import Resource
+from services.definitions.resources import PrivateResource
 from services.field_types import Body
 from services.unit_of_work import UnitOfWork
 
@@ -31,26 +28,11 @@ class InboxViewPut(Body):
     assignee: Annotated[str, Field(min_length=1, max_length=255)] | None = None
 
 
-class InboxViews(Resource[InboxViewRow]):
+class InboxViews(PrivateResource[InboxViewRow]):
     """The declaration of views. The key is the name; other users' names are not visible."""
 
     entity, noun = "inbox_view", "view"
-
-    async def find(
-        self, session: AsyncSession, caller: Caller, key: Any, *, lock: bool = False
-    ) -> InboxViewRow:
-        """Return the caller's view of this name."""
-        del lock
-        row = await inbox_views.find(session, caller.user_id, key)
-        if row is None:
-            raise NotFoundError(f"You have no view {key!r}.")
-        return row
-
-    async def page(
-        self, session: AsyncSession, caller: Caller, window: Window
-    ) -> Page[InboxViewRow]:
-        """Return a page of the caller's views."""
-        return await inbox_views.page(session, caller.user_id, window)
+    table = InboxViewRow
 
     def audited_fields(self, row: InboxViewRow) -> Mapping[str, Any]:
         """Return the name and the filters."""
