@@ -3,12 +3,15 @@
 One node on SQLite suits one machine. For many machines, PERDURE_TEMPORAL_ADDRESS names a server.
 """
 
+import asyncio
 import json
 import os
 import secrets
 import shutil
+import sqlite3
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +26,8 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 # SIGTERM takes 1.1-1.5 s (measured).
 STOP_SECONDS = 10.0
+# For a write of the server to end (chosen).
+BUSY_SECONDS = 10.0
 
 DYNAMIC_CONFIG: Mapping[str, str] = MappingProxyType(
     {
@@ -46,6 +51,26 @@ CACHE_ATTRIBUTES = "system.forceSearchAttributesCacheRefreshOnRead=false"
 """The development server reads the search attributes of a namespace from its database a dozen times
 for each workflow, which takes a fifth of its CPU (measured 2026-11-29). With this setting, those
 that are added while it runs are usable after a minute."""
+
+KEYWORDS = sum(kind == "Keyword" for kind in SEARCH_ATTRIBUTES.values())
+
+KEPT_INDEXES = frozenset(
+    {
+        "default_idx",
+        "by_workflow_id",
+        "by_workflow_type",
+        "by_status",
+        "by_parent_workflow_id",
+        "by_temporal_scheduled_by_id",
+        *(f"by_keyword_{number:02}" for number in range(1, KEYWORDS + 1)),
+    }
+)
+"""Of the visibility store: what lists and Temporal's UI filter by, and our search attributes.
+
+The development server creates 58 indexes, one for each column, and each write updates nearly all of
+them. Without the others a write takes a third of the time (measured 2026-11-29); a filter on one of
+those columns reads the newest workflows one by one.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +110,17 @@ class Temporal:
     def record_attributes(self) -> None:
         """Store that the database has our search attributes: a worker has registered them."""
         self.attributes_file.write_text(self._attributes(), encoding="utf-8")
+
+    def drop_indexes(self) -> None:
+        """Drop the indexes of the visibility store that are not in `KEPT_INDEXES`."""
+        with closing(sqlite3.connect(self.database, timeout=BUSY_SECONDS)) as connection:
+            names = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+                " AND tbl_name = 'executions_visibility'"
+            ).fetchall()
+            for (name,) in names:
+                if name not in KEPT_INDEXES:
+                    connection.execute(f'DROP INDEX "{name}"')
 
     def _attributes(self) -> str:
         return json.dumps({self.namespace: dict(SEARCH_ATTRIBUTES)})
@@ -136,7 +172,10 @@ def part(server: Temporal, log: Path, *, caches_attributes: bool = False) -> Par
     async def is_ready(_: int) -> bool:
         # HTTP reaches the same frontend as gRPC, and answers once the namespace exists.
         path = f"/api/v1/namespaces/{server.namespace}"
-        return await answers_ok(HOST, server.http_port, path, host_name=host_name)
+        if not await answers_ok(HOST, server.http_port, path, host_name=host_name):
+            return False
+        await asyncio.to_thread(server.drop_indexes)
+        return True
 
     return Part(
         name="temporal",

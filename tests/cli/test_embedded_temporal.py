@@ -1,7 +1,10 @@
 """The embedded Temporal server: whether it has our search attributes from its start."""
 
+import json
+import re
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -12,12 +15,14 @@ from temporalio.client import Client
 from cli.stack import temporal
 from cli.stack.addresses import free_port
 from cli.stack.process import RunningPart
-from cli.stack.temporal import CACHE_ATTRIBUTES, Temporal
+from cli.stack.temporal import CACHE_ATTRIBUTES, KEPT_INDEXES, Temporal
 from contracts import names
 from domain.executions.dispatch import WorkflowFacts
 from runtime.dispatch import search_attributes
 
 FACTS = WorkflowFacts(user_id=uuid4(), task_id=None, title="a task", trigger_type="api", tags=["a"])
+
+KEYWORD = re.compile(r"Keyword\d+")
 
 
 @pytest.fixture
@@ -81,3 +86,29 @@ def test_an_earlier_version_had_fewer_search_attributes(
     monkeypatch.setattr(temporal, "SEARCH_ATTRIBUTES", {**names.SEARCH_ATTRIBUTES, "New": "Bool"})
 
     assert not server.has_attributes
+
+
+async def test_lists_by_our_search_attributes_use_the_indexes_that_are_kept(
+    server: Temporal,
+) -> None:
+    async with running(server, caches=True) as client:
+        await start_workflow(client)
+        found = [flow async for flow in client.list_workflows("PerdureStatus = 'pending'")]
+        assert len(found) == 1
+
+    with closing(sqlite3.connect(server.database)) as connection:
+        (stored,) = connection.execute(
+            "SELECT search_attributes FROM executions_visibility WHERE workflow_type_name = ?",
+            [names.TASK_EXECUTION],
+        ).fetchone()
+        used = {f"by_keyword_{name[-2:]}" for name in json.loads(stored) if KEYWORD.match(name)}
+        indexes = {
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+                " AND tbl_name = 'executions_visibility'"
+            )
+        }
+    assert indexes == KEPT_INDEXES
+    assert used <= KEPT_INDEXES
+    assert len(used) == 4  # no task and no agent
