@@ -9,6 +9,7 @@ from api.auth.authentication import Authenticator
 from api.auth.browser_sessions import SessionBox
 from api.auth.rate_limits import AtOnce, Rates, Refusals
 from api.http.large_bodies import LargeBodies
+from api.http.polled import PolledResources
 from api.live_updates import LiveUpdates
 from api.queue.gauges import QueueGauges
 from api.queue.waiting import QueueWaits
@@ -51,5 +52,6 @@ class Gateway:
     mcp_health: HealthChecker
     large_bodies: LargeBodies = field(default_factory=LargeBodies)
     refusals: Refusals = field(default_factory=Refusals)
+    executions: PolledResources = field(default_factory=PolledResources)
     renderings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     """Limits concurrent renderings of reports."""

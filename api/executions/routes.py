@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query, Response
 from api.executions.schemas import (
     ExecutionQuery,
     ExecutionRead,
-    render_cached_execution,
+    cached_fields,
     render_page,
 )
 from api.http.oversight import choose_owner
 from api.http.paging import Listing, ListQuery
 from api.http.request_context import Called
-from api.http.responses import single
+from api.http.responses import rendered
 from api.links import BASE
 from domain.errors import NotFoundError
 from persistence.definitions import tasks
@@ -51,7 +51,8 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     if not call.caller.owns(columns["user_id"]):
         async with call.gateway.database.reading() as session:
             await readable_execution(session, call.caller, execution_id)
-    return single(call.request, render_cached_execution(call, columns))
+    content = call.gateway.executions.render(ExecutionRead, cached_fields(call, columns))
+    return rendered(call.request, content)
 
 
 @router.get(

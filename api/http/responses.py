@@ -27,7 +27,11 @@ def answer(
 
 def single(request: Request, model: BaseModel) -> Response:
     """One resource with its `ETag`; 304 if the client already has this version."""
-    content = to_json(model)
+    return rendered(request, to_json(model))
+
+
+def rendered(request: Request, content: bytes) -> Response:
+    """As `single`, of JSON."""
     tag = etag(content)
     if unchanged := known(request, tag):
         return unchanged
