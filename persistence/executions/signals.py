@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, and_, func, select, text, update
+from sqlalchemy import and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.executions.events import Event
@@ -222,6 +222,38 @@ async def delete_consumed(session: AsyncSession, *, batch: int) -> int:
     return len(deleted.all())
 
 
+_CLOSING = (
+    select(SignalRow.id)
+    .where(
+        SignalRow.consumed_at.is_(None),
+        SignalRow.wake_at > func.now(),
+        SignalRow.kind == SignalKind.ENDED,
+    )
+    .limit(MOST_CLOSING)
+    .subquery()
+)
+"""The ends that are not consumed and whose wake-up is in the future, up to `MOST_CLOSING`."""
+
+_UNSENT = and_(
+    SignalRow.kind == SignalKind.ENDED,
+    SignalRow.wake_at > func.now() - LAST_CLOSING,
+    select(func.count()).select_from(_CLOSING).scalar_subquery() >= MOST_CLOSING,
+)
+
+_DUE = (
+    select(SignalRow, ExecutionRow)
+    .join(ExecutionRow, ExecutionRow.id == SignalRow.execution_id)
+    .where(
+        SignalRow.consumed_at.is_(None),
+        SignalRow.wake_at < func.now(),
+        ~_UNSENT,
+        ~(ExecutionRow.status.in_(UNREAD_UNTIL_WOKEN) & (SignalRow.kind == SignalKind.MESSAGE)),
+    )
+    .order_by(SignalRow.wake_at)
+    .with_for_update(of=SignalRow, skip_locked=True)
+)
+
+
 async def take_due(
     session: AsyncSession, *, limit: int
 ) -> Sequence[tuple[SignalRow, ExecutionRow]]:
@@ -229,43 +261,13 @@ async def take_due(
 
     With `SKIP LOCKED` any number of relays share the work. See `MOST_CLOSING` for ends.
     """
-    unsent = and_(
-        SignalRow.kind == SignalKind.ENDED,
-        SignalRow.wake_at > func.now() - LAST_CLOSING,
-        _count_closing() >= MOST_CLOSING,
-    )
-    result = await session.execute(
-        select(SignalRow, ExecutionRow)
-        .join(ExecutionRow, ExecutionRow.id == SignalRow.execution_id)
-        .where(
-            SignalRow.consumed_at.is_(None),
-            SignalRow.wake_at < func.now(),
-            ~unsent,
-            ~(ExecutionRow.status.in_(UNREAD_UNTIL_WOKEN) & (SignalRow.kind == SignalKind.MESSAGE)),
-        )
-        .order_by(SignalRow.wake_at)
-        .limit(limit)
-        .with_for_update(of=SignalRow, skip_locked=True)
-    )
+    result = await session.execute(_DUE.limit(limit))
     pairs = [(row.SignalRow, row.ExecutionRow) for row in result]
-    await session.execute(
-        update(SignalRow)
-        .where(SignalRow.id.in_([row.id for row, _ in pairs]))
-        .values(wake_at=func.now() + NEXT_WAKE)
-        .execution_options(synchronize_session=False)
-    )
-    return pairs
-
-
-def _count_closing() -> ScalarSelect[int]:
-    """The ends that are not consumed and whose wake-up is in the future, up to `MOST_CLOSING`."""
-    closing = (
-        select(SignalRow.id)
-        .where(
-            SignalRow.consumed_at.is_(None),
-            SignalRow.wake_at > func.now(),
-            SignalRow.kind == SignalKind.ENDED,
+    if pairs:
+        await session.execute(
+            update(SignalRow)
+            .where(SignalRow.id.in_([row.id for row, _ in pairs]))
+            .values(wake_at=func.now() + NEXT_WAKE)
+            .execution_options(synchronize_session=False)
         )
-        .limit(MOST_CLOSING)
-    )
-    return select(func.count()).select_from(closing.subquery()).scalar_subquery()
+    return pairs
