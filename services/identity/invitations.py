@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from domain.errors import DuplicateNameError, PermissionDeniedError
 from domain.people.requests import GROUP, group_of
+from domain.scopes import Scope
 from persistence.identity import users
 from persistence.identity.api_keys import NewKey
 from persistence.tables.ledger import UserRow
@@ -54,7 +55,7 @@ class Invitation:
 
 
 async def invite_user(work: UnitOfWork, body: UserInvite) -> Invitation:
-    """Create a user and an API key of theirs.
+    """Create a user and an API key of theirs, which may approve because a person signs in with it.
 
     Raises:
         DuplicateNameError: there is a user with this subject.
@@ -68,6 +69,6 @@ async def invite_user(work: UnitOfWork, body: UserInvite) -> Invitation:
     after = {"subject": user.subject, "role": user.role}
     await work.record_audit("user.invite", ("user", user.id), after=after)
     key = ApiKeyCreate.model_construct(
-        name=KEY_NAME, role=body.role, scopes=(), expires_at=body.expires_at
+        name=KEY_NAME, role=body.role, scopes=(Scope.APPROVE,), expires_at=body.expires_at
     )
     return Invitation(user, await issue_key(work, user.id, key))

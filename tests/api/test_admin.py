@@ -134,7 +134,9 @@ async def test_an_invited_user_begins_with_a_key(
     headers = {"Authorization": f"Bearer {invited['api_key']}"}
     async with httpx2.AsyncClient(base_url=world.url, headers=headers) as grace:
         me = (await grace.get("/api/v1/me")).json()
+        [key] = (await grace.get("/api/v1/api-keys")).json()["items"]
     assert (me["id"], me["role"]) == (invited["id"], "user")
+    assert key["scopes"] == ["approve"]
     again = await admin.post(USERS, json=body)
     assert (again.status_code, again.json()["code"]) == (409, "duplicate_name")
 
