@@ -74,13 +74,13 @@ OBJECT_STORAGES = frozenset({"s3", "gs", "az"})
 """Schemes of URLs of object storage: S3 and compatible servers, Google Cloud Storage, Azure."""
 
 JWT_SECRET_BYTES = 32
-"""Of a key for HS256 (RFC 7518, section 3.2)."""
+"""At least, of a key for HS256 (RFC 7518, section 3.2)."""
 
 SECRETS_KEY_CHARACTERS = 32
-"""Of a key that encrypts secrets: 32 random characters of base64 are 192 bits."""
+"""At least, of a key that encrypts secrets: 32 random characters of base64 are 192 bits."""
 
 NETWORK_CHARACTERS = 64 * 1024
-"""Of the list of hosts: the proxy receives it in one message, which has a limit (chosen)."""
+"""Limit of the list of hosts: the proxy receives it in one message, which has a limit (chosen)."""
 
 McpGroup = Literal["orchestrator", "queue", "memory", "tasks"]
 """Groups of tools of the MCP server, besides the default one."""
@@ -159,7 +159,9 @@ class Settings(BaseSettings):
     database_url: PostgresDsn | None = Field(
         default=None, description="postgresql://user:password@host:port/database"
     )
-    database_pool_size: int = Field(default=10, ge=1, description="Connections per process.")
+    database_pool_size: int = Field(
+        default=10, ge=1, description="Connections in each of the two pools of a process."
+    )
 
     temporal_address: str | None = Field(default=None, description="host:port of Temporal.")
     temporal_namespace: str = "default"

@@ -25,6 +25,8 @@ from runtime.settings import Settings
 TOKEN_LIVES = timedelta(days=365)
 LOCAL_USER = "local"
 LOOPBACK = "127.0.0.1"
+# `persistence.executions.cached_reads.CONNECTIONS`, without loading the driver.
+READ_CONNECTIONS = 4
 FIRST_START = "; the first start creates a database and takes some seconds longer"
 
 
@@ -40,6 +42,16 @@ class Ports:
     temporal: int = 7233
     temporal_ui: int = 8233
     db: int = 0
+
+
+def max_connections(settings: Settings) -> int:
+    """The connections that the embedded Postgres accepts: at least its default of 100.
+
+    Each process has two pools and a connection that listens, a gateway also `READ_CONNECTIONS`.
+    Twenty are for migrations, operators and the reserve of the server (chosen).
+    """
+    of_process = 2 * settings.database_pool_size + 1
+    return max(100, (settings.worker_processes + 1) * of_process + READ_CONNECTIONS + 20)
 
 
 class Stack:
@@ -80,7 +92,12 @@ class Stack:
         if settings.database_url is None:
             home.ensure_secret(home.postgres_password_file)
             db_port = taken.take(ports.db, "--db-port")
-            self._postgres = Postgres(home.postgres_data, db_port, home.postgres_password_file)
+            self._postgres = Postgres(
+                home.postgres_data,
+                db_port,
+                home.postgres_password_file,
+                options={"max_connections": str(max_connections(settings))},
+            )
         self._scripted_port = taken.take(0) if scripted_model else None
 
     async def start(self) -> None:

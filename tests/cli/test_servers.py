@@ -10,9 +10,18 @@ import pytest
 from cli.stack import launch
 from cli.stack import postgres as embedded_postgres
 from cli.stack.addresses import free_port
+from cli.stack.assembly import READ_CONNECTIONS, max_connections
 from cli.stack.home import write_secret
 from cli.stack.postgres import Postgres
 from cli.stack.process import PartFailedError, RunningPart
+from persistence.executions.cached_reads import CONNECTIONS
+from runtime.settings import Settings
+
+
+def test_the_database_accepts_the_connections_of_all_processes() -> None:
+    assert READ_CONNECTIONS == CONNECTIONS
+    assert max_connections(Settings()) == 100
+    assert max_connections(Settings(worker_processes=4)) == 4 * 21 + 25 + 20
 
 
 async def test_a_database_of_ones_own_has_every_table(database_url: str) -> None:
