@@ -305,7 +305,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
     async with AsyncExitStack() as stack:
         model = ClaudeModel.create()
         stack.push_async_callback(model.close)
-        # Otherwise the first execution would wait for it. Its error is that of each call, too.
+        # Otherwise the first execution would wait for it. If it fails, each call reports the error.
         loading = asyncio.ensure_future(model.ready())
         stack.callback(loading.cancel)
         client = await connect(settings)
@@ -314,7 +314,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
             working(settings, client=client, model=model, is_scripted=is_scripted)
         )
         await asyncio.wait([loading])
-        gc.collect()  # what is frozen is never collected
+        gc.collect()  # frozen objects are never collected
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER)
         announce(settings.ready_file)

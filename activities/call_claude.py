@@ -76,9 +76,8 @@ async def confirm_attempt() -> None:
 async def confirm_late_attempt() -> None:
     """Confirm an attempt that may have timed out before this process could start it.
 
-    The SDK receives attempts faster than a busy process starts them. If the process did the work of
-    those that Temporal has repeated meanwhile, it would start the next ones too late as well, and
-    no execution would continue until it has more processor time.
+    The SDK receives attempts faster than a busy process starts them. If the process ran those that
+    Temporal has repeated meanwhile, it would start the next ones too late as well.
 
     Raises:
         FencedOutError: Temporal has started a later attempt.
@@ -160,7 +159,7 @@ class SegmentLimit:
 
 @dataclass(slots=True)
 class LoopProgress:
-    """The loop of a segment, once it has one, for the heartbeats of the segment."""
+    """The loop of a segment, for its heartbeats; None until the segment has created it."""
 
     loop: Loop | None = None
 
@@ -174,8 +173,7 @@ class LoopProgress:
     def retry_delay(self) -> timedelta | None:
         """The time until the next attempt if this one fails; None: that of the retry policy.
 
-        An attempt that could not begin is not counted and has no delay of its own, as one that has
-        made progress.
+        An attempt that could not begin, or that has made progress, has no delay of its own.
         """
         state = None if self.loop is None else self.loop.state
         stalled = 0 if state is None else state.stalled_attempts
@@ -200,7 +198,7 @@ class ExecutionRunner:
     interrupt_watchers: InterruptWatchers
     drain_seconds: float
     snapshot_bytes: int
-    """How much the snapshots of one session may store."""
+    """Bytes that the snapshots of one session may take."""
     is_scripted: bool = False
     """Whether `model` is the scripted model, whose calls cost nothing."""
 

@@ -23,7 +23,7 @@ FLUSH_SECONDS = 0.1
 """Streamed text is collected this long: ten updates per second look continuous (chosen)."""
 
 MAX_ESCAPED_BYTES = 12
-"""Of one character in JSON: a surrogate pair is two escapes of 6 bytes."""
+"""The size of one character in JSON: a surrogate pair is two escapes of 6 bytes."""
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from runtime.mail import Mail
 from services.executions.slack_buttons import LABELS, SlackButton
 
 VERSION = 1
-"""Of the payload. A version may get new fields; no field is renamed."""
+"""The version of the payload. It may get new fields; no field is renamed."""
 
 EXCERPT = 2000
 """Characters of a result that are sent; the gateway returns all of it (chosen)."""
@@ -47,7 +47,7 @@ STATUS = {
     "execution.cancelled": "cancelled",
     **dict.fromkeys(ASKING_EVENTS, "waiting_for_user"),
 }
-"""Of the execution after the event. The row may have changed since then."""
+"""The status of the execution after the event. The row may have changed since then."""
 
 _EMOJI = {
     "execution.completed": "✅",

@@ -41,7 +41,7 @@ def periodic_tasks(
         PeriodicTask("schedule_sync", 5, apply_schedules),
         # A change made in Temporal lasts less than a minute. 1,000 schedules take 0.2 s.
         PeriodicTask("schedule_reconciler", 30, compare_schedules),
-        # Notifications wake it. The period counts when one was lost with its connection.
+        # Notifications wake it. The period matters if one is lost with its connection.
         PeriodicTask(
             "deliveries",
             5,
@@ -71,7 +71,7 @@ def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Per
         *_workspace_tasks(services, runner),
         # With 1,000,000 files, each is examined every three hours.
         PeriodicTask("unreferenced_files", 60, garbage.sweep),
-        # As for files: an artifact is deleted at most some hours after its time.
+        # Like files, artifacts are deleted at most some hours after their time.
         PeriodicTask("expired_artifacts", 60, expired.sweep),
         PeriodicTask("usage_totals", 60, total_days),
         PeriodicTask("expired_memory", 60, delete_memory, batch=memory.BATCH),

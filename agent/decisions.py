@@ -135,7 +135,7 @@ class Decider:
         return call.effect if spec is None else self._effect(spec, json.loads(call.input_to_run))
 
     def _effect(self, spec: ToolSpec, tool_input: Any) -> ToolEffect:
-        """What a call can change: neither a directory of the host nor the network is its own."""
+        """What a call can change: a directory of the host and the network are external."""
         is_shared = self._snapshot.definition.get("working_directory_path") is not None
         has_network = spec.name == BASH and bool(self._snapshot.prefix.network)
         if (is_shared or has_network) and spec.effect is ToolEffect.WORKSPACE:

@@ -39,7 +39,7 @@ MAX_DEFAULT_APPROVALS = 8
 often as another failed call (chosen). A person may call more often."""
 
 REFUSALS = frozenset({"deny", "skip"})
-"""Decisions that run nothing. As default answers they are no person's."""
+"""Decisions after which nothing runs. A default answer with one is no decision of a person."""
 
 DefaultProblem = Callable[[OpenRequest, ToolCall | None], Awaitable[str | None]]
 """Why the default answer does not fit a request about a call, as a sentence, or None."""

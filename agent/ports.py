@@ -122,7 +122,7 @@ class RemoteTools(Protocol):
         """Run one call, or continue it if it has a state.
 
         A failure of the server, or a changed tool, is an error outcome. An outcome with a `wait`
-        is none yet: its state is recorded before the call is continued.
+        is not final: its state is recorded before the call is continued.
         """
         ...
 

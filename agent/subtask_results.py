@@ -11,10 +11,10 @@ from domain.rules.entries import READ_ARTIFACT
 from domain.tools.engine import DELEGATE_MANY
 
 RESULT_CHARS = 30_000
-"""Of the text of one subtask (as the preview of a tool's output)."""
+"""Characters of the text of one subtask (as the preview of a tool's output)."""
 
 RESULTS_CHARS = 100_000
-"""Of all texts of one call, about 25,000 tokens (chosen); each subtask gets an equal part."""
+"""Characters of all texts of one call: 25,000 tokens (chosen). Each subtask gets an equal part."""
 
 UNREADABLE_ARTIFACTS = (
     "People can open these artifacts, you can't. If you need their content, ask a subtask to put "

@@ -51,7 +51,7 @@ class RecordedTranscript:
         self._wire: list[dict[str, Any]] = []
         self._hash = hashlib.sha256(prefix_sha256)
         self.content_bytes = 0
-        """Of the messages that the model reads."""
+        """Bytes of the messages that the model reads."""
         self.continuations = 0
         """Incomplete turns in a row, up to the last message."""
         self.last: StoredMessage | None = None

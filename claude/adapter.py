@@ -24,7 +24,7 @@ _END_SECONDS = 1.0
 packet. A connection is reused only if its body was read to the end."""
 
 _MAX_OTHER_BYTES = 16 * 1024 * 1024
-"""Of an answer that does not begin as a stream of events (chosen): a message of the largest number
+"""Limit of an answer that is not a stream of events (chosen): a message of the largest number
 of tokens has a few megabytes."""
 
 _RATE_LIMIT_PREFIX = "anthropic-ratelimit-"
@@ -88,7 +88,7 @@ class ClaudeModel:
     """Claude, through the SDK. Holds connections: make one per process and close it.
 
     The SDK is 45 MB of types and takes 2 to 3 s to load. `ready` loads it, in a thread; a worker
-    calls it once it serves, so that it starts sooner and its first execution does not wait.
+    calls it while it starts, so that its first execution does not wait.
     """
 
     def __init__(self, connect: Callable[[], MessagesServer | None]) -> None:

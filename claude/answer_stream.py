@@ -17,7 +17,7 @@ from domain.text import replace_surrogates
 OnText = Callable[[str], None]
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
-"""Of one line (chosen): a thousand times the longest event of the API, and a limit for memory."""
+"""Limit of one line (chosen): a thousand times the longest event of the API; it bounds memory."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -21,7 +21,7 @@ _MAX_DETAIL_CHARACTERS = 2_000
 """Limit for the provider's text (chosen): the API's messages are short, a proxy's page is long."""
 
 _MAX_BEGINNING_BYTES = 500
-"""Of an answer that is not a message (chosen): enough to recognise a page or a server's error."""
+"""Bytes of an answer that is no message (chosen): enough to recognise a page or an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,5 +152,5 @@ def _as_model_errors(request_id: str | None) -> Iterator[None]:
         yield
     except anthropic.APIStatusError as error:
         raise failures.from_answer(error.status_code, error.response.headers, error.body) from error
-    except Exception as error:  # also of a header or an address that can't be sent, of credentials
+    except Exception as error:  # also an invalid header or address, and errors of credentials
         raise failures.from_connection(error, request_id=request_id) from error

@@ -31,7 +31,7 @@ from runtime.temporal import RPC_TIMEOUT, try_call
 log = structlog.get_logger(__name__)
 
 TAGS_BYTES = 2048
-"""Of one search attribute as JSON: the server's default limit. Postgres holds every tag."""
+"""Limit of one search attribute as JSON: the server's default. Postgres holds every tag."""
 
 HIGHEST = 10
 """The highest priority of an execution. Temporal's keys run from 1 (first) to 5."""

@@ -13,7 +13,7 @@ import aiosmtplib
 from domain.errors import OutboundError
 
 TIMEOUT = timedelta(seconds=30)
-"""Of a whole delivery: some servers delay their greeting (chosen)."""
+"""Limit of a whole delivery: some servers delay their greeting (chosen)."""
 
 SUBMISSION_PORT, SMTPS_PORT = 587, 465
 """RFC 6409 and RFC 8314."""

@@ -23,10 +23,10 @@ TIMEOUT_SECONDS = 10.0
 """A person waits for the result; a server that takes longer is no use to an agent (chosen)."""
 
 MAX_TEXT_CHARACTERS = 200
-"""Of each text in which a server describes itself (chosen)."""
+"""Limit of each text in which a server describes itself (chosen)."""
 
 MAX_CAPABILITIES = 20
-"""Shown of those that a server offers (chosen)."""
+"""Capabilities of a server that are shown (chosen)."""
 
 
 class HealthChecker:

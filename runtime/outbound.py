@@ -25,10 +25,10 @@ from runtime.network import NetworkGuard
 from runtime.resolution import Resolve, system_resolve
 
 TIMEOUT = timedelta(seconds=15)
-"""Of a whole exchange, from the look-up to the last byte: Standard Webhooks suggests 15 to 30 s."""
+"""Limit of an exchange, from look-up to last byte: Standard Webhooks suggests 15 to 30 s."""
 
 BODY_LIMIT_BYTES = 64 * 1024
-"""Of a response; the rest is not read (chosen)."""
+"""Limit of a response; the rest is not read (chosen)."""
 
 HTTP_PORTS = frozenset({80, 443})
 FIRST_FREE_PORT, LAST_PORT = 1024, 65535

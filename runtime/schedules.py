@@ -44,7 +44,7 @@ DESCRIBED = 10
 """Schedules that each comparison describes, 14 ms each (facts.md, A5)."""
 
 COMPARE_TIMEOUT = timedelta(seconds=30)
-"""Of a whole comparison: 1,000 schedules take 0.2 s (chosen)."""
+"""Limit of a whole comparison: 1,000 schedules take 0.2 s (chosen)."""
 
 BEFORE_START = timedelta(milliseconds=1)
 """The server excludes the start of a backfill's range; ours includes it."""

@@ -27,7 +27,7 @@ Record = Callable[[Connection], None]
 """Gets each connection when it ends."""
 
 _LINE_BYTES = 12
-"""Of the first line of a response, without its text: `HTTP/1.1 200`."""
+"""Bytes of the first line of a response, without its text: `HTTP/1.1 200`."""
 
 
 class WebConnections:

@@ -287,8 +287,8 @@ class TaskExecution(WorkflowRun):
         """Wait for a signal that the last segment cannot have read, or until the given time.
 
         `PerdureStatus` is running again when the wait ends. That is one event and one write of
-        Temporal's visibility store for each resumed execution, also if it ends within a second. To
-        wait before it needs a timer, which is two events.
+        Temporal's visibility store for each resumed execution, also if it ends within a second.
+        A delay would need a timer, which is two events.
         """
         status = self._progress.status
         if status is not ExecutionStatus.RUNNING:

@@ -16,16 +16,16 @@ from runtime.egress.requests import BadRequestError, ProxyRequest, bad_request, 
 from runtime.network import NetworkGuard
 
 HEAD_SECONDS = 30.0
-"""For a request after its connection was opened (chosen)."""
+"""Limit for a request after its connection was opened (chosen)."""
 
 RESOLVE_SECONDS = 10.0
-"""For a look-up: two tries at two name servers take this long (resolv.conf(5))."""
+"""Limit for a look-up: two tries at two name servers take this long (resolv.conf(5))."""
 
 CONNECT_SECONDS = 10.0
 """For each address, as curl does for the first ones (chosen)."""
 
 MAX_TRIED_ADDRESSES = 3
-"""Of one host (chosen)."""
+"""Addresses of one host that are tried (chosen)."""
 
 ACCEPT_PAUSE_SECONDS = 0.1
 """After a connection could not be accepted, so that a full table of files is not polled."""
@@ -72,7 +72,7 @@ class SandboxProxy:
         self._look_ups = asyncio.Semaphore(MAX_LOOK_UPS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Future[None]] = set()
-        """Of connections that the sandbox has closed and the host has not."""
+        """Connections that the sandbox has closed and the host has not."""
         listener.setblocking(False)
         self._serving = asyncio.create_task(self._serve())
 

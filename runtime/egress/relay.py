@@ -8,7 +8,7 @@ from collections.abc import Callable
 from domain.web.tls_hello import IncompleteHelloError, read_hello, server_name_problem
 
 CHUNK_BYTES = 256 * 1024
-"""Of one read: with less, a fast transfer needs more processor time (measured: 64 KiB has half the
+"""Size of one read: with less, a fast transfer needs more CPU time (measured: 64 KiB has half the
 throughput). A waiting connection has no buffer."""
 
 

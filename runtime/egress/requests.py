@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from domain.web.network import LAST_PORT
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request of HTTP with its headers: as the gateway allows."""
+"""Limit of an HTTP request with its headers, as the gateway has it."""
 
 MAX_REASON_CHARACTERS = 200
-"""Of a reason in a status line, which programs print (chosen)."""
+"""Limit of a reason in a status line, which programs print (chosen)."""
 
 _SOCKS, _NO_AUTHENTICATION, _CONNECT, _RESERVED = 5, 0, 1, 0
 _IPV4, _NAME, _IPV6 = 1, 3, 4
