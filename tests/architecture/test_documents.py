@@ -105,6 +105,18 @@ def test_every_setting_is_described_and_no_other() -> None:
     assert described == {f"PERDURE_{field.upper()}" for field in Settings.model_fields}
 
 
+def test_every_metric_is_described() -> None:
+    declared = re.compile(r'\b(Counter|Gauge|Histogram)\(\s*"(perdure_[a-z_]+)"')
+    sources = [*(ROOT / "api").rglob("*.py"), *(ROOT / "services").rglob("*.py")]
+    metrics = {
+        f"{name}_total" if kind == "Counter" else name
+        for path in sources
+        for kind, name in declared.findall(path.read_text("utf-8"))
+    }
+    assert len(metrics) > 5
+    assert metrics <= code_of(DOCS / "operations.md")
+
+
 def test_every_error_code_and_state_is_described() -> None:
     named = code_of(DOCS / "executions.md")
     assert {str(code) for code in ErrorCode} <= named
@@ -136,6 +148,24 @@ def code_of_events() -> set[str]:
 def test_a_decision_ends_with_what_enforces_it(page: Path) -> None:
     headings = re.findall(r"^## (.+)$", page.read_text("utf-8"), re.MULTILINE)
     assert headings == ["Context", "Decision", "Consequences", "Enforced by"]
+
+
+def test_decisions_name_import_contracts_that_exist() -> None:
+    quoted = re.compile(r'import contract "([^"]+)"')
+    named = [found for page in DECISIONS for found in quoted.findall(page.read_text("utf-8"))]
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    existing = re.findall(r'^name = "([^"]+)"$', project, re.MULTILINE)
+    assert named
+    assert set(named) <= set(existing)
+
+
+def test_a_changed_decision_says_so() -> None:
+    status = {int(page.name[:4]): page.read_text("utf-8").split("\n")[2] for page in DECISIONS}
+    for number, line in status.items():
+        _, _, changes = line.partition("Changes ")
+        for changed in map(int, re.findall(r"\[(\d+)\]", changes)):
+            _, _, changed_by = status[changed].partition("Changed by ")
+            assert f"[{number}]" in changed_by, (number, changed)
 
 
 def test_decisions_are_numbered() -> None:
