@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from cli.connection import Given
+from cli.command_groups.lazy import Lazy, LazyGroup, make_app
+from cli.connection.endpoint import Given
 from cli.exits import exit_with
-from cli.lazy import Lazy, LazyGroup, make_app
 
 
 class Commands(LazyGroup):

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from cli import show
-from cli.client import Client, RefusedError
-from cli.connection import UnreachableError
+from cli.connection.client import Client, RefusedError
+from cli.connection.endpoint import UnreachableError
 from cli.stack import launch
 from cli.stack.process import tie_to_parent
+from cli.terminal import show
 
 WAIT_SECONDS = 20.0
 """Of one claim for work (below the client's timeout of 30 s)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from api.main import create_app
 from runtime.settings import Settings
 
-FILE = Path(__file__).parents[1] / "cli" / "operations.json"
+FILE = Path(__file__).parents[1] / "cli" / "connection" / "operations.json"
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli import show
-from cli.arguments import ArgumentError, Reference, open_client
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import Reference, open_client
+from cli.arguments.values import ArgumentError
+from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, option
 from cli.exits import CommandError, Exit
-from cli.option_groups import with_output
-from cli.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.terminal import show
 from domain.ids import is_id
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 DEFAULT = "default"
 """In place of a quota: the operator's."""
@@ -34,7 +35,7 @@ class DamagedArtifactsError(CommandError):
 @contextmanager
 def open_admin_client(context: typer.Context) -> "Iterator[Client]":
     """As `open_client`; a refusal says how to become an admin."""
-    from cli.client import RefusedError
+    from cli.connection.client import RefusedError
 
     try:
         with open_client(context) as client:

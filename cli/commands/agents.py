@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import TOOL_GROUP, ArgumentError, Reference, open_client, refer_by_name
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import (
+    TOOL_GROUP,
+    Reference,
+    open_client,
+    refer_by_name,
+)
+from cli.arguments.values import ArgumentError
+from cli.command_groups.resources import CommandGroup, Json, argument, option
 from cli.exits import Exit
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, Json, argument, option
+from cli.terminal import show
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 AgentId = Annotated[str, typer.Argument(metavar="AGENT")]
 AGENTS = CommandGroup(
@@ -62,7 +68,7 @@ def import_files(
     refused does not keep the others from being imported. Exit codes: 0 all are imported, 2 some
     were refused, 3 the gateway did not answer.
     """
-    from cli.definitions import MARKDOWN, find_files
+    from cli.definitions.files import MARKDOWN, find_files
 
     results: list[Json] = []
     with open_client(context) as client:
@@ -79,8 +85,8 @@ def import_files(
 
 def _import_file(client: "Client", file: Path, *, replace: bool) -> Json:
     """The agent that a file makes, or why it was refused."""
-    from cli.client import RefusedError
-    from cli.definitions import DefinitionError, read_text
+    from cli.connection.client import RefusedError
+    from cli.definitions.files import DefinitionError, read_text
 
     try:
         body = {"markdown": read_text(file), "replace": replace}

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import show
-from cli.arguments import open_client
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import open_client
+from cli.command_groups.resources import CommandGroup, option
 from cli.exits import CommandError, Exit
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, option
+from cli.terminal import show
 
 GROUP = CommandGroup("audit", "Who changed what.")
 HEAD = "SEQ:HASH"

@@ -15,7 +15,7 @@ def completion(
     """
     from typer._completion_shared import get_completion_script
 
-    from cli.lazy import COMPLETION_VARIABLE
+    from cli.command_groups.lazy import COMPLETION_VARIABLE
 
     script = get_completion_script(
         prog_name="perdure", complete_var=COMPLETION_VARIABLE, shell=shell

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import API_KEY, Reference, open_client, refer_by_name
-from cli.resources import CommandGroup, Json, argument, option
+from cli.arguments.references import (
+    API_KEY,
+    Reference,
+    open_client,
+    refer_by_name,
+)
+from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.terminal import show
 
 SecretName = Annotated[str, typer.Argument(metavar="NAME")]
 SECRETS = CommandGroup(
@@ -39,7 +44,7 @@ def set_secret(
     ] = False,
 ) -> None:
     """Store or replace a secret; its value is asked for, or read from stdin."""
-    from cli.answering import read_secret
+    from cli.terminal.prompts import read_secret
 
     value = _make_signing_key() if signing_key else read_secret("Value")
     body = {"value": value, "hosts": host or [], "tools": tool or []}

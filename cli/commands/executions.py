@@ -6,31 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import show
-from cli.arguments import (
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import ExecutionId, Reference, open_client
+from cli.arguments.values import (
     OTHERS,
     ArgumentError,
     Budget,
-    ExecutionId,
     Full,
-    Reference,
     Variable,
     Yes,
     drop_none,
-    open_client,
     parse_variables,
 )
-from cli.following import Following, follow_started, with_detaching
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, Json, argument, option
-from cli.selection import Selection, with_selection
+from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.executions.following import Following, follow_started, with_detaching
+from cli.executions.selection import Selection, with_selection
+from cli.terminal import show
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 
 def _describe_execution(client: "Client", execution: Json) -> None:
-    from cli.execution_view import print_execution
+    from cli.executions.view import print_execution
 
     print_execution(client, execution)
 
@@ -76,7 +74,7 @@ def cancel(
 
     With --all, and without --status, all that have not ended are selected.
     """
-    from cli import bulk
+    from cli.executions import bulk
 
     with open_client(context) as client:
         outcome = bulk.cancel(client, chosen, reason=reason, is_confirmed=yes)
@@ -104,7 +102,7 @@ def retry(
     """
     with open_client(context) as client:
         if chosen.only is None:
-            from cli import bulk
+            from cli.executions import bulk
 
             if variable or max_budget_usd is not None:
                 raise ArgumentError("--variable and --max-budget-usd need one execution's id.")
@@ -184,7 +182,7 @@ def print_transcript(
 
     `calls` are the tool calls whose connections are printed.
     """
-    from cli.tool_calls import print_content
+    from cli.executions.tool_calls import print_content
 
     by_id = {call["tool_use_id"]: call for call in calls}
     for message in sorted(messages, key=lambda item: int(item["seq"])):
@@ -193,7 +191,7 @@ def print_transcript(
 
 
 def _print_calls(calls: list[Json], *, full: bool = False) -> None:
-    from cli.tool_calls import print_tool_calls
+    from cli.executions.tool_calls import print_tool_calls
 
     print_tool_calls(calls, full=full)
 

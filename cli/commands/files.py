@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import open_client
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import open_client
 from cli.exits import Exit
-from cli.option_groups import with_output
+from cli.terminal import show
 
 if TYPE_CHECKING:
-    from cli.applying import ApplyResult, Planned
+    from cli.definitions.applying import ApplyResult, Planned
 
 
 @with_output
@@ -35,9 +35,10 @@ def apply(
     that no file names stay as they are. Every file is read before anything is changed. Exit codes:
     0 done, 2 something is wrong or was refused, 3 the gateway did not answer.
     """
-    from cli import applying, definitions, show
+    from cli.definitions import applying, files
+    from cli.terminal import show
 
-    wanted = definitions.read_all(file)
+    wanted = files.read_all(file)
     for definition in wanted:
         if definition.ignored:
             what = ", ".join(definition.ignored)
@@ -66,20 +67,19 @@ def export(
     ] = None,
 ) -> None:
     """Write your tasks and agents to files that `perdure apply` reads."""
-    from cli import applying, definitions, show, writing
+    from cli.definitions import applying, files, writing
+    from cli.terminal import show
 
     with open_client(context) as client:
         found = [
-            definitions.define_resource(kind, resource)
-            for kind in definitions.KINDS.values()
+            files.define_resource(kind, resource)
+            for kind in files.KINDS.values()
             for resource in applying.list_own(client, kind)
             if not name or resource[kind.key] in name
         ]
     missing = set(name or ()) - {definition.key for definition in found}
     if missing:
-        raise definitions.DefinitionError(
-            f"There is no task or agent {', '.join(sorted(missing))}."
-        )
+        raise files.DefinitionError(f"There is no task or agent {', '.join(sorted(missing))}.")
     if output is None:
         show.out.print_text(writing.write_stream(found))
         return
@@ -96,7 +96,7 @@ def _print_wide(described: Sequence[dict[str, str | None]]) -> None:
 
 def _describe(result: "ApplyResult", *, dry_run: bool) -> dict[str, str | None]:
     """One result for programs."""
-    from cli.applying import ApplyOutcome
+    from cli.definitions.applying import ApplyOutcome
 
     planned = result.planned
     more = {"difference": planned.write_difference()} if dry_run else {"outcome": result.outcome}
@@ -114,8 +114,8 @@ def _print_results(
     results: "Iterable[ApplyResult]", total: int, *, dry_run: bool
 ) -> "Sequence[ApplyResult]":
     """Print each change and each failure as it happens, then the numbers."""
-    from cli.applying import ApplyOutcome, Change
-    from cli.terminal import styled
+    from cli.definitions.applying import ApplyOutcome, Change
+    from cli.terminal.consoles import styled
 
     verb = "checking" if dry_run else "applying"
     done = []
@@ -144,7 +144,7 @@ def _print_difference(planned: "Planned") -> None:
 
 
 def _print_counts(results: "Sequence[ApplyResult]", *, dry_run: bool) -> None:
-    from cli.applying import ApplyOutcome, Change
+    from cli.definitions.applying import ApplyOutcome, Change
 
     changes = [one.planned.change for one in results if one.outcome is ApplyOutcome.DONE]
     counts = [
@@ -160,7 +160,7 @@ def _print_counts(results: "Sequence[ApplyResult]", *, dry_run: bool) -> None:
 
 def _choose_exit(results: "Iterable[ApplyResult]") -> Exit:
     """The exit code; prints why the rest was not tried."""
-    from cli.applying import ApplyOutcome
+    from cli.definitions.applying import ApplyOutcome
 
     outcomes = {result.outcome for result in results}
     if outcomes & {ApplyOutcome.UNKNOWN, ApplyOutcome.NOT_TRIED}:

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import show
-from cli.arguments import OTHERS, Reference, id_argument, open_client
+from cli.arguments.references import Reference, id_argument, open_client
+from cli.arguments.values import OTHERS
+from cli.command_groups.resources import CommandGroup, Json, argument, option
 from cli.exits import Exit
-from cli.resources import CommandGroup, Json, argument, option
+from cli.terminal import show
 
 Decision = Literal["approve", "deny", "finish", "happened", "not_happened", "skip"]
 NOTHING_WAITS = "Nothing waits for you."
@@ -32,14 +33,14 @@ def inbox(context: typer.Context) -> None:
     On a terminal they fill the screen, and keys answer them: press ? there. Elsewhere they are a
     list, as `perdure inbox list` prints it.
     """
-    from cli.confirming import is_interactive
+    from cli.terminal.prompts import is_interactive
 
     if context.invoked_subcommand is not None:
         return
     if not (is_interactive() and sys.stdout.isatty()):
         list_requests(context)
         return
-    from cli.inbox_screen import show_inbox
+    from cli.inbox.screen import show_inbox
 
     with open_client(context) as client:
         show_inbox(client)
@@ -56,7 +57,7 @@ list_requests = GROUP.add_list(
 
 
 def _print_request(request: Json) -> None:
-    from cli.answering import print_request
+    from cli.inbox.answering import print_request
 
     print_request(request)
 
@@ -117,7 +118,7 @@ def open_page(
     """
     import webbrowser
 
-    from cli.confirming import is_interactive
+    from cli.terminal.prompts import is_interactive
 
     with open_client(context) as client:
         page = "/inbox"
@@ -191,8 +192,8 @@ def answer(
     pattern: Pattern = None,
 ) -> None:
     """Answer a request; a terminal asks for what is missing."""
-    from cli import answering
-    from cli.confirming import is_interactive
+    from cli.inbox import answering
+    from cli.terminal.prompts import is_interactive
 
     decision = {True: "approve", False: "deny", None: choice}[approve]
     if approve is not None and choice is not None:
@@ -274,7 +275,7 @@ def answer_alike(
     ] = 0,
 ) -> None:
     """Approve or deny alike tool calls together; prints each of them first."""
-    from cli import answering
+    from cli.inbox import answering
 
     with open_client(context) as client:
         seen = []

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import Given
+from cli.connection.endpoint import Given
 from cli.exits import CommandError
 
 
@@ -27,7 +27,7 @@ def mcp(
     import sys
     from urllib.parse import quote
 
-    from cli.mcp_relay import relay_stdio
+    from cli.mcp.relay import relay_stdio
 
     if sys.stdin.isatty():
         raise CommandError(

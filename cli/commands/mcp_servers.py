@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import (
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import (
     MCP_SERVER,
-    ArgumentError,
     Reference,
     find_resource,
     open_client,
     refer_by_name,
 )
+from cli.arguments.values import ArgumentError
+from cli.command_groups.resources import CommandGroup, Json, argument, option
 from cli.exits import Exit
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, Json, argument, option
+from cli.terminal import show
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from cli.mcp_files import ListedServer
-    from cli.mcp_importing import ImportPlan, PlannedServer
+    from cli.mcp.files import ListedServer
+    from cli.mcp.importing import ImportPlan, PlannedServer
 
 ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="A server's name or id.")]
 GROUP = CommandGroup(
@@ -214,7 +214,7 @@ def import_servers(
     Shows everything first; if one server is refused, nothing is stored. Exit codes: 0 done, 2
     something is wrong or was refused, 3 the gateway did not answer.
     """
-    from cli.mcp_importing import ImportPlanner, rehearse, store
+    from cli.mcp.importing import ImportPlanner, rehearse, store
 
     if keep and replace:
         raise ArgumentError("Give --keep or --replace, not both.")
@@ -238,7 +238,7 @@ def import_servers(
 
 def _choose_servers(file: Path, only: Sequence[str] | None) -> "Sequence[ListedServer]":
     """The servers of the file, or those with these names."""
-    from cli.mcp_files import read_servers
+    from cli.mcp.files import read_servers
 
     listed = read_servers(file)
     if only and (missing := set(only) - {name for s in listed for name in (s.name, s.label)}):
@@ -248,7 +248,7 @@ def _choose_servers(file: Path, only: Sequence[str] | None) -> "Sequence[ListedS
 
 def _ask_value(variable: str) -> str | None:
     """The value of a variable, from the person at this terminal; None if there is none."""
-    from cli.answering import read_secret
+    from cli.terminal.prompts import read_secret
 
     return read_secret(f"Value of {variable}") if sys.stdin.isatty() else None
 
@@ -324,7 +324,7 @@ def _print_planned(server: "PlannedServer") -> None:
 
 def _read_values(assignments: Sequence[str] | None) -> dict[str, str]:
     """`NAME=VALUE` and `NAME` as a mapping; the latter's value is asked for."""
-    from cli.answering import read_secret
+    from cli.terminal.prompts import read_secret
     from domain.secrets import reference_in, sounds_secret
 
     values: dict[str, str] = {}

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import show
-from cli.arguments import (
-    ArgumentError,
-    Reference,
-    id_argument,
-    open_client,
-    parse_json,
-)
-from cli.option_groups import with_output
-from cli.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import Reference, id_argument, open_client
+from cli.arguments.values import ArgumentError, parse_json
+from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.terminal import show
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 IMPORTED = 100
 """Entries in one request of an import (chosen: 100 of the longest exceed no limit of the body)."""
@@ -96,7 +91,7 @@ def put_entry(
     output: str,
 ) -> None:
     """Write an entry as its next version."""
-    from cli.definitions import read_text
+    from cli.definitions.files import read_text
 
     text = read_text(Path(value[1:])) if value.startswith("@") else value
     content = parse_json(text, "With --value-json, VALUE is JSON") if is_json else text
@@ -157,7 +152,7 @@ def import_entries(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` printed.")],
 ) -> None:
     """Write entries from a file; those with the same content do not change."""
-    from cli.definitions import read_text
+    from cli.definitions.files import read_text
 
     lines = enumerate(read_text(file).split("\n"), 1)
     items = {f"{file}:{at}": line for at, line in lines if line}
@@ -171,7 +166,7 @@ def import_entries(
 
 def _import_batch(client: "Client", batch: Sequence[tuple[str, Json]]) -> int:
     """Import entries, each with its file and line; return how many are new."""
-    from cli.client import RefusedError
+    from cli.connection.client import RefusedError
 
     try:
         answer = client.call("import_memory", {"items": [entry for _, entry in batch]})

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import Reference, id_argument, open_client
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import Reference, id_argument, open_client
+from cli.command_groups.resources import CommandGroup, Json, option
 from cli.exits import Exit
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, Json, option
+from cli.terminal import show
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 TRY_SECONDS = 30.0
 """A receiver has ten seconds to answer, and a worker starts the delivery at once (chosen)."""

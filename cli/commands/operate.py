@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli import show
+from cli.arguments.option_groups import with_output
 from cli.exits import CommandError
-from cli.option_groups import with_output
+from cli.terminal import show
 
 HIGHEST_PORT = 65535
 
@@ -119,7 +119,7 @@ def demo(
     and stops it at the end. Without ANTHROPIC_API_KEY the scripted model answers.
     """
     from cli.configuration import load_settings
-    from cli.demo import run
+    from cli.demo.running import run
 
     # The SDK in the worker reads its variables; here only matters whether one is set.
     has_key = any(os.environ.get(f"ANTHROPIC_{name}") for name in ("API_KEY", "AUTH_TOKEN"))

@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import Reference, drop_none, id_argument, open_client
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import Reference, id_argument, open_client
+from cli.arguments.values import drop_none
+from cli.command_groups.resources import CommandGroup, Json, option
 from cli.commands.reports import Format, Output, choose_format, write_content
-from cli.exits import CommandError
-from cli.following import (
+from cli.executions.following import (
     Following,
     follow_started,
     wait_for_end,
     with_optional_watching,
     with_watching,
 )
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, Json, option
+from cli.exits import CommandError
+from cli.terminal import show
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 
 def _find_newest(client: "Client") -> Json | None:
@@ -69,14 +70,14 @@ GROUP.add_show("Show a plan with its steps.", "get_plan", view=print_plan)
 
 
 def _read_plan(given: Json, _: Json) -> Json:
-    from cli.definitions import read_fields
+    from cli.definitions.files import read_fields
     from services.plans.inputs import PlanCreate
 
     return read_fields(given["file"], PlanCreate)
 
 
 def _read_changes(given: Json, _: Json) -> Json:
-    from cli.definitions import read_fields
+    from cli.definitions.files import read_fields
     from services.plans.inputs import PlanUpdate
 
     return read_fields(given["file"], PlanUpdate)
@@ -165,7 +166,7 @@ def generate(
 
 def _generate(client: "Client", body: Json) -> Json:
     """The plan that Claude writes; exits with the code of the execution if there is none."""
-    from cli.live_updates import await_end, follow
+    from cli.executions.live_updates import await_end, follow
 
     execution = client.start("generate_plan", body)
     show.err.print_line(("execution  ", "dim"), execution["id"])

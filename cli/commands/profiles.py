@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import show
-from cli.connection import LOCAL, Endpoint, ProfileError, Profiles
-from cli.lazy import make_app
-from cli.option_groups import with_output
+from cli.arguments.option_groups import with_output
+from cli.command_groups.lazy import make_app
+from cli.connection.endpoint import LOCAL, Endpoint, ProfileError, Profiles
+from cli.terminal import show
 
 app = make_app(name="profile", help="Gateways that you use: add, use, list, delete.")
 ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.")]
@@ -30,7 +30,7 @@ def add(
 
     The token is stored in a file that only you can read.
     """
-    from cli.answering import read_secret
+    from cli.terminal.prompts import read_secret
 
     if name == LOCAL:
         raise ProfileError(f"{LOCAL!r} is the stack on this home; choose another name.")

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import ArgumentError, ExecutionId, Reference, open_client, parse_json
-from cli.resources import NOTHING, CommandGroup, Json, argument, option
-from cli.times import parse_time
+from cli.arguments.references import ExecutionId, Reference, open_client
+from cli.arguments.times import parse_time
+from cli.arguments.values import ArgumentError, parse_json
+from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.terminal import show
 
 WORK = Reference({"execution_id": ExecutionId})
 GROUP = CommandGroup("queue", "Work for people and other systems.", WORK)

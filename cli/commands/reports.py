@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli import show
-from cli.arguments import ArgumentError, ExecutionId, open_client
-from cli.resources import CommandGroup, option
+from cli.arguments.references import ExecutionId, open_client
+from cli.arguments.values import ArgumentError
+from cli.command_groups.resources import CommandGroup, option
+from cli.terminal import show
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 FormatName = Literal["html", "pdf", "json", "markdown"]
 SUFFIXES: dict[str, FormatName] = {
@@ -95,7 +96,7 @@ def _read_report(client: "Client", identifier: str, name: FormatName) -> bytes:
 
     An execution that has ended without a report gets one now.
     """
-    from cli.client import RefusedError
+    from cli.connection.client import RefusedError
 
     try:
         return client.read_content("get_execution_report", execution_id=identifier, format=name)

@@ -5,19 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.arguments import (
+from cli.arguments.references import ExecutionId, find_resource, open_client
+from cli.arguments.values import (
     AllowMissing,
     ArgumentError,
     Budget,
-    ExecutionId,
     Variable,
     drop_none,
-    find_resource,
     hint_at_missing_variables,
-    open_client,
     parse_variables,
 )
-from cli.following import (
+from cli.executions.following import (
     Following,
     follow_started,
     wait_for_end,
@@ -26,7 +24,7 @@ from cli.following import (
 )
 
 if TYPE_CHECKING:
-    from cli.client import Client, Json
+    from cli.connection.client import Client, Json
 
 
 @with_detaching
@@ -54,9 +52,9 @@ def run(
     body["strict_variables"] = not allow_missing
     with open_client(context) as client:
         if is_file(task_or_file):
-            from cli import applying, definitions  # loads the models of files
+            from cli.definitions import applying, files  # loads the models of files
 
-            task = applying.apply(client, definitions.read_task(Path(task_or_file)))
+            task = applying.apply(client, files.read_task(Path(task_or_file)))
         else:
             task = _find_task(client, task_or_file)
         with hint_at_missing_variables():
@@ -68,7 +66,7 @@ def _find_task(client: "Client", name: str) -> "Json":
     try:
         return find_resource(client, name)
     except ArgumentError as error:
-        from cli.definitions import SUFFIXES
+        from cli.definitions.files import SUFFIXES
 
         if Path(name).suffix in SUFFIXES:
             raise ArgumentError(

@@ -5,11 +5,16 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from cli import show
-from cli.arguments import TASK_REFERENCE, TaskName, find_resource, open_client
-from cli.following import Following, follow_started, with_optional_watching
-from cli.resources import CommandGroup, Json, argument, option
-from cli.times import parse_time
+from cli.arguments.references import (
+    TASK_REFERENCE,
+    TaskName,
+    find_resource,
+    open_client,
+)
+from cli.arguments.times import parse_time
+from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.executions.following import Following, follow_started, with_optional_watching
+from cli.terminal import show
 
 GROUP = CommandGroup("schedules", "Tasks that run at set times.", TASK_REFERENCE)
 

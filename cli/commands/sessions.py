@@ -4,18 +4,13 @@ from typing import Annotated
 
 import typer
 
-from cli import show
-from cli.arguments import (
-    OTHERS,
-    ArgumentError,
-    Reference,
-    id_argument,
-    open_client,
-)
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import Reference, id_argument, open_client
+from cli.arguments.values import OTHERS, ArgumentError
+from cli.command_groups.resources import CommandGroup, Json, option
 from cli.commands.executions import print_transcript
-from cli.following import Following, follow_started, with_detaching
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, Json, option
+from cli.executions.following import Following, follow_started, with_detaching
+from cli.terminal import show
 
 SessionId = Annotated[
     str,

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import show
-from cli.connection import UnreachableError, home
+from cli.arguments.option_groups import with_output
+from cli.connection.endpoint import UnreachableError, home
 from cli.exits import CommandError, Exit
-from cli.option_groups import with_output
+from cli.terminal import show
 
 STOP_SECONDS = 90.0
 """The longest stop: a worker completes its current steps, then the servers stop."""

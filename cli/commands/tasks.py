@@ -5,29 +5,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import show
-from cli.arguments import (
-    OTHERS,
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import (
     TASK_REFERENCE,
     TEMPLATE,
+    Reference,
+    TaskName,
+    find_resource,
+    open_client,
+    refer_by_name,
+)
+from cli.arguments.values import (
+    OTHERS,
     AllowMissing,
     ArgumentError,
     Budget,
-    Reference,
-    TaskName,
     Variable,
-    find_resource,
     hint_at_missing_variables,
-    open_client,
     parse_variables,
-    refer_by_name,
 )
-from cli.option_groups import with_output
-from cli.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.terminal import show
 from domain.executions.states import TERMINAL, ExecutionStatus
 
 if TYPE_CHECKING:
-    from cli.client import Client
+    from cli.connection.client import Client
 
 UNFINISHED = ",".join(status for status in ExecutionStatus if status not in TERMINAL)
 
@@ -50,13 +52,13 @@ def file_option(help_text: str, kind: Any = Path, default: Any = ...) -> tuple[A
 
 
 def _read_task(given: Json, _: Json) -> Json:
-    from cli.definitions import read_task
+    from cli.definitions.files import read_task
 
     return read_task(given["file"]).body
 
 
 def _make_update(given: Json, task: Json) -> Json:
-    from cli.definitions import read_fields
+    from cli.definitions.files import read_fields
     from services.definitions.inputs import TaskUpdate
 
     body = read_fields(given["file"], TaskUpdate) if "file" in given else {}
@@ -79,14 +81,14 @@ def _count_active(client: "Client", task: Json) -> str:
 
 
 def _read_template(given: Json, _: Json) -> Json:
-    from cli.definitions import read_fields
+    from cli.definitions.files import read_fields
     from services.definitions.inputs import TaskTemplateCreate
 
     return read_fields(given["file"], TaskTemplateCreate)
 
 
 def _read_template_changes(given: Json, _: Json) -> Json:
-    from cli.definitions import read_fields
+    from cli.definitions.files import read_fields
     from services.definitions.inputs import TaskTemplateUpdate
 
     return read_fields(given["file"], TaskTemplateUpdate)
@@ -298,7 +300,7 @@ TEMPLATES.add_action(
 
 
 def _fill_template(given: Json, _: Json) -> Json:
-    from cli.definitions import read_fields
+    from cli.definitions.files import read_fields
     from services.definitions.inputs import TaskUpdate
 
     parameters = parse_variables(given.get("parameter") or (), option="-p")

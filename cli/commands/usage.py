@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli import show
-from cli.arguments import find_resource, open_client
-from cli.option_groups import with_output
-from cli.times import parse_day
+from cli.arguments.option_groups import with_output
+from cli.arguments.references import find_resource, open_client
+from cli.arguments.times import parse_day
+from cli.terminal import show
 
 Grouping = Literal["day", "task", "model", "user"]
 

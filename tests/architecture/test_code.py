@@ -44,9 +44,9 @@ LARGE_FUNCTIONS: dict[str, str] = {}
 
 READS_THE_ENVIRONMENT = {
     "persistence/db/migrations/env.py": "the `alembic` command has no composition root of ours",
-    "cli/inbox_screen.py": "VISUAL and EDITOR name a person's editor",
-    "cli/connection.py": "`runtime.settings` would take longer than most commands run",
-    "cli/lazy.py": "the shell's completion script sets a variable of the library's",
+    "cli/inbox/screen.py": "VISUAL and EDITOR name a person's editor",
+    "cli/connection/endpoint.py": "`runtime.settings` would take longer than most commands run",
+    "cli/command_groups/lazy.py": "the shell's completion script sets a variable of the library's",
     "cli/stack/forks.py": "a fork replaces that of its parent",
     "cli/stack/parts.py": "parts inherit it",
     "cli/stack/worker_processes.py": "workers inherit it",

@@ -47,7 +47,10 @@ def test_routes_never_import_routes() -> None:
         ("cli.main", {"asyncio", "cli.commands", "httpx2", "pydantic", "rich", "yaml"}),
         # Commands that call the gateway start with 0.25 s of processor time or less.
         ("cli.commands.executions", {"asyncio", "httpx2", "pydantic", "rich", "yaml"}),
-        ("cli.execution_view, cli.bulk", {"pydantic", "services", "sqlalchemy", "yaml"}),
+        (
+            "cli.executions.view, cli.executions.bulk",
+            {"pydantic", "services", "sqlalchemy", "yaml"},
+        ),
         # They are loaded when a report is rendered.
         ("api.main", {"jinja2", "markdown_it", "reports.document", "typst"}),
     ],

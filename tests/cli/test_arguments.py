@@ -4,15 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from cli.answering import AnswerNeededError, choose_option, make_answer, make_edit
-from cli.arguments import (
-    ArgumentError,
-    hint_at_missing_variables,
-    parse_variables,
-)
-from cli.client import RefusedError
+from cli.arguments.times import parse_time
+from cli.arguments.values import ArgumentError, hint_at_missing_variables, parse_variables
+from cli.connection.client import RefusedError
 from cli.exits import CommandError
-from cli.times import parse_time
+from cli.inbox.answering import AnswerNeededError, choose_option, make_answer, make_edit
 
 
 def test_variables_are_text_or_json() -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from cli import bulk
-from cli.client import Client
-from cli.selection import Selection
+from cli.connection.client import Client
+from cli.executions import bulk
+from cli.executions.selection import Selection
 
 Json = dict[str, Any]
 

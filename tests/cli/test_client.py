@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from cli.client import Client, NoGatewayError
-from cli.connection import Endpoint, UnreachableError
+from cli.connection.client import Client, NoGatewayError
+from cli.connection.endpoint import Endpoint, UnreachableError
 
 IN_PROGRESS = {"code": "idempotency_in_progress", "detail": "The first one is being handled."}
 

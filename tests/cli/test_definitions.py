@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent_library.documents import ParsedDocument, read_yaml
 from cli.commands.run import is_file
-from cli.definitions import (
+from cli.definitions.files import (
     AGENT,
     TASK,
     Definition,
@@ -19,7 +19,7 @@ from cli.definitions import (
     read_file,
     read_task,
 )
-from cli.writing import write_files, write_stream
+from cli.definitions.writing import write_files, write_stream
 
 FULL = """
 name: nightly

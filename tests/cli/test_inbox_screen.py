@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.inbox_screen import Keyboard
+from cli.inbox.screen import Keyboard
 from cli.tokens import mint
 from tests.cli.pseudo_terminal import terminal
 from tests.cli.runner import invoke, parse_json

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cli import show
-from cli.client import Client, StreamedEvent
-from cli.connection import Endpoint
-from cli.terminal import Terminal
-from cli.timeline import Timeline
+from cli.connection.client import Client, StreamedEvent
+from cli.connection.endpoint import Endpoint
+from cli.executions.timeline import Timeline
+from cli.terminal import show
+from cli.terminal.consoles import Terminal
 from tests.cli.conftest import StackCommand
 from tests.cli.runner import parse_json
 from tests.stack import Up

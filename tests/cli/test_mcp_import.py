@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cli.definitions import DefinitionError
-from cli.mcp_files import read_servers
+from cli.definitions.files import DefinitionError
+from cli.mcp.files import read_servers
 from tests.cli.conftest import Command
 from tests.cli.runner import parse_json
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.client import Client
-from cli.connection import Endpoint
-from cli.operations import load_operations
+from cli.connection.client import Client
+from cli.connection.endpoint import Endpoint
+from cli.connection.operations import load_operations
 
 ROOT = Path(__file__).parents[2]
 CALLS = {"call", "call_with_retries", "start", "iterate", "read_content", "download"}

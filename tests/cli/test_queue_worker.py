@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cli import queue_worker
-from cli.client import Client
-from cli.connection import Endpoint
+from cli.connection.client import Client
+from cli.connection.endpoint import Endpoint
 from cli.queue_worker import LeaseEnded
 
 CLOSED = Endpoint("http://127.0.0.1:9", "a-token")

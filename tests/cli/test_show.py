@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from cli import show
 from cli.commands.executions import print_tree
-from cli.terminal import Terminal
+from cli.terminal import show
+from cli.terminal.consoles import Terminal
 from domain.text import clean
 
 FORGED = "Run ls?\x1b[2J\x1b[1;1HRun date?\x1b]52;c;ZXZpbA==\x07\x9b2J\u202ehs.x\ud800\r"

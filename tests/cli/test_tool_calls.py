@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from cli import show
-from cli.terminal import Terminal
-from cli.tool_calls import print_content, print_tool_calls
+from cli.executions.tool_calls import print_content, print_tool_calls
+from cli.terminal import show
+from cli.terminal.consoles import Terminal
 
 LONG = "\n".join(f"line {n}" for n in range(20))
 

@@ -10,8 +10,8 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import TextResourceContents
 
 from api.main import create_app
-from cli.connection import Endpoint, UnreachableError
-from cli.mcp_relay import Relay, read_lines
+from cli.connection.endpoint import Endpoint, UnreachableError
+from cli.mcp.relay import Relay, read_lines
 from tests.api.conftest import serve_app
 from tests.api.mcp.agents import ERAS, MODERN, call
 from tests.api.mcp.test_transport import META, token_of

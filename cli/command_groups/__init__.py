@@ -1,0 +1,1 @@
+"""Groups of commands: when they load, and how most are made from declarations."""

@@ -1,0 +1,1 @@
+"""The gateway that commands call: its address, and the client of its API."""

@@ -1,0 +1,1 @@
+"""Tasks and agents as files: reading, writing, and bringing the gateway to them."""

@@ -1,0 +1,1 @@
+"""`perdure demo`: one real task from end to end."""

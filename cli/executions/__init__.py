@@ -1,0 +1,1 @@
+"""Selecting, following and printing executions."""

@@ -1,0 +1,1 @@
+"""Input requests at a terminal."""

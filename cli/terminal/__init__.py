@@ -1,0 +1,1 @@
+"""The person's terminal: output for people and for programs, and questions."""
