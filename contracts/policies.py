@@ -42,10 +42,10 @@ HOST_ANSWERS_AT_MOST = timedelta(seconds=60)
 """The same limit after it was doubled several times, for a host that runs and has no free slot
 (chosen: each time adds six events to the history)."""
 
-HEARTBEAT_EVERY = timedelta(seconds=2)
+HEARTBEAT_EVERY = timedelta(seconds=2.4)
 """A heartbeat costs 2 to 3 ms of CPU, most of it in Temporal (60 activities at once, measured
-2026-11-29), and two of them are sent within `HEARTBEAT`. A server that sends no commands to workers
-reports a cancellation in its UI with the next heartbeat."""
+2026-11-29), so only two of them are sent within `HEARTBEAT`. A server that sends no commands to
+workers reports a cancellation in its UI with the next heartbeat."""
 
 STICKY = timedelta(seconds=2)
 """The sticky queue of a dead worker is abandoned after this long. The default of 10 s would delay a
