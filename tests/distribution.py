@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 ONE_PROCESS = {
     "tests/chaos/": "the stack of the chaos tests",
+    "tests/bench/": "the stack of the bench",
     "tests/e2e/test_documents.py": "the shared stack",
     "tests/e2e/test_generated_client.py": "the shared stack",
     "tests/cli/test_against_a_stack.py": "the shared stack",

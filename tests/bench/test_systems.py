@@ -1,7 +1,6 @@
 """Every system does the job as its peers do: the same calls, in one world of real servers."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,12 +18,6 @@ OTHERS = [restate, langgraph, langgraph_dev]
 
 SYSTEMS = [*INSTALLED, *(pytest.param(one, marks=pytest.mark.long) for one in OTHERS)]
 RECORDS_NOTHING = (plain_loop, langgraph_dev)
-
-
-@pytest.fixture(scope="module")
-async def world() -> AsyncIterator[World]:
-    async with World.running() as world:
-        yield world
 
 
 @pytest.mark.parametrize("start", SYSTEMS, ids=lambda start: start.__name__)
