@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client
 
 from bench.figures import Bar, Section, Spread, Table, shown
 from bench.job import Job, fresh_nonces
@@ -36,7 +35,7 @@ async def measure(scale: Scale) -> Section:
         await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
         say(f"SIGTERM with {IN_FLIGHT} in flight")
         repeats = await _stopped(world, ours)
-        seconds = await _handed_over(world, ours)
+        seconds = await _handed_over(ours)
     rows = [(str(Spread.of(seconds)), shown(repeats))]
     return Section(
         f"SIGTERM with {IN_FLIGHT} executions in flight",
@@ -69,19 +68,18 @@ async def _stopped(world: World, ours: Perdure) -> int:
     return Calls((await world.calls()).requests[before:]).repeats().total()
 
 
-async def _handed_over(world: World, ours: Perdure) -> Sequence[float]:
+async def _handed_over(ours: Perdure) -> Sequence[float]:
     """From the end of each first call to the end of the first activity."""
-    client = await Client.connect(world.facts["temporal_address"])
     found = await ours.rows.fetch(FIRST_CALLS, await ours.task(STEP))
     return [
-        (await _first_end(client, row["workflow_id"]) - row["completed_at"]).total_seconds()
+        (await _first_end(ours, row["workflow_id"]) - row["completed_at"]).total_seconds()
         for row in found
     ]
 
 
-async def _first_end(client: Client, workflow_id: str) -> datetime:
+async def _first_end(ours: Perdure, workflow_id: str) -> datetime:
     """The end of a workflow's first activity."""
-    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    history = await ours.history(workflow_id)
     completed = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
     first = next(event for event in history.events if event.event_type == completed)
     ended_at: datetime = first.event_time.ToDatetime(UTC)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from bench.children import READY_SECONDS, Child
 from bench.figures import Bar, Section, Spread, Table, shown
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
@@ -29,6 +30,9 @@ QUIET_CPU = 0.05
 IDLE_SECONDS = 10.0
 ALONE = 40
 """Answers one at a time: the 95th percentile is the third slowest (chosen)."""
+
+REPLAYS = 200
+RESUMED = "SELECT workflow_id FROM executions WHERE status = 'completed' AND task_id = $1 LIMIT 1"
 
 MB = 1_000_000
 ROLES = ("client", "api", "worker", "temporal", "postgres", "supervisor", "model")
@@ -63,15 +67,16 @@ async def measure(scale: Scale) -> Section:
         assert isinstance(theirs, TemporalPeer)
         before = memory_bytes(ours.roles["worker"])
         found = [
-            await _wait_and_resume(ours, count, lambda: _start_ours(ours, count), _resume_ours),
+            await _wait_and_resume(ours, count, lambda: start_ours(ours, count), resume_ours),
             await _wait_and_resume(theirs, count, lambda: _start(theirs, count), _resume),
         ]
         say(f"{scale.parked} waiting: {ours.name}")
-        asked = await _start_ours(ours, scale.parked)
-        await _at_rest(ours.roles["worker"])
+        asked = await start_ours(ours, scale.parked)
+        await await_rest(ours.roles["worker"])
         parked_bytes = memory_bytes(ours.roles["worker"]) - before
         say(f"{ALONE} answers, one at a time")
         seconds = await _answer_alone(ours, asked[:ALONE])
+        replays = await _replay(world, ours)
     own, other = found
     slowest = statistics.quantiles(seconds, n=20)[-1]
     return Section(
@@ -79,7 +84,8 @@ async def measure(scale: Scale) -> Section:
         f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
         "first answer to the last end; its CPU is that of all processes but the model's. Then "
         f"{scale.parked:,} wait, and the oldest are answered one at a time: their workflows are no "
-        "longer in the worker's cache, so they replay.",
+        "longer in the worker's cache, so they replay. The CPU of a replay is that of the SDK's "
+        "replayer with the worker's settings, for the whole history of an execution that resumed.",
         [
             _summary(found, count),
             _by_process(found, count),
@@ -88,10 +94,12 @@ async def measure(scale: Scale) -> Section:
                 ("answers", "each"),
                 [(str(ALONE), str(Spread.of(seconds).times(1000)))],
             ),
+            Table("CPU of a replay, ms", ("replays", "each"), [(str(REPLAYS), str(replays))]),
         ],
         [
             *_bars(own, other, count),
             Bar("answer to the next model call, evicted, p95", slowest * 1000, 300, unit="ms"),
+            Bar("CPU to replay an evicted execution", replays.median, 5, unit="ms"),
             Bar(f"worker memory, {scale.parked:,} waiting", parked_bytes / MB, 40, unit="MB"),
         ],
     )
@@ -134,7 +142,7 @@ async def _wait_and_resume(
     worker = system.roles["worker"]
     before = memory_bytes(worker)
     asked = await start()
-    await _at_rest(worker)
+    await await_rest(worker)
     grown = memory_bytes(worker) - before
     idle = CpuMeter({"worker": worker})
     await asyncio.sleep(IDLE_SECONDS)
@@ -159,7 +167,9 @@ def _by_process(found: Sequence[Waited], count: int) -> Table:
     return Table("CPU by process, ms for each that resumes", ("system", *ROLES), rows)
 
 
-async def _at_rest(worker: int) -> None:
+async def await_rest(worker: int) -> None:
+    """Return when the worker uses hardly any CPU."""
+
     async def is_quiet() -> bool:
         meter = CpuMeter({"worker": worker})
         await asyncio.sleep(1)
@@ -168,7 +178,7 @@ async def _at_rest(worker: int) -> None:
     await eventually(is_quiet, within=PARKED_SECONDS, what="rest")
 
 
-async def _start_ours(ours: Perdure, count: int) -> Sequence[str]:
+async def start_ours(ours: Perdure, count: int) -> Sequence[str]:
     """Start them, wait until all ask, and return the ids of what is asked."""
     task = await ours.task(ASKS)
     await flood(lambda nonce: ours.execute(task, nonce), fresh_nonces(count), in_flight=AT_A_TIME)
@@ -180,7 +190,8 @@ async def _start_ours(ours: Perdure, count: int) -> Sequence[str]:
     return await ours.open_requests()
 
 
-async def _resume_ours(ours: Perdure, asked: Sequence[str]) -> None:
+async def resume_ours(ours: Perdure, asked: Sequence[str]) -> None:
+    """Answer what is asked, and wait until all executions have ended."""
     await flood(ours.answer, asked, in_flight=AT_A_TIME)
 
     async def all_done() -> bool:
@@ -204,6 +215,24 @@ async def _answer_alone(ours: Perdure, asked: Sequence[str]) -> list[float]:
         await eventually(has_ended, within=PARKED_SECONDS, what="the end")
     arrived = await ours.model_calls_since(sent[0])
     return [call - at for at, call in zip(sent, arrived, strict=True)]
+
+
+async def _replay(world: World, ours: Perdure) -> Spread:
+    """CPU milliseconds of replays of an execution that has resumed."""
+    say(f"{REPLAYS} replays")
+    workflow_id = await ours.rows.fetchval(RESUMED, await ours.task(ASKS))
+    file = world.directory / "history.json"
+    file.write_text((await ours.history(workflow_id)).to_json(), encoding="utf-8")
+    child = await Child.start(
+        "bench.replaying",
+        *(str(file), workflow_id, str(REPLAYS)),
+        environment={},
+        log=world.directory / "replaying.log",
+        cwd=world.directory,
+    )
+    spread = Spread.of((await child.read(within=READY_SECONDS))["cpu_ms"])
+    await child.finished()
+    return spread
 
 
 async def _start(peer: TemporalPeer, count: int) -> Sequence[str]:

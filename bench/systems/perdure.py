@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import httpx2
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHistory
 
 from bench.children import READY_SECONDS
 from bench.flood import flood
@@ -137,6 +137,10 @@ class Perdure:
             "SELECT count(*) FROM executions WHERE status = $1", status
         )
         return found
+
+    async def history(self, workflow_id: str) -> WorkflowHistory:
+        """The history of an execution's workflow."""
+        return await self._temporal.get_workflow_handle(workflow_id).fetch_history()
 
     async def crash(self) -> None:
         """Kill -9 the worker; its supervisor starts it again."""
