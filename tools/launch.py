@@ -184,10 +184,10 @@ def describe_unavailable(reason: str) -> str:
     """The message for operators: why there is no sandbox, and what to do."""
     return (
         f"The sandbox can't be created, so commands are refused ({reason.strip()}). Allow "
-        "unprivileged user namespaces for the worker (in Docker: --security-opt seccomp=unconfined "
-        "--security-opt apparmor=unconfined --security-opt systempaths=unconfined; on Ubuntu: "
-        "sysctl kernel.apparmor_restrict_unprivileged_userns=0), or set PERDURE_SANDBOX=none to "
-        "run commands without a sandbox."
+        "unprivileged user namespaces for the worker (in a container: the security_opt of the "
+        "worker in docker-compose.yml; on Ubuntu: sysctl "
+        "kernel.apparmor_restrict_unprivileged_userns=0), or set PERDURE_SANDBOX=none to run "
+        "commands without a sandbox."
     )
 
 
