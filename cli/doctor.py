@@ -93,8 +93,8 @@ def _sandbox(settings: Settings) -> Finding:
             State.MISSING,
             f"tools will be refused: {problem}",
             "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; on "
-            "Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0; in a container "
-            "the security_opt of the worker in docker-compose.yml), or accept unprotected tools with "
+            "Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0; in a container the "
+            "security_opt of the worker in docker-compose.yml), or accept unprotected tools with "
             "PERDURE_SANDBOX=none.",
         )
     return Finding("sandbox", State.OK, "bubblewrap can create namespaces")
