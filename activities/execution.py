@@ -33,6 +33,7 @@ from contracts.execution import (
 from contracts.plans import AdvancePlanResult, PlanActivities
 from domain.errors import ResetRefusedError
 from domain.executions.outcomes import ENDS, Outcome
+from domain.executions.states import ExecutionStatus
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission, lifecycle
 from persistence.executions.prompts import PromptSource
@@ -93,9 +94,14 @@ class Activities(ExecutionActivities, PlanActivities):
 
     @activity.defn(name="check_worker")
     async def check_worker(self, run: RunRef) -> WorkerState:
-        """Read whether an external execution has to finish."""
+        """Read what an external execution waits for, and finish it if it has ended or must end."""
         async with self._record_refused_resets(run):
-            return await admission.check_worker(self._database, run.execution_id, current_run(run))
+            state = await admission.check_worker(self._database, run.execution_id, current_run(run))
+            if not state.must_finish:
+                return state
+            # If a request has written the end, this returns it.
+            end = await self._finish(FinishInput(run=run, status=ExecutionStatus.CANCELLED))
+        return state.model_copy(update={"end": end})
 
     @activity.defn(name="call_claude")
     async def call_claude(self, run: RunRef) -> CallClaudeResult:

@@ -65,14 +65,30 @@ class CreateExecutionResult(Contract):
     execution_id: UUID | None = None
 
 
+class FinishResult(Contract):
+    """The terminal status, unless `has_unread_messages`: Claude has to answer a message first.
+
+    `parent_workflow_id` is the workflow to wake, because its subtask has ended. `cost_usd` and
+    `turns` are totals of the execution.
+    """
+
+    status: ExecutionStatus
+    error_code: ErrorCode | None = None
+    has_unread_messages: bool = False
+    parent_workflow_id: str | None = None
+    cost_usd: Decimal = Decimal(0)
+    turns: int = 0
+
+
 class WorkerState(Contract):
     """What an external execution waits for: its worker, until the deadline if it has one.
 
-    `must_finish`: it has ended, or its cancellation was requested.
+    `must_finish`: it has ended, or its cancellation was requested. `end` is what was written then.
     """
 
     must_finish: bool
     deadline_at: datetime | None = None
+    end: FinishResult | None = None
 
 
 class CreateSessionResult(Contract):
@@ -90,21 +106,6 @@ class RenderPromptResult(Contract):
 
     last_message_seq: int = 0
     error_code: ErrorCode | None = None
-
-
-class FinishResult(Contract):
-    """The terminal status, unless `has_unread_messages`: Claude has to answer a message first.
-
-    `parent_workflow_id` is the workflow to wake, because its subtask has ended. `cost_usd` and
-    `turns` are totals of the execution.
-    """
-
-    status: ExecutionStatus
-    error_code: ErrorCode | None = None
-    has_unread_messages: bool = False
-    parent_workflow_id: str | None = None
-    cost_usd: Decimal = Decimal(0)
-    turns: int = 0
 
 
 class CallClaudeResult(Contract):

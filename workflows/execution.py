@@ -311,9 +311,11 @@ class TaskExecution(WorkflowRun):
                 self._ref(),
                 start_to_close_timeout=policies.DATABASE_STEP,
                 retry_policy=policies.FOREVER,
-                summary="Check whether the worker has ended the work",
+                summary="Finish, if the worker has ended the work or it is cancelled",
             )
-        # If a request has written the end, this returns it.
+            if worker.end is not None:
+                self._show_end(worker.end)
+                return worker.end
         return await self._finish(
             ExecutionStatus.CANCELLED, summary="Finish: the worker has ended, or a cancel"
         )

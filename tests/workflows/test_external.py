@@ -75,7 +75,7 @@ async def test_the_workflow_waits_and_ends_with_the_work(system: System) -> None
     attributes = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     assert attributes["PerdureStatus"] == "completed"
     history = await run.handle.fetch_history()
-    assert len(history.events) <= 20
+    assert len(history.events) <= 15
     assert (await run.event_types())[-1] == "execution.completed"
 
 
