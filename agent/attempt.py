@@ -232,10 +232,14 @@ class Attempt:
             self._is_cancelled = True
             return False
         self.is_pause_requested = unread.is_pause_requested
-        step = inbox.apply(self.state, unread)
-        must_stop = inbox.must_finish(unread) and not self.state.is_finishing
-        if must_stop:
+        is_interrupted = inbox.is_interrupted(unread)
+        # First, because a call that is approved after the interruption runs.
+        step = inbox.stop_calls(self.state) if is_interrupted else Step()
+        step += inbox.apply(self.state, unread)
+        must_finish = inbox.must_finish(unread) and not self.state.is_finishing
+        if must_finish:
             step += inbox.stop_work(self.state, unread.children)
+        must_stop = must_finish or is_interrupted
         self.failure = step.failure or self.failure
         if step != Step():
             if self.state.is_turn_settled and not must_stop and self._may_continue():
@@ -257,21 +261,23 @@ class Attempt:
             self.failure = step.failure or self.failure
             await self.write(step)
 
-    async def _is_cancel_requested(self) -> bool:
-        """Poll for a cancel. A pause does not interrupt the current work, but starts no more."""
+    async def _must_stop(self) -> bool:
+        """Poll for a cancel or an interruption.
+
+        A pause does not interrupt the current work, but starts no more.
+        """
         unread = await self.record.poll_signals()
         self._is_cancelled = inbox.is_cancelled(unread)
         self.is_pause_requested = unread.is_pause_requested
-        return self._is_cancelled
+        return self._is_cancelled or inbox.is_interrupted(unread)
 
     @asynccontextmanager
     async def interruptible(self) -> AsyncIterator[None]:
         """Run the block until it ends.
 
         Raises:
-            WorkInterruptedError: the time limit was reached, or the execution was cancelled.
+            WorkInterruptedError: the time limit was reached, or a person cancelled or interrupted
+                the execution.
         """
-        async with self.interrupts.interruptible(
-            until=self._time_limit, must_stop=self._is_cancel_requested
-        ):
+        async with self.interrupts.interruptible(until=self._time_limit, must_stop=self._must_stop):
             yield

@@ -28,6 +28,12 @@ from domain.rules.entries import READ_ARTIFACT
 CANCEL, MESSAGE = "cancel", "message"
 """Kinds of signals that the loop handles separately; the others are consumed when they are read."""
 
+INTERRUPT = "interrupt"
+"""A person stops the work in progress, so that the model reads the message before it now."""
+
+NOT_COMPLETED = "A person interrupted the execution, so this call did not run, or not to its end."
+"""The result of calls that an interrupting message stops."""
+
 FINISH = "finish"
 """A person asks the execution to answer now. It stays unread, so that each attempt reads it."""
 
@@ -48,6 +54,11 @@ DefaultProblem = Callable[[OpenRequest, ToolCall | None], Awaitable[str | None]]
 def must_finish(inbox: Inbox) -> bool:
     """Whether a person has asked the execution to answer now."""
     return any(signal.kind == FINISH for signal in inbox.signals)
+
+
+def is_interrupted(inbox: Inbox) -> bool:
+    """Whether a person has stopped the work in progress."""
+    return any(signal.kind == INTERRUPT for signal in inbox.signals)
 
 
 def is_cancelled(inbox: Inbox) -> bool:
@@ -117,6 +128,22 @@ def stop_work(state: RunState, children: Sequence[ChildResult]) -> Step:
             *(events.input_cancelled(request, FINISH) for request in requests),
         ],
     )
+
+
+def stop_calls(state: RunState) -> Step:
+    """Settle the calls that wait to run, for an interruption.
+
+    Those that wait for a person or a subtask stay: the turn ends after the answer.
+    """
+    waiting = state.calls_in(
+        ToolCallStatus.READY, ToolCallStatus.APPROVED, ToolCallStatus.WAITING_FOR_TIME
+    )
+    calls = [
+        input_requests.settle(call, ToolCallStatus.CANCELLED, NOT_COMPLETED, is_error=True)
+        for call in waiting
+    ]
+    state.put_calls(calls)
+    return Step(tool_calls=calls, events=[events.tool_ended(call) for call in calls])
 
 
 def _stop_call(call: ToolCall, *, is_effect_unknown: bool) -> ToolCall:

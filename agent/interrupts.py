@@ -27,7 +27,7 @@ async def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 class WorkInterruptedError(Exception):
-    """The current work was interrupted: its time is up, or the execution was cancelled."""
+    """The current work was interrupted: its time is up, or a person cancelled or interrupted it."""
 
 
 class InterruptWatcher:

@@ -82,7 +82,7 @@ class Loop:
                 continue
             if stop is not None:
                 if stop.outcome in ENDED_EARLY:
-                    await tools.cancel_remote()
+                    await tools.cancel_remote(is_ending=True)
                 return stop
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:

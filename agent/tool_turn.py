@@ -50,7 +50,7 @@ ABOUT_NOT_SAVED = (
     "\n(The changed files can't be saved outside of this host, so they are lost if it fails: {}.)"
 )
 
-INTERRUPTED = "Ended before it was done: the time limit, a cancel, or the worker shutting down."
+INTERRUPTED = "Ended before it was done (a person, a limit or a shutdown). It may have run in part."
 
 
 class ToolTurn:
@@ -261,13 +261,16 @@ class ToolTurn:
         await asyncio.sleep(pause or 0)
         return pause is not None
 
-    async def cancel_remote(self) -> None:
+    async def cancel_remote(self, *, is_ending: bool = False) -> None:
         """Ask MCP servers to cancel the tasks of calls that are not waited for any more."""
         calls = [
             self._remote_call(call, self._decider.pinned[call.name])
             for call in self._state.calls.values()
             if is_task(call.remote_state)
-            and (call.status is ToolCallStatus.CANCELLED or not call.status.is_settled)
+            and (
+                call.status is ToolCallStatus.CANCELLED
+                or (is_ending and not call.status.is_settled)
+            )
         ]
         await asyncio.gather(*(self._remote.cancel(call) for call in calls))
 
@@ -379,22 +382,18 @@ class ToolTurn:
 
     async def record_interrupted_calls(self) -> None:
         """Record that started calls were interrupted; the others may still run."""
+        cancelled = ToolCallStatus.CANCELLED
         interrupted = [
             input_requests.settle(
-                await self._with_connections(call),
-                ToolCallStatus.CANCELLED,
-                INTERRUPTED,
-                is_error=True,
+                await self._with_connections(call), cancelled, INTERRUPTED, is_error=True
             )
             for call in self._state.calls_in(ToolCallStatus.STARTED)
         ]
         if interrupted:
             self._state.put_calls(interrupted)
-            await self._attempt.write(
-                Step(
-                    tool_calls=interrupted,
-                    events=[events.tool_ended(call) for call in interrupted],
-                )
+            step = Step(
+                tool_calls=interrupted, events=[events.tool_ended(call) for call in interrupted]
             )
+            await self._attempt.write(step)
             await self._forget_connections(interrupted)
             await self._save_workspace()

@@ -19,7 +19,7 @@ from api.timeline.streams import respond_stream
 from api.web import execution_views as views
 from api.web import pages
 from api.web.listings import make_list, read_query
-from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
+from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, read_message, status_for
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import FilesElsewhereError, PerdureError
@@ -28,7 +28,7 @@ from persistence.tables.executions import ExecutionRow
 from services.executions import control, forking, messaging, retrying
 from services.executions.access import readable_execution
 from services.executions.bulk import filter_of
-from services.executions.inputs import CancelBody, FinishBody, ForkBody, MessageBody, RetryBody
+from services.executions.inputs import CancelBody, FinishBody, ForkBody, RetryBody
 from services.unit_of_work import UnitOfWork
 
 router = APIRouter(prefix="/executions", include_in_schema=False, route_class=PageRoute)
@@ -175,7 +175,7 @@ async def send_message(visit: Visiting, execution_id: UUID, form: OwnForm) -> Re
     """Send a message: the execution reads it, or a new one answers it."""
     try:
         form.require_sent()
-        body = make_body(MessageBody, {"content": form.text("content")})
+        body = read_message(form)
         service = partial(messaging.send_message, execution_id=execution_id, body=body)
         return await _change(visit, service)
     except SHOWN_ERRORS as error:

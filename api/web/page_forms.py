@@ -20,6 +20,7 @@ from domain.errors import (
 )
 from domain.people.nested_forms import control_name
 from domain.text import TypedText
+from services.executions.inputs import MessageBody
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -41,6 +42,16 @@ def make_body(model: type[M], members: Mapping[str, Any]) -> M:
         InvalidInputError: a member is invalid.
     """
     return read_model(model, json.dumps(members).encode("utf-8", "replace"))
+
+
+def read_message(form: Form) -> MessageBody:
+    """The message of a form, which one of its buttons sends as an interruption.
+
+    Raises:
+        InvalidInputError: it is empty or too long.
+    """
+    is_interrupt = bool(form.text("interrupt"))
+    return make_body(MessageBody, {"content": form.text("content"), "interrupt": is_interrupt})
 
 
 def form_values(form: Form | None, error: PerdureError | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from api.sessions.schemas import SessionQuery
 from api.web import pages, transcripts
 from api.web.execution_views import LATEST, LIVE_EVENTS
 from api.web.listings import make_list, read_query
-from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
+from api.web.page_forms import SHOWN_ERRORS, form_values, read_message, status_for
 from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
@@ -25,7 +25,7 @@ from persistence.tables.sessions import SessionRow
 from services import sessions as services
 from services.executions import messaging
 from services.executions.access import own_session
-from services.executions.inputs import MessageBody, SessionCreate
+from services.executions.inputs import SessionCreate
 
 router = APIRouter(prefix="/sessions", include_in_schema=False, route_class=PageRoute)
 
@@ -59,7 +59,7 @@ async def show_session(visit: Visiting, session_id: UUID) -> Response:
 @router.get("/{session_id}/updates")
 async def show_updates(visit: Visiting, session_id: UUID, after: After = 0) -> Response:
     """The messages after `after`."""
-    return await _render(visit, session_id, "session_tail.html.j2", after=after)
+    return await _render(visit, session_id, "session_updates.html.j2", after=after)
 
 
 @router.post("/{session_id}/messages")
@@ -67,7 +67,7 @@ async def send_message(visit: Visiting, session_id: UUID, form: OwnForm) -> Resp
     """Send a message: the active execution reads it, or a new one answers it."""
     try:
         form.require_sent()
-        body = make_body(MessageBody, {"content": form.text("content")})
+        body = read_message(form)
         service = partial(messaging.send_session_message, session_id=session_id, body=body)
         await visit.perform(service)
     except SHOWN_ERRORS as error:

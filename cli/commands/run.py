@@ -17,6 +17,7 @@ from cli.arguments.values import (
 )
 from cli.executions.following import (
     Following,
+    Interrupt,
     follow_started,
     wait_for_end,
     with_detaching,
@@ -97,12 +98,15 @@ def say(
     execution_id: ExecutionId,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The message.")],
     how: Following,
+    *,
+    interrupt: Interrupt = False,
 ) -> None:
     """Send a message to an execution and wait for its end.
 
-    A running execution reads it before its next step. One that has ended is answered by a new
-    execution in the same session. Exit codes are those of `run`.
+    A running execution reads it after its current step, with --interrupt at once. One that has
+    ended is answered by a new execution in the same session. Exit codes are those of `run`.
     """
+    body = {"content": text, "interrupt": interrupt}
     with open_client(context) as client:
-        execution = client.start("send_message", {"content": text}, execution_id=execution_id)
+        execution = client.start("send_message", body, execution_id=execution_id)
         follow_started(client, execution, how)

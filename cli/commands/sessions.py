@@ -9,7 +9,7 @@ from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import OTHERS, ArgumentError
 from cli.command_groups.resources import CommandGroup, Json, option
 from cli.commands.executions import print_transcript
-from cli.executions.following import Following, follow_started, with_detaching
+from cli.executions.following import Following, Interrupt, follow_started, with_detaching
 from cli.terminal import show
 
 SessionId = Annotated[
@@ -124,10 +124,13 @@ def say(
     session_id: SessionId,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The message.")],
     how: Following,
+    *,
+    interrupt: Interrupt = False,
 ) -> None:
     """Send a message to a conversation and wait for the answer. Exit codes are those of `run`."""
+    body = {"content": text, "interrupt": interrupt}
     with open_client(context) as client:
-        execution = client.start("send_session_message", {"content": text}, session_id=session_id)
+        execution = client.start("send_session_message", body, session_id=session_id)
         follow_started(client, execution, how)
 
 

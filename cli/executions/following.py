@@ -67,6 +67,12 @@ def _make_following(
     return Following(watch=watch, full=full, stay=stay, detach=detach, output=chosen)
 
 
+Interrupt = Annotated[
+    bool,
+    typer.Option("--interrupt", help="Stop the step in progress; the model reads this now."),
+]
+
+
 def _make_optional(*, watch: bool, stay: bool | None, output: str, as_json: bool) -> Following:
     return _make_following(detach=not watch, stay=stay, output=output, as_json=as_json)
 

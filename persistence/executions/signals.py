@@ -47,6 +47,8 @@ class SignalKind(StrEnum):
     START = "start"
     ANSWER = "answer"
     MESSAGE = "message"
+    INTERRUPT = "interrupt"
+    """Stops the work in progress, so that the model reads the message before it now."""
     CANCEL = "cancel"
     FINISH = "finish"
     """A person asks the execution to answer now. It is unread until the end."""

@@ -202,6 +202,13 @@ class MessageBody(Body):
     """A message from a user."""
 
     content: Prompt
+    interrupt: Annotated[
+        bool,
+        Field(
+            description="Stop the model call or the tool calls in progress, so that the model "
+            "reads the message now. Without it, the model reads it after the current step."
+        ),
+    ] = False
 
 
 class CancelBody(Body):

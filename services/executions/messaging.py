@@ -45,7 +45,7 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
     await locks.lock_session_of(work.session, execution_id)
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
-        return await _steer(work, row, body.content)
+        return await _steer(work, row, body)
     if row.executor == PLAN:
         raise ConflictError("A plan reads no messages; send them to the executions of its steps.")
     if row.executor != "claude" and not ExecutionStatus(row.status).is_terminal:
@@ -66,7 +66,7 @@ async def send_session_message(
     session = await own_session(work.session, work.caller, session_id, lock=True)
     last = await queries.lock_last_of_session(work.session, session.id)
     if last is not None and _reads_messages(last):
-        return await _steer(work, last, body.content)
+        return await _steer(work, last, body)
     if last is not None and not session.is_interactive:
         return await _start_follow_up(work, last, body.content)
     if session.is_interactive and session.agent_source is None:
@@ -138,12 +138,14 @@ def _reads_messages(row: ExecutionRow) -> bool:
     return not ExecutionStatus(row.status).is_terminal and row.cancel_requested_at is None
 
 
-async def _steer(work: UnitOfWork, row: ExecutionRow, content: str) -> ExecutionRow:
-    await append_signal(work.session, row.id, SignalKind.MESSAGE, {"content": content})
+async def _steer(work: UnitOfWork, row: ExecutionRow, body: MessageBody) -> ExecutionRow:
+    await append_signal(work.session, row.id, SignalKind.MESSAGE, {"content": body.content})
+    if body.interrupt:
+        await append_signal(work.session, row.id, SignalKind.INTERRUPT)
     await work.record_audit(
         "execution.message",
         ("execution", row.id),
-        after={"characters": len(content)},
+        after={"characters": len(body.content), "interrupt": body.interrupt},
         owner_id=row.user_id,
     )
     work.wake_workflow(row)

@@ -280,10 +280,11 @@ class Run(ReadableRun):
         """The row, as soon as the execution is paused."""
         return await self.wait_for_status(ExecutionStatus.PAUSED)
 
-    async def say(self, content: str) -> None:
+    async def say(self, content: str, *, interrupt: bool = False) -> None:
         """Send a message to the active execution."""
+        body = MessageBody(content=content, interrupt=interrupt)
         async with self.engine.transaction() as work:
-            await messaging.send_message(work, self.id, MessageBody(content=content))
+            await messaging.send_message(work, self.id, body)
 
     async def wake(self) -> None:
         await self.engine.dispatcher.wake(self.handle.id)

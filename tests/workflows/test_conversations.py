@@ -6,7 +6,7 @@ import tarfile
 from typing import Any
 
 from domain.ids import new_id
-from tests.engine.driver import script, use
+from tests.engine.driver import UNTIL_RELEASED, script, use
 from tests.workflows.system import System
 
 EXECUTIONS = "/api/v1/task-executions"
@@ -57,6 +57,19 @@ async def test_a_running_execution_is_steered(system: System) -> None:
     await post(system, request["_links"]["answer"], 200, message="this one")
     run = system.engine.run(execution["id"])
     await run.wait_for_end()
+    assert texts_sent(system, word.split()[1])[-1] == word
+
+
+async def test_a_message_interrupts_a_command(system: System) -> None:
+    word = f"instead {new_id()}"
+    prompt = script({"tool_use": use("bash", command=UNTIL_RELEASED)}, {"text": "done"})
+    execution = await post(system, EXECUTIONS, 202, prompt=prompt, allowed_tools=["bash"])
+    run = system.engine.run(execution["id"])
+    await run.wait_for_tool_call()
+    await post(system, execution["_links"]["messages"], 202, content=word, interrupt=True)
+    assert (await run.wait_for_end()).status == "completed"
+    [call] = await run.tool_calls()
+    assert (call.status, "may have run in part" in (call.output or "")) == ("cancelled", True)
     assert texts_sent(system, word.split()[1])[-1] == word
 
 

@@ -138,9 +138,11 @@ class InMemoryRun(ReadableRun):
     async def cancel(self) -> None:
         self.runner.signal(self.id, "cancel", {})
 
-    async def say(self, content: str) -> None:
+    async def say(self, content: str, *, interrupt: bool = False) -> None:
         """Send a message to the running execution."""
         self.runner.signal(self.id, "message", {"content": content})
+        if interrupt:
+            self.runner.signal(self.id, "interrupt", {})
 
     async def finish(self) -> None:
         """Ask it to answer now."""
