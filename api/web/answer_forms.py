@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -21,6 +22,15 @@ from services.executions.inputs import AnswerBody
 from services.executions.remembering import STORED
 
 OPTION_FIELD = "option"
+
+LIFETIMES: Mapping[str, str] = {
+    "1": "One day",
+    "7": "One week",
+    "30": "30 days",
+    "90": "90 days",
+    "365": "One year",
+}
+"""How long a decision can be remembered, in days, and what the form shows for it."""
 
 _BODY = JsonBody(AnswerBody)
 _COMMENT = JsonBody(CommentBody)
@@ -164,9 +174,10 @@ def _label(option: Any) -> str:
 def _read_members(row: InputRequestRow, form: Form) -> Iterator[tuple[str, str]]:
     """The fields of the answer and their values as JSON, without an edited input."""
     decision = form.text("decision")
-    for name in ("decision", "message", "input_sha256", *_remember_fields(form)):
+    for name in ("decision", "message", "input_sha256"):
         if form.text(name).strip():
             yield name, json.dumps(form.text(name))
+    yield from _read_rule(form)
     if form.text("undo_seconds").strip():
         yield "undo_seconds", form.text("undo_seconds")
     is_accepted = decision == "approve"
@@ -181,10 +192,25 @@ def _read_members(row: InputRequestRow, form: Form) -> Iterator[tuple[str, str]]
         yield "values", json.dumps({"answer": _find_option(row, form.text(OPTION_FIELD))})
 
 
-def _remember_fields(form: Form) -> tuple[str, ...]:
-    """The fields of a decision to remember; its pattern counts only where one is stored."""
-    is_stored = form.text("remember") in STORED
-    return ("remember", "remember_pattern") if is_stored else ()
+def _read_rule(form: Form) -> Iterator[tuple[str, str]]:
+    """The fields of a decision to remember.
+
+    Raises:
+        InvalidInputError: it is not chosen to which calls the decision applies.
+    """
+    remember, days = form.text("remember"), form.text("remember_days")
+    has_pattern = form.text("remember_calls") == "pattern"
+    if remember not in STORED:
+        if has_pattern or days:
+            hint = "Choose the executions to which the decision applies."
+            raise InvalidInputError(_INVALID, [FieldProblem(("body", "remember"), hint)])
+        return
+    yield "remember", json.dumps(remember)
+    if has_pattern:
+        yield "remember_pattern", json.dumps(form.text("remember_pattern").strip())
+    if days in LIFETIMES:
+        until = datetime.now(UTC) + timedelta(days=int(days))
+        yield "remember_until", json.dumps(until.isoformat())
 
 
 def _find_option(row: InputRequestRow, entry: str) -> Any:

@@ -1,11 +1,12 @@
 """The choices that a person has for a request, and what each of them does, in words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from domain.people.requests import EXPIRING, QUESTIONS, RequestKind
 from domain.tools.calls import ToolEffect
+from domain.tools.engine import SUBMIT_PLAN
 from persistence.tables.sessions import InputRequestRow
 
 
@@ -57,7 +58,14 @@ EDIT = Choice(
 )
 """The button below the editable input."""
 
-_PLAN_DENY = Choice("deny", "Reject", "The plan does not start.", "bad")
+_RECHECKED = (
+    "Something may have changed since the model made this call, so the model is asked again first. "
+    "If it repeats the call, the call runs without another question."
+)
+_RECHECKED_ANSWER = (
+    "If nothing has changed since it was asked, the call runs with the input below. Otherwise, the "
+    "model is asked again first."
+)
 
 _EXPIRY: Mapping[str, str] = {
     "fail": "If there is no answer by then, the execution fails.",
@@ -73,8 +81,20 @@ def is_open_approval(row: InputRequestRow) -> bool:
     return is_approval and row.status == "open"
 
 
-def list_choices(row: InputRequestRow, effect: str | None) -> list[Choice]:
-    """The buttons for an open request, in their order; without that for an edit."""
+def edit_choice(row: InputRequestRow) -> Choice:
+    """The button below the editable input of a request."""
+    if row.tool_name == SUBMIT_PLAN:
+        return replace(EDIT, effect="The model carries out the changed plan.")
+    return EDIT
+
+
+def list_choices(
+    row: InputRequestRow, effect: str | None, *, is_rechecked: bool = False
+) -> list[Choice]:
+    """The buttons for an open request, in their order; without that for an edit.
+
+    `is_rechecked`: the model is asked again before an approved call runs.
+    """
     kind = RequestKind(row.kind)
     if kind in QUESTIONS:
         return [
@@ -96,10 +116,21 @@ def list_choices(row: InputRequestRow, effect: str | None) -> list[Choice]:
     if kind is RequestKind.EFFECT_CHECK:
         return _effect_choices(effect)
     if kind is RequestKind.PLAN_APPROVAL:
-        start = Choice("approve", "Approve", "The plan starts as shown.", "good", checks_form=True)
-        return [start, _PLAN_DENY]
-    runs = f"The call runs with exactly this input. {describe_effect(effect)}".rstrip()
+        return _plan_choices(row)
+    first = _RECHECKED if is_rechecked else "The call runs with exactly this input."
+    runs = f"{first} {describe_effect(effect)}".rstrip()
     return [Choice("approve", "Approve", runs, "good", checks_form=True), _DENY]
+
+
+def _plan_choices(row: InputRequestRow) -> list[Choice]:
+    approved, denied = "The plan starts as shown.", "The plan does not start."
+    if row.tool_name == SUBMIT_PLAN:
+        approved = "The model carries out the plan as shown."
+        denied = "The model receives the message and revises the plan."
+    return [
+        Choice("approve", "Approve", approved, "good", checks_form=True),
+        Choice("deny", "Reject", denied, "bad"),
+    ]
 
 
 def _budget_choices(row: InputRequestRow) -> list[Choice]:
@@ -143,14 +174,17 @@ def describe_expiry(row: InputRequestRow) -> str:
     return _EXPIRY[row.on_expiry] if row.on_expiry in EXPIRING else _STAYS_OPEN
 
 
-def describe_answer(row: InputRequestRow) -> str:
-    """What a person has decided, and what follows."""
+def describe_answer(row: InputRequestRow, *, is_rechecked: bool = False) -> str:
+    """What a person has decided, and what follows.
+
+    `is_rechecked`: a stale approval does not run the call.
+    """
     answer: Mapping[str, Any] = row.answer or {}
     decision = answer.get("decision")
     if RequestKind(row.kind) is RequestKind.APPROVAL and decision == "approve":
-        return "The call runs with the input below."
+        return _RECHECKED_ANSWER if is_rechecked else "The call runs with the input below."
     if decision == EDIT.decision:
-        return EDIT.effect
+        return edit_choice(row).effect
     choices = {choice.decision: choice.effect for choice in list_choices(row, None)}
     return choices.get(str(decision), "The execution continues.")
 

@@ -101,8 +101,8 @@ _write_short_prose = lru_cache(512)(_write_prose)
 
 
 @pass_context
-def _clock(context: Context, at: datetime) -> str:
-    return f"{at.astimezone(_zone_of(context)):%H:%M}"
+def _clock(context: Context, at: datetime, form: str = "%H:%M") -> str:
+    return at.astimezone(_zone_of(context)).strftime(form)
 
 
 def _draw_steps(steps: Sequence[TimelineSpan], *ends: datetime) -> Chart | None:

@@ -15,7 +15,7 @@ from api import links
 from api.http import paging
 from api.http.paging import ListQuery
 from api.web import answer_forms, decisions, pages
-from api.web.listings import check_query, make_list, read_query
+from api.web.listings import check_query, make_list, read_known
 from api.web.page_forms import SHOWN_ERRORS, make_body
 from api.web.page_route import PageRoute
 from api.web.request_views import render_request
@@ -47,11 +47,7 @@ class InboxQuery(ListQuery):
     status: Literal["open", "answered", "expired", "cancelled"] = "open"
     kind: RequestKind | None = None
     assignee: Annotated[str | None, Field(max_length=255)] = None
-
-    @property
-    def narrowing(self) -> str:
-        """The filters as they are in an address."""
-        return urlencode({name: value for name, value in self.filters().items() if value})
+    is_mentioned: bool = False
 
     @property
     def is_narrowed(self) -> bool:
@@ -59,15 +55,24 @@ class InboxQuery(ListQuery):
         return self != InboxQuery(cursor=self.cursor, page=self.page)
 
 
+def _make_address(filters: Mapping[str, Any]) -> str:
+    """Filters as they are in an address, in the same order for the same filters."""
+    given = {"status": "open", **filters}
+    return urlencode(sorted((name, str(value)) for name, value in given.items() if value))
+
+
 @router.get("")
 async def inbox(visit: Visiting) -> Response:
-    """The requests that the viewer can answer, newest first: the open ones, unless filtered."""
-    query = read_query(visit.call.request, InboxQuery)
+    """The requests that the viewer can answer, newest first: the open ones, unless filtered.
+
+    A saved view can name a filter that no longer exists; the page ignores it, and says so.
+    """
+    query, ignored = read_known(visit.call.request, InboxQuery)
     async with visit.call.gateway.database.reading() as session:
         page = await _read_page(visit, session, query, query.window())
         titles = await queries.find_titles(session, [row.execution_id for row in page.rows])
         views = await inbox_views.list_all(session, visit.call.caller.user_id)
-    shown = _list_values(visit, query, page, titles, views)
+    shown = {**_list_values(visit, query, page, titles), **_view_values(query, ignored, views)}
     return pages.render("inbox.html.j2", **visit.layout, **shown)
 
 
@@ -76,7 +81,6 @@ def _list_values(
     query: InboxQuery,
     page: Page[InputRequestRow],
     titles: Mapping[UUID, str],
-    views: Sequence[InboxViewRow],
 ) -> Mapping[str, Any]:
     decidable = {row.id for row in page.rows if decisions.is_open_approval(row)}
     return {
@@ -88,11 +92,18 @@ def _list_values(
         "can_decide": len(decidable) > 1,
         "is_filtered": query.is_narrowed,
         "address": paging.address(visit.call.request),
-        "views": [
-            {"name": view.name, "query": InboxQuery(**view.filters).narrowing} for view in views
-        ],
-        "current": query.narrowing,
         "kinds": {str(kind): text for kind, text in decisions.KINDS.items()},
+    }
+
+
+def _view_values(
+    query: InboxQuery, ignored: Mapping[str, str], views: Sequence[InboxViewRow]
+) -> Mapping[str, Any]:
+    """The saved views, and which of them the page shows."""
+    return {
+        "views": [{"name": view.name, "query": _make_address(view.filters)} for view in views],
+        "current": _make_address({**query.filters(), **ignored}),
+        "ignored": ignored,
     }
 
 
@@ -105,10 +116,11 @@ async def change_views(visit: Visiting, form: OwnForm) -> Response:
         await visit.perform(lambda work: INBOX_VIEWS.delete(work, name, lambda _: None))
         return pages.redirect(links.INBOX)
     query = check_query(dict(parse_qsl(form.text("query"))), InboxQuery)
-    named = make_body(NamedView, {"name": name, **query.filters()})
+    filters = {name: value for name, value in query.filters().items() if name != "is_mentioned"}
+    named = make_body(NamedView, {**filters, "name": name})
     body = InboxViewPut.model_validate(named.model_dump(exclude={"name"}))
     await visit.perform(partial(put_view, name=named.name, body=body))
-    return pages.redirect(f"{links.INBOX}?{query.narrowing}")
+    return pages.redirect(f"{links.INBOX}?{_make_address(query.filters())}")
 
 
 @router.get("/count")
@@ -128,10 +140,11 @@ def _summarize(row: InputRequestRow) -> str:
 async def _read_page(
     visit: Visit, session: AsyncSession, query: InboxQuery, window: Window
 ) -> Page[InputRequestRow]:
-    caller = visit.call.caller
-    return await input_requests.page(
-        session, caller.user_id, query.filters(), window, assignees=caller.assignees
-    )
+    caller, filters = visit.call.caller, query.filters()
+    names = caller.assignees
+    if filters.pop("is_mentioned"):
+        return await input_requests.page_mentioned(session, filters, window, assignees=names)
+    return await input_requests.page(session, caller.user_id, filters, window, assignees=names)
 
 
 @router.get("/{request_id}")

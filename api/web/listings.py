@@ -36,12 +36,31 @@ def read_query(request: Request, model: type[Q], *, lists: Collection[str] = ())
     Raises:
         NotFoundError: a filter is invalid.
     """
+    return check_query(_read_given(request, lists), model)
+
+
+def read_known(request: Request, model: type[Q]) -> tuple[Q, Mapping[str, str]]:
+    """The valid filters in the address, and the others, for a list that ignores them.
+
+    Raises:
+        NotFoundError: the place in the list is invalid.
+    """
+    given = _read_given(request)
+    try:
+        return model.model_validate(given), {}
+    except ValidationError as error:
+        ignored = {str(problem["loc"][0]) for problem in error.errors()} - set(_PLACES)
+    known = {name: value for name, value in given.items() if name not in ignored}
+    return check_query(known, model), {name: given[name] for name in sorted(ignored)}
+
+
+def _read_given(request: Request, lists: Collection[str] = ()) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for name in request.query_params:
         values = [value for value in request.query_params.getlist(name) if value.strip()]
         if values:
             given[name] = values if name in lists else values[-1]
-    return check_query(given, model)
+    return given
 
 
 def check_query(given: Mapping[str, Any], model: type[Q]) -> Q:

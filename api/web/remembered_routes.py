@@ -14,6 +14,7 @@ from api.web.page_route import PageRoute
 from api.web.visits import FORM_IS_OWN, Visiting
 from persistence.definitions import tasks
 from persistence.executions import queries
+from persistence.identity import users
 from persistence.tables.people import RememberedDecisionRow
 from services.executions.remembering import REMEMBERED_DECISIONS, RememberedFilter
 
@@ -29,8 +30,10 @@ async def list_decisions(request: Request, visit: Visiting) -> Response:
         caller, window = visit.call.caller, query.window()
         page = await REMEMBERED_DECISIONS.page(session, caller, narrowed, window)
         titles = await _find_titles(session, page.rows)
+        authors = await users.find_subjects(session, {row.author_id for row in page.rows})
     items = [render_rule(visit.call, row) for row in page.rows]
-    shown: dict[str, Any] = {"list": make_list(visit, query, page, items), "titles": titles}
+    shown: dict[str, Any] = {"list": make_list(visit, query, page, items)}
+    shown |= {"titles": titles, "authors": authors}
     shown["is_filtered"] = any(query.filters().values())
     return pages.render("remembered_decisions.html.j2", **visit.layout, **shown)
 

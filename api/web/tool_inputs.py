@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
@@ -51,8 +51,32 @@ def describe_input(tool_input: Any, tool: str | None = None) -> list[InputPart]:
     return parts
 
 
+def describe_edit(before: Any, after: Any) -> list[InputPart]:
+    """The parts of an input that a person edited; the fields that changed are differences."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        before, after = {"input": before}, {"input": after}
+    parts = []
+    for name in dict.fromkeys([*before, *after]):
+        old, new = ([_text_of(given[name])] if name in given else [] for given in (before, after))
+        if old == new:
+            parts.append(_describe_field(name, after[name], is_prose=False))
+        else:
+            lines = compare_texts(*old, *new) if old and new else _mark_lines(old, new)
+            parts.append(InputPart(name, lines=tuple(lines)))
+    return parts
+
+
+def _mark_lines(removed: Sequence[str], added: Sequence[str]) -> Iterator[tuple[Mark, str]]:
+    yield from (("old", line) for text in removed for line in text.split("\n"))
+    yield from (("new", line) for text in added for line in text.split("\n"))
+
+
+def _text_of(value: Any) -> str:
+    return value if isinstance(value, str) else format_json(value)
+
+
 def _describe_field(name: str, value: Any, *, is_prose: bool) -> InputPart:
-    text = value if isinstance(value, str) else format_json(value)
+    text = _text_of(value)
     is_block = "\n" in text or len(text) > _SHORT or name == "command"
     return InputPart(name, text, is_block, is_prose=is_block and is_prose)
 

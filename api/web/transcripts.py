@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from api.executions.schemas import render_tool_call
-from api.web.tool_inputs import InputPart, describe_input
+from api.web.tool_inputs import InputPart, describe_edit, describe_input
 from domain.model.compaction import is_summary
 from domain.model.json_values import make_encodable
 from domain.text import strip_terminal_codes
@@ -135,7 +135,7 @@ def make_call(row: ToolCallRow) -> CallView:
         parts=describe_input(read.input, row.name),
         approved_parts=[]
         if read.approved_input is None
-        else describe_input(read.approved_input, row.name),
+        else describe_edit(read.input, read.approved_input),
         output=output[:SHOWN_OUTPUT],
         left_out=max(len(output) - SHOWN_OUTPUT, 0),
     )

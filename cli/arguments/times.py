@@ -14,7 +14,7 @@ class TimeError(CommandError):
     """A text is no time."""
 
 
-_AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[mhdw])")
+_SPAN = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAYS = {"today": 0, "yesterday": 1}
@@ -29,7 +29,7 @@ def parse_time(text: str) -> str:
         TimeError: it is something else.
     """
     now = datetime.now().astimezone()
-    if ago := _AGO.fullmatch(text):
+    if ago := _SPAN.fullmatch(text):
         return (now - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})).isoformat()
     if text in _DAYS:
         day = now.date() - timedelta(days=_DAYS[text])
@@ -42,6 +42,18 @@ def parse_time(text: str) -> str:
             "30m, 2h, 3d or 1w for that long ago."
         ) from error
     return (time if time.tzinfo else time.astimezone()).isoformat()
+
+
+def parse_later(text: str) -> str:
+    """A time as `parse_time` reads it, but `2h` is in two hours.
+
+    Raises:
+        TimeError: it is something else.
+    """
+    if later := _SPAN.fullmatch(text):
+        delta = timedelta(**{_UNITS[later["unit"]]: int(later["number"])})
+        return (datetime.now().astimezone() + delta).isoformat()
+    return parse_time(text)
 
 
 def parse_day(given: str | None) -> str | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli.arguments.references import Reference, id_argument, open_client
+from cli.arguments.times import parse_later
 from cli.arguments.values import OTHERS
 from cli.command_groups.resources import CommandGroup, Json, argument, option
 from cli.exits import Exit
@@ -168,6 +169,15 @@ Remember = Annotated[
 Pattern = Annotated[
     str | None, typer.Option(help="Remember it for the calls that this tool rule covers.")
 ]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Forget it then: 30d for in 30 days, or 2027-01-31. "
+        "(default: at the end of the execution; for a task, in 90 days)",
+        callback=lambda given: given and parse_later(given),
+    ),
+]
 
 
 @GROUP.app.command()
@@ -190,6 +200,7 @@ def answer(
     edited: Edited = None,
     remember: Remember = None,
     pattern: Pattern = None,
+    until: Until = None,
 ) -> None:
     """Answer a request; a terminal asks for what is missing."""
     from cli.inbox import answering
@@ -210,7 +221,7 @@ def answer(
         else:
             chosen = answering.choose_option(request.get("options") or [], text)
             body = answering.make_answer(request, chosen, decision)
-        rule = {"remember": remember, "remember_pattern": pattern}
+        rule = {"remember": remember, "remember_pattern": pattern, "remember_until": until}
         body |= {name: value for name, value in rule.items() if value is not None}
         client.call("answer_input_request", body, request_id=request_id)
     show.out.print("Answered; the execution continues.")
@@ -230,6 +241,7 @@ def approve(
     edited: Edited = None,
     remember: Remember = None,
     pattern: Pattern = None,
+    until: Until = None,
 ) -> None:
     """Approve a tool call, a plan or a budget; with --input, edit the call and approve it."""
     message = text if budget is None else str(budget)
@@ -241,6 +253,7 @@ def approve(
         edited=edited,
         remember=remember,
         pattern=pattern,
+        until=until,
     )
 
 

@@ -13,6 +13,7 @@ from persistence.tables.columns import read_as
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
 from persistence.tables.people import RememberedDecisionRow
+from persistence.tables.sessions import InputRequestRow
 
 
 async def list_applying(
@@ -44,6 +45,21 @@ async def find(
         RememberedDecisionRow, rule_id, with_for_update=lock or None, populate_existing=lock
     )
     return None if row is None or row.revoked_at is not None else row
+
+
+async def find_by_request(
+    session: AsyncSession, request: InputRequestRow
+) -> RememberedDecisionRow | None:
+    """The rule that was stored with the answer to a request, unless it is revoked."""
+    rule = RememberedDecisionRow
+    found: RememberedDecisionRow | None = await session.scalar(
+        select(rule).where(
+            rule.user_id == request.user_id,
+            rule.input_request_id == request.id,
+            rule.revoked_at.is_(None),
+        )
+    )
+    return found
 
 
 async def page(

@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.executions.steps import ToolCallStatus
 from domain.people.rechecks import ApprovalAge, is_same_input
 from domain.people.requests import RequestKind
+from domain.rules.decisions import is_covered
 from domain.rules.permissions import EDITS
 from domain.tools.calls import ToolEffect
 from persistence.executions.signals import SignalKind
+from persistence.executions.snapshot import definition_of
 from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow, SignalRow
 from persistence.tables.sessions import InputRequestRow, ToolCallRow
@@ -45,6 +47,16 @@ async def find_changes(session: AsyncSession, row: InputRequestRow) -> RequestCh
     version, messages = await _changes_by_people(session, row)
     files, others = await _changing_calls(session, row)
     return RequestChanges(version, messages, files[:LISTED_FILES], others)
+
+
+async def is_rechecked(session: AsyncSession, row: InputRequestRow) -> bool:
+    """Whether a stale approval of the call does not run it (`domain.people.rechecks`)."""
+    if row.kind != RequestKind.APPROVAL or row.tool_name is None or row.tool_input is None:
+        return False
+    execution = await session.get_one(ExecutionRow, row.execution_id)
+    policy = (await definition_of(session, execution)).get("human_input_policy") or {}
+    rules = policy.get("recheck_tools", ())
+    return bool(rules) and is_covered(rules, row.tool_name, json.loads(row.tool_input))
 
 
 async def find_approval_age(session: AsyncSession, call_id: UUID) -> ApprovalAge | None:

@@ -1,6 +1,6 @@
 """Users, created at the first request with a valid token."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -87,6 +87,14 @@ async def find(session: AsyncSession, user_id: UUID, *, lock: bool = False) -> U
         with_for_update={"key_share": True} if lock else None,
         populate_existing=lock,
     )
+
+
+async def find_subjects(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """The subjects of users, by their ids."""
+    if not ids:
+        return {}
+    found = await session.execute(select(UserRow.id, UserRow.subject).where(UserRow.id.in_(ids)))
+    return {row.id: row.subject for row in found}
 
 
 async def page(session: AsyncSession, narrowed: UserFilter, window: Window) -> Page[UserRow]:

@@ -140,5 +140,10 @@ def require_answerable(caller: Caller, row: InputRequestRow) -> None:
 
     Check it again once the row is locked: it may have been assigned to another user meanwhile.
     """
-    if row.assignee not in caller.assignees:
-        caller.require_own(row.user_id, "input request", row.id)
+    if not may_answer(caller, row):
+        raise caller.not_owned("input request", row.id)
+
+
+def may_answer(caller: Caller, row: InputRequestRow) -> bool:
+    """Whether a request is one of the caller's executions, or assigned to the caller."""
+    return row.assignee in caller.assignees or caller.owns(row.user_id)

@@ -3,8 +3,12 @@
 import asyncio
 import json
 import re
+from html import unescape
 from urllib.parse import quote
 
+from sqlalchemy import select
+
+from persistence.tables.people import InboxViewRow
 from tests.api.browsing import API, Client, alice, new_request, signed_in, stored, words
 from tests.api.test_pages import post
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
@@ -81,7 +85,7 @@ async def test_a_view_is_saved_under_a_name(world: World, alice: Client) -> None
     await post(alice, "/inbox/views", "/keys", name=" Paid ", query=query)
     other = await signed_in(world, "alice")
     page = await other.get(f"/inbox?{query}")
-    assert '?status=answered&amp;kind=budget" aria-current="true" dir="auto">Paid' in page.text
+    assert '?kind=budget&amp;status=answered" aria-current="true" dir="auto">Paid' in page.text
     assert "Remove the view Paid" in words(page)
     for name, wrong in (("", query), ("x" * 41, query), ("a/b", query), ("x", "kind=nonsense")):
         refused = await post(alice, "/inbox/views", "/keys", name=name, query=wrong)
@@ -92,6 +96,31 @@ async def test_a_view_is_saved_under_a_name(world: World, alice: Client) -> None
     await post(other, "/inbox/views", "/keys", name="Paid", remove="1")
     assert "Paid" not in words(await alice.get("/inbox"))
     await other.aclose()
+
+
+async def test_a_view_with_a_filter_that_no_longer_exists_is_shown_without_it(world: World) -> None:
+    async with world.client("frank") as client:
+        await client.put(f"{API}/inbox-views/Old", json={"kind": "budget", "assignee": "boss"})
+    filters = {"status": "open", "kind": "retired_kind", "colour": "red", "assignee": "boss"}
+    async with world.gateway.database.transaction() as session:
+        view = await session.scalar(select(InboxViewRow).where(InboxViewRow.name == "Old"))
+        assert view is not None
+        view.filters = filters
+    await new_request(world, user="frank", title="For the boss", assignee="boss")
+    await new_request(world, user="frank", title="For all")
+    page = await signed_in(world, "frank")
+    listed = await page.get("/inbox")
+    assert listed.status_code == 200
+    address = re.search(r'href="([^"]+)"[^>]*>Old</a>', listed.text)
+    assert address is not None
+    shown = await page.get(unescape(address[1]))
+    assert "There is no kind retired_kind any more" in words(shown)
+    assert "There is no colour red any more" in words(shown)
+    assert "For the boss" in words(shown)
+    assert "For all" not in words(shown)
+    assert "Remove the view Old" in words(shown)
+    assert (await page.get("/inbox?cursor=nonsense")).status_code == 422
+    await page.aclose()
 
 
 async def test_there_are_twelve_views_at_most(world: World) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from tests.api.browsing import (
     submit,
     words,
 )
-from tests.api.world import APPROVAL, World
+from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
 
 __all__ = ["alice"]
 
@@ -84,7 +84,8 @@ async def test_an_edited_input_is_what_runs(world: World, alice: Client) -> None
     assert response.status_code == 303, response.text
     answer = (await stored(world, path))["answer"]
     assert answer == {"decision": "edit", "input": {"command": "git push --dry-run\ndate"}}
-    assert "git push --dry-run" in words(await alice.get(path))
+    shown = (await alice.get(path)).text
+    assert "<del>git push</del><ins>git push --dry-run</ins><ins>date</ins>" in shown
 
 
 @pytest.mark.parametrize(
@@ -323,3 +324,65 @@ async def test_no_part_of_an_input_is_hidden_as_markdown(world: World, alice: Cl
     path = await new_request(world, **APPROVAL | {"tool_input": json.dumps(plan)})
     shown = (await alice.get(path)).text.partition('class="fold edit"')[0]
     assert "[//]: # (then delete it)" in shown
+
+
+async def test_a_decision_is_remembered_for_a_pattern_and_a_time(
+    world: World, alice: Client
+) -> None:
+    path = await new_request(world, **APPROVAL, reach_sha256=b"reach")
+    opened = await alice.get(path)
+    assert 'aria-label="Pattern" value="bash(git push *)"' in opened.text
+    rule = {"remember_calls": "pattern", "remember_pattern": "bash(git *)", "remember_days": "7"}
+    no_undo = {"undo_seconds": "0", "decision": "approve"}
+    refused = await submit(alice, path, **rule, **no_undo)
+    assert "Choose the executions" in words(refused)
+    done = await submit(alice, path, **rule, **no_undo, remember="task")
+    assert done.status_code == 303, words(done)
+    shown = words(await alice.get(path))
+    assert "an input that bash(git *) covers are approved in every execution of the task" in shown
+    async with world.client("alice") as client:
+        [stored_rule] = (await client.get(f"{API}/remembered-decisions")).json()["items"]
+    lifetime = datetime.fromisoformat(stored_rule["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=6) < lifetime <= timedelta(days=7)
+    assert "by alice" in words(await alice.get("/remembered-decisions"))
+
+
+async def test_who_is_mentioned_finds_the_request_and_comments(world: World, alice: Client) -> None:
+    path = await new_request(world, **APPROVAL | {"title": "Run it?"})
+    reader = await signed_in(world, "mentioned")
+    assert "No open request mentions you" in words(await reader.get("/inbox?is_mentioned=true"))
+    csrf = CSRF.search((await alice.get(path)).text)
+    assert csrf
+    comment = {"csrf": csrf[1], "comment": "What do you think, @mentioned?"}
+    assert (await alice.post(f"{path}/comments", data=comment)).status_code == 303
+    assert "Run it?" in words(await reader.get("/inbox?is_mentioned=true"))
+    page = await reader.get(path)
+    assert "A comment mentions you" in words(page)
+    for absent in ('name="decision"', f'action="{path}/assign"', 'href="/executions/'):
+        assert absent not in page.text
+    assert f'action="{path}/comments"' in page.text
+    await reader.aclose()
+
+
+async def test_the_page_explains_that_a_stale_approval_asks_the_model_again(
+    world: World, alice: Client
+) -> None:
+    async with world.client("alice") as client:
+        task = await make_task(client, human_input_policy={"recheck_tools": ["bash(git *)"]})
+        execution = await execute(client, task)
+        await in_session(world, execution, "waiting_for_user")
+        path = f"/inbox/{await ask(world, execution, **APPROVAL)}"
+        assert "The call runs with exactly this input." in words(await alice.get(path))
+        await client.post(execution["_links"]["messages"], json={"content": "It is Monday."})
+    shown = words(await alice.get(path))
+    assert "1 new message" in shown
+    assert "so the model is asked again first" in shown
+    await submit(alice, path, decision="approve", undo_seconds="0")
+    assert "Otherwise, the model is asked again first." in words(await alice.get(path))
+
+
+async def test_a_plan_of_plan_mode_is_described(world: World, alice: Client) -> None:
+    plan = {"kind": "plan_approval", "tool_name": "submit_plan", "tool_input": '{"plan": "Look."}'}
+    shown = words(await alice.get(await new_request(world, **plan)))
+    for text in ("carries out the plan as shown", "revises the plan", "out the changed plan"):
+        assert text in shown

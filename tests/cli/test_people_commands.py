@@ -1,5 +1,6 @@
 """Commands about people: groups, claims, withdrawn answers, alike answers, remembered decisions."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
@@ -95,9 +96,11 @@ async def test_a_remembered_decision_is_listed_and_forgotten(
     perdure: Command, world: World
 ) -> None:
     [request_id] = await ask_approvals(world, 1, reach_sha256=b"reach")
-    ok(await perdure("inbox", "approve", request_id, "--remember", "task"))
+    ok(await perdure("inbox", "approve", request_id, "--remember", "task", "--until", "2d"))
     [rule] = parse_json(await perdure("inbox", "remembered", "--json"))["items"]
     assert (rule["decision"], rule["tool_name"], rule["scope"]) == ("approve", "bash", "task")
+    lifetime = datetime.fromisoformat(rule["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=47) < lifetime <= timedelta(hours=48)
     assert "Revoked" in ok(await perdure("inbox", "forget", rule["id"]))
     assert "No decisions are remembered" in ok(await perdure("inbox", "remembered"))
 

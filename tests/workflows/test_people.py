@@ -10,10 +10,12 @@ from sqlalchemy import select
 
 from domain.errors import AlreadyAnsweredError, ErrorCode, InputChangedError, InvalidInputError
 from domain.executions.states import ExecutionStatus
+from domain.ids import new_id
 from persistence.executions.creation import make_start_request
 from persistence.identity import users
 from persistence.tables.definitions import TaskRow
 from persistence.tables.ledger import AuditRow, NotificationRow
+from persistence.tables.sessions import InputRequestRow
 from services.executions import control, reminding
 from services.executions.inputs import ExecuteBody, FinishBody
 from services.executions.remembering import REMEMBERED_DECISIONS
@@ -245,3 +247,22 @@ async def test_after_another_call_has_written_a_file_the_model_is_asked_again(
     stale, other, repeated = await run.tool_calls()
     assert [stale.status, other.status, repeated.status] == ["denied", "succeeded", "succeeded"]
     assert "other calls have written other" in (stale.output or "")
+
+
+async def test_the_model_may_drop_a_call_that_was_approved_late(engine: Engine) -> None:
+    """It is asked again with the present state, and its new decision counts."""
+    policy = {"recheck_tools": ["write_file"]}
+    answer = {"text": "It is not needed any more."}
+    run = await engine.start(WRITE, answer, **ASKING, human_input_policy=policy)
+    request = await run.wait_for_request()
+    async with engine.database.transaction() as session:
+        (await session.get_one(InputRequestRow, request.id)).created_at -= 3 * HOUR
+    await run.say(word := f"The release was at noon {new_id()}.")
+    await run.answer(request, decision="approve")
+    row = await run.wait_for_end()
+    assert (row.status, await run.text()) == (ExecutionStatus.COMPLETED, answer["text"])
+    await engine.wait_for_model_request(word)
+    [stale] = await run.tool_calls()
+    assert stale.status == "denied"
+    assert "a person answered after 3 hours, and 1 new message" in (stale.output or "")
+    assert (len(await run.requests()), await note(run)) == (1, None)

@@ -112,6 +112,11 @@
     poll();
   });
 
+  // An answer can be withdrawn for some seconds.
+  for (const button of document.querySelectorAll("[data-enabled-ms]")) {
+    setTimeout(() => { button.disabled = true; }, Number(button.dataset.enabledMs));
+  }
+
   // --- forms --------------------------------------------------------------------------------------
   // A list of rows always ends with an empty one.
   document.addEventListener("input", (event) => {
