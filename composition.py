@@ -52,9 +52,14 @@ def compose_services(
     schemas: SchemaEvaluator,
     *,
     remembered_seconds: float,
+    store_patience_seconds: float = 0,
     user_caches: Sequence[UserCache] = (),
 ) -> Services:
-    """Build the services. A user without a quota is remembered for `remembered_seconds`."""
+    """Build the services.
+
+    A user without a quota is remembered for `remembered_seconds`. Files wait for a store that is
+    unavailable for `store_patience_seconds`.
+    """
     keys = settings.secrets_key
     defaults = Quotas(
         settings.max_concurrent_executions_per_user,
@@ -71,7 +76,7 @@ def compose_services(
         schedules=Schedules(client),
         quotas=quotas,
         storage=storage,
-        blobs=Blobs(database, artifact_store(settings)),
+        blobs=Blobs(database, artifact_store(settings), patience_seconds=store_patience_seconds),
         links=make_token_box(settings),
         secrets=SecretBox(keys.get_secret_value() if keys else None),
         schemas=schemas,

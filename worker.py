@@ -71,6 +71,10 @@ COLLECT_AFTER = 10_000
 and with the 300,000 objects of loaded modules among those that it visits, a busy worker spent 5 %
 of its CPU on that (measured 2026-11-29)."""
 
+STORE_PATIENCE_SECONDS = 45.0
+"""How long a file waits for a store of artifacts that is full or unavailable (chosen: a file server
+that restarts is back by then). The outcome of its call is recorded after that, without the file."""
+
 CLOSE_TIMEOUT = timedelta(seconds=5)
 """After draining: the time to record an interrupted step before Temporal cancels it (chosen)."""
 
@@ -271,7 +275,13 @@ async def working(
         stack.push_async_callback(schemas.close)
         # A worker starts only scheduled runs: it looks quotas up for each.
         services = compose_services(
-            settings, database, client, outbound, schemas, remembered_seconds=0
+            settings,
+            database,
+            client,
+            outbound,
+            schemas,
+            remembered_seconds=0,
+            store_patience_seconds=STORE_PATIENCE_SECONDS,
         )
         network = EgressProxy(services.settings.network, own_endpoints(settings))
         stack.push_async_callback(network.close)

@@ -134,7 +134,12 @@ class Store(Protocol):
     """Stores files that outlive a workspace."""
 
     async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
-        """Move a file into the store, before the step that lists it."""
+        """Move a file into the store, before the step that lists it.
+
+        Raises:
+            BlobStoreUnavailableError: the store is full or unavailable; the file is deleted.
+        """
+        ...
 
 
 class Record(Protocol):

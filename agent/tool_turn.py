@@ -31,7 +31,6 @@ from domain.mcp.remote_waits import RemoteWait, is_task
 from domain.mcp.tools import PinnedTool, RemoteCall
 from domain.memory.entries import MemoryAccess
 from domain.rules.decisions import host_rules_of, path_rules_of
-from domain.rules.entries import READ_ARTIFACT
 from domain.tools.calls import (
     OnStarted,
     ProcessIdentity,
@@ -323,15 +322,15 @@ class ToolTurn:
 
     async def _record_outcome(self, call: ToolCall, outcome: ToolOutcome) -> None:
         kept = await keep_files(self._store, outcome, call.id)
-        can_read = self._state.snapshot.prefix.offers(READ_ARTIFACT)
-        text = outcome.text + (kept.describe() if can_read else "")
+        text = outcome.text + kept.describe(self._state.snapshot.prefix)
+        is_error = outcome.is_error or len(kept.saved) < len(outcome.artifacts)
         new_events = list(kept.events)
         async with self._saving:
             workspace, problem = await self._changed_workspace()
-            status = ToolCallStatus.FAILED if outcome.is_error else ToolCallStatus.SUCCEEDED
+            status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
             running = self._state.calls[call.id]
             ended = replace(
-                input_requests.settle(running, status, text + problem, is_error=outcome.is_error),
+                input_requests.settle(running, status, text + problem, is_error=is_error),
                 output_artifact_id=kept.whole_output_id,
                 connections=running.connections.plus(outcome.connections),
             )

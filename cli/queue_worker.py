@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -35,8 +35,8 @@ GRACE_SECONDS = 10.0
 TEMPORARY_FAILURE = 75
 """EX_TEMPFAIL of sysexits.h: another attempt may succeed."""
 
-MOST_OUTPUT = 8_000_000
-"""Characters of the output that are reported: below the limit of a request's body (chosen)."""
+MOST_OUTPUT_BYTES = 8_000_000
+"""Of the output as JSON that are reported: below the limit of a request's body (chosen)."""
 
 LONGEST_MESSAGE = 4_000
 """Characters of the end of the error output that are reported (chosen)."""
@@ -143,14 +143,13 @@ def _limits_as_outages() -> Iterator[None]:
 def _work(client: Client, claimed: Json, lease_seconds: float, command: Sequence[str]) -> None:
     """Run the command for claimed work, and report how it ended."""
     show.out.print(f"{claimed['id']}: {claimed['title']}")
-    lease = {"lease_token": claimed["lease_token"]}
     try:
         outcome = run_command(client, claimed, lease_seconds, command)
-        status = _report(client, claimed["id"], lease, outcome)
+        status = _report(client, claimed, lease_seconds, outcome)
     except LeaseEnded as end:
         show.out.print(f"{claimed['id']}: stopped, {end}")
     except Stopped:
-        body = {**lease, "reason": "the worker was stopped"}
+        body = {"lease_token": claimed["lease_token"], "reason": "the worker was stopped"}
         with suppress(RefusedError, UnreachableError):  # it has ended, or its lease runs out
             client.call("release_work", body, execution_id=claimed["id"])
             show.out.print(f"{claimed['id']}: released")
@@ -167,7 +166,7 @@ def run_command(
     Raises:
         LeaseEnded: the command was stopped.
     """
-    interval = min(lease_seconds / 3, MOST_HEARTBEAT_SECONDS)
+    interval = _choose_interval(lease_seconds)
     kept_at = time.monotonic()
     process = subprocess.Popen(
         tie_to_parent(command, signal.SIGKILL, launch.SELF),
@@ -195,6 +194,11 @@ def run_command(
         except BaseException:
             _end(process)
             raise
+
+
+def _choose_interval(lease_seconds: float) -> float:
+    """Seconds between two heartbeats."""
+    return min(lease_seconds / 3, MOST_HEARTBEAT_SECONDS)
 
 
 def _keep_lease(client: Client, claimed: Json) -> bool:
@@ -229,16 +233,26 @@ def _end(process: "subprocess.Popen[str]") -> None:
         process.wait()
 
 
-def _report(
-    client: Client, execution_id: str, lease: Mapping[str, str], outcome: CommandEnd
-) -> str:
-    """Complete or fail the work; repeats while the gateway does not answer. Returns its status.
+def _report(client: Client, claimed: Json, lease_seconds: float, outcome: CommandEnd) -> str:
+    """Complete or fail the work; returns its status.
+
+    While the gateway does not answer, or can't store the output, it is repeated under the lease.
 
     Raises:
         LeaseEnded: the report came too late.
     """
+    lease = {"lease_token": claimed["lease_token"]}
+    kept_at = time.monotonic()
+
+    def keep_lease() -> None:
+        nonlocal kept_at
+        if time.monotonic() - kept_at >= _choose_interval(lease_seconds):
+            kept_at = time.monotonic()
+            with suppress(LeaseEnded):  # of a report that is too late, the output is stored
+                _keep_lease(client, claimed)
+
     if outcome.code == 0:
-        operation, body = "complete_work", {**lease, **_describe(outcome.output)}
+        operation, body = "complete_work", {**lease, **describe(outcome.output)}
     else:
         operation = "fail_work"
         body = {**lease, "message": _explain(outcome)}
@@ -246,10 +260,13 @@ def _report(
     while True:
         try:
             with _limits_as_outages():
-                done: Json = client.start(operation, body, execution_id=execution_id)
+                done: Json = client.start(
+                    operation, body, before_retry=keep_lease, execution_id=claimed["id"]
+                )
         except UnreachableError as error:
             show.err.print(f"{error} Trying again.")
             time.sleep(RETRY_SECONDS)
+            keep_lease()
         except RefusedError as refusal:
             if refusal.status != LEASE_LOST:
                 raise
@@ -258,14 +275,22 @@ def _report(
             return str(done["status"])
 
 
-def _describe(output: str) -> Json:
+def describe(output: str) -> Json:
     """The report: the output is the detailed work, and its last line the summary."""
     text = output.replace("\0", "").strip()
     if not text:
         return {}
-    if len(text) > MOST_OUTPUT:
-        text = f"{text[:MOST_OUTPUT]}\n(The output was longer.)"
-    return {"summary": text.splitlines()[-1][:LONGEST_SUMMARY], "detailed_work": text}
+    summary = text.splitlines()[-1][:LONGEST_SUMMARY]
+    if (begin := _cut(text)) != text:
+        text = f"{begin}\n(The output was longer.)"
+    return {"summary": summary, "detailed_work": text}
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text, of `MOST_OUTPUT_BYTES` as JSON."""
+    while (size := len(json.dumps(text, ensure_ascii=False).encode())) > MOST_OUTPUT_BYTES:
+        text = text[: int(0.99 * len(text) * MOST_OUTPUT_BYTES / size)]
+    return text
 
 
 def _explain(outcome: CommandEnd) -> str:

@@ -283,7 +283,7 @@ class ServiceUnavailableError(PerdureError):
 
 
 class BlobStoreUnavailableError(ServiceUnavailableError):
-    """The object storage with the artifacts is unavailable."""
+    """The store of artifacts is unavailable: the object storage, or a disk that may be full."""
 
     code = "artifacts_unavailable"
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Self
 from uuid import UUID
@@ -10,9 +11,15 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import InvalidInputError, UploadTooLargeError
+from domain.errors import (
+    ExecutionTerminalError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    UploadTooLargeError,
+)
 from domain.files.artifacts import ArtifactPart, count_partial, decode_part
-from domain.files.blobs import StoredBlob
+from domain.files.blobs import StoredBlob, identify
 from domain.files.media_types import HEAD_BYTES, find_media_type
 from persistence.blobs import registry
 from persistence.sessions import artifacts
@@ -108,18 +115,32 @@ async def read_part(blobs: Blobs, row: ArtifactRow, offset: int, most_bytes: int
     )
 
 
+async def store_content(services: Services, caller: Caller, body: ArtifactCreate) -> None:
+    """Store the bytes of a file before `create_artifact`, whose transaction waits for no disk.
+
+    What `create_artifact` refuses is not stored.
+
+    Raises:
+        QuotaExceededError: the owner stores too much.
+        BlobStoreUnavailableError: the store of artifacts is full or unavailable.
+    """
+    data = body.data
+    with suppress(NotFoundError, PermissionDeniedError, ExecutionTerminalError):
+        async with services.database.reading() as session:
+            owner_id = await _find_owner(session, caller, body.execution_id, lock=False)
+            await services.storage.check(session, owner_id, adding=len(data))
+        await services.blobs.add(data)
+
+
 async def create_artifact(work: UnitOfWork, body: ArtifactCreate) -> ArtifactRow:
-    """Store a file, for an execution of the caller that has not ended or on its own.
+    """Create the artifact of stored bytes, for an execution that has not ended or on its own.
 
     Raises:
         ExecutionTerminalError: it has ended; its files do not change any more.
-        QuotaExceededError: the owner stores too much.
-        FilesElsewhereError: this process cannot write to the store of artifacts.
     """
     owner_id = await _find_owner(work.session, work.caller, body.execution_id, lock=True)
-    await work.services.storage.check(work.session, owner_id, adding=len(body.data))
-    stored = await work.services.blobs.add(body.data)
-    return await _create(work, owner_id, body, ReceivedFile(stored, body.data[:HEAD_BYTES]))
+    stored = identify(data := body.data)
+    return await _create(work, owner_id, body, ReceivedFile(stored, data[:HEAD_BYTES]))
 
 
 async def receive_upload(
@@ -136,7 +157,7 @@ async def receive_upload(
         ExecutionTerminalError: the execution has ended.
         UploadTooLargeError: the file has more than `limit_bytes`.
         QuotaExceededError: the owner would store too much.
-        FilesElsewhereError: this process cannot write to the store of artifacts.
+        BlobStoreUnavailableError: the store of artifacts is full or unavailable.
     """
     async with services.database.reading() as session:
         owner_id = await _find_owner(session, caller, upload.execution_id, lock=False)

@@ -13,13 +13,15 @@ import errno
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 from uuid import UUID
 
-from domain.errors import FilesElsewhereError
+import structlog
+
+from domain.errors import BlobStoreUnavailableError
 from domain.executions.steps import NewArtifact
 from domain.files.blobs import BlobStore, NewBlob, StoredBlob
 from domain.ids import new_id
@@ -30,30 +32,48 @@ from persistence.db.database import Database
 STORED_AT_ONCE = 8
 """Files of one `put_all` (chosen: object storage takes some 50 ms for each)."""
 
+RETRY_SECONDS = 1.0
+"""Between attempts of a process that waits for its store (chosen)."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+NOT_WRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+log = structlog.get_logger(__name__)
+
 
 class Incoming:
     """Bytes that arrive in parts, for a file whose sha256 is known at the end."""
 
-    def __init__(self, blobs: "Blobs", path: Path, file: BinaryIO) -> None:
+    def __init__(self, blobs: "Blobs", path: Path, descriptor: int) -> None:
         """`Blobs.incoming` creates it."""
         self._blobs = blobs
         self._path = path
-        self._file = file
+        self._descriptor = descriptor
         self._digest = hashlib.sha256()
         self.size_bytes = 0
 
     async def write(self, part: bytes) -> None:
-        """Append a part."""
+        """Append a part.
+
+        Raises:
+            BlobStoreUnavailableError: the disk is full, or can't be written to.
+        """
         self.size_bytes += len(part)
-        await asyncio.to_thread(self._write, part)
+        with _reporting(self._path):
+            await asyncio.to_thread(self._write, part)
 
     def _write(self, part: bytes) -> None:
         self._digest.update(part)
-        self._file.write(part)
+        rest = memoryview(part)
+        while rest:  # the last bytes of a disk take only a part of it
+            rest = rest[os.write(self._descriptor, rest) :]
 
     async def store(self) -> StoredBlob:
-        """Store what was written."""
-        self._file.close()
+        """Store what was written.
+
+        Raises:
+            BlobStoreUnavailableError: as `Blobs.put`.
+        """
         sha256 = self._digest.hexdigest()
         await self._blobs.put(NewBlob(self._path, sha256, self.size_bytes))
         return StoredBlob(sha256, self.size_bytes)
@@ -62,16 +82,22 @@ class Incoming:
 class Blobs:
     """The stored files of a deployment."""
 
-    def __init__(self, database: Database, store: BlobStore) -> None:
-        """All processes of a deployment use the same store."""
+    def __init__(
+        self, database: Database, store: BlobStore, *, patience_seconds: float = 0
+    ) -> None:
+        """All processes of a deployment use the same store.
+
+        While the store is unavailable, a file is stored again and again for `patience_seconds`.
+        """
         self._database = database
+        self._patience_seconds = patience_seconds
         self.store = store
 
     async def put(self, new: NewBlob) -> None:
         """Move a file into the store; it is stored durably when this returns.
 
         Raises:
-            FilesElsewhereError: this process can't write to the store.
+            BlobStoreUnavailableError: the store is full, or can't be written to.
         """
         await self.put_all([new])
 
@@ -79,23 +105,39 @@ class Blobs:
         """Move files into the store, after one statement that registers all of them.
 
         Raises:
-            FilesElsewhereError: this process can't write to the store.
+            BlobStoreUnavailableError: as `put`; some may be stored.
         """
         await registry.register(self._database, {blob.sha256: blob.size_bytes for blob in new})
+        ends_at = time.monotonic() + self._patience_seconds
+        left = list(new)
+        while left:
+            try:
+                await self._move(left)
+            except BlobStoreUnavailableError:
+                if time.monotonic() + RETRY_SECONDS > ends_at:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _move(self, left: list[NewBlob]) -> None:
+        """Store files, and remove those that are stored from the list."""
         slots = asyncio.Semaphore(STORED_AT_ONCE)
 
-        async def put(blob: NewBlob) -> None:
+        async def move(blob: NewBlob) -> None:
             async with slots:
-                await self.store.put(blob.path, blob.sha256)
+                with _reporting(blob.path):
+                    await self.store.put(blob.path, blob.sha256)
+            left.remove(blob)
 
-        with _writing():
-            await asyncio.gather(*(put(blob) for blob in new))
+        # All have ended when this returns, so that no file is stored twice at a time.
+        results = await asyncio.gather(*(move(blob) for blob in left), return_exceptions=True)
+        if failed := [result for result in results if result is not None]:
+            raise failed[0]
 
     async def add(self, content: bytes) -> StoredBlob:
         """Store these bytes.
 
         Raises:
-            FilesElsewhereError: this process can't write to the store.
+            BlobStoreUnavailableError: as `put`.
         """
         with self.incoming() as incoming:
             await incoming.write(content)
@@ -106,20 +148,29 @@ class Blobs:
         """Receive bytes in parts; without `Incoming.store` they are discarded.
 
         Raises:
-            FilesElsewhereError: this process can't write to the store.
+            BlobStoreUnavailableError: as `put`.
         """
-        with _writing():
-            opened, name = tempfile.mkstemp(dir=self.store.incoming)
+        with _reporting():
+            descriptor, name = tempfile.mkstemp(dir=self.store.incoming)
         path = Path(name)
         try:
-            with os.fdopen(opened, "wb") as file:
-                yield Incoming(self, path, file)
+            yield Incoming(self, path, descriptor)
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it was reported by the last write
+                os.close(descriptor)
+            with suppress(OSError):  # it was moved, or is deleted when it is a day old
+                path.unlink()
 
     async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
-        """Move a tool's file into the store; returns the artifact for the step that lists it."""
-        await self.put(NewBlob(file.path, file.sha256, file.size_bytes))
+        """Move a tool's file into the store; returns the artifact for the step that lists it.
+
+        Raises:
+            BlobStoreUnavailableError: as `put`; the file is deleted.
+        """
+        try:
+            await self.put(NewBlob(file.path, file.sha256, file.size_bytes))
+        finally:
+            file.path.unlink(missing_ok=True)
         return NewArtifact(
             id=new_id(),
             kind=kind,
@@ -152,13 +203,21 @@ class Blobs:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _reporting(path: Path | None = None) -> Iterator[None]:
+    """Log an error of a disk, and report it as one of the store."""
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
-            raise
-        raise FilesElsewhereError(
-            "This process cannot write to the store of artifacts. Send the file to another "
-            "gateway, or make $PERDURE_HOME/artifacts writable."
-        ) from error
+        log.warning("artifacts.unavailable", error=str(error), path=str(path or error.filename))
+        raise BlobStoreUnavailableError(_explain(error)) from error
+
+
+def _explain(error: OSError) -> str:
+    if error.errno in FULL:
+        problem, remedy = "The disk for artifacts is full.", "free space"
+    elif error.errno in NOT_WRITABLE:
+        problem, remedy = "The disk for artifacts is not writable.", "make it writable"
+    else:
+        reason = os.strerror(error.errno or 0)
+        problem, remedy = f"The disk for artifacts is unavailable ({reason}).", "look at the log"
+    return f"{problem} Ask the operator to {remedy}, then repeat the request."

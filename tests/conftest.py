@@ -25,12 +25,29 @@ from cli.stack.temporal import Temporal
 from runtime.settings import Settings
 from runtime.temporal import connect, register_search_attributes
 from tests.databases import Databases
+from tests.disks import small_disk
 from tests.distribution import FileScheduling, count_processes, sort_longest_first
-from tests.object_storage import azure_storage, bucket, container, object_storage
+from tests.object_storage import (
+    azure_storage,
+    bucket,
+    container,
+    google_bucket,
+    google_storage,
+    object_storage,
+)
 from tests.stack import stack
 
 # fixtures for all folders
-__all__ = ["azure_storage", "bucket", "container", "object_storage", "stack"]
+__all__ = [
+    "azure_storage",
+    "bucket",
+    "container",
+    "google_bucket",
+    "google_storage",
+    "object_storage",
+    "small_disk",
+    "stack",
+]
 
 if TYPE_CHECKING:
     from tests.engine.driver import Engine

@@ -1,11 +1,12 @@
-"""Real servers with the APIs of S3 and of Azure Blob Storage; they verify signatures.
+"""Real servers with the APIs of S3, of Google Cloud Storage and of Azure Blob Storage.
 
-Each test has a bucket, or a container, of its own.
+They verify signatures. Each test has a bucket, or a container, of its own.
 """
 
 import base64
 import hashlib
 import hmac
+import json
 import os
 import signal
 import socket
@@ -18,11 +19,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cli.stack import launch
 from cli.stack.addresses import free_port
 from cli.stack.process import tie_to_parent
 from domain.ids import new_id
+from tests import google_storage as google_server
 from tests.node import azure_server
 from tests.waiting import until
 
@@ -115,3 +119,60 @@ def _create_container(address: str, name: str) -> None:
         timeout=START_SECONDS,
     )
     assert response.is_success, response.text
+
+
+def make_private_key() -> str:
+    """A key for the tokens of a service account, as PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+@pytest.fixture(scope="session")
+def google_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of the server, and a directory with the key of the account and the buckets."""
+    place, port = tmp_path_factory.mktemp("google"), free_port()
+    (place / "buckets").mkdir()
+    private_key = make_private_key()
+    account = {
+        "type": "service_account",
+        "client_email": "tests@perdure.iam.gserviceaccount.com",
+        "private_key_id": "1",
+        "private_key": private_key,
+    }
+    (place / "account.json").write_text(json.dumps(account))
+    key = serialization.load_pem_private_key(private_key.encode(), None)
+    public_key = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    serve = ["-m", "uvicorn", "--factory", "tests.google_storage:create_app", "--port", str(port)]
+    environment = {
+        google_server.DATA: str(place / "buckets"),
+        google_server.PUBLIC_KEY: public_key.decode(),
+    }
+    with subprocess.Popen(
+        tie_to_parent(
+            [sys.executable, *serve, "--log-level", "error"], signal.SIGKILL, launch.SELF
+        ),
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parent.parent,
+    ) as server:
+        try:
+            until(lambda: _accepts(port), within=START_SECONDS, what="the Google server")
+            yield f"http://127.0.0.1:{port}", place
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def google_bucket(google_storage: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty place in a bucket; the environment has the credentials for it."""
+    address, place = google_storage
+    name = f"bucket-{new_id()}"
+    (place / "buckets" / name).mkdir()
+    monkeypatch.setenv("GOOGLE_BASE_URL", address)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(place / "account.json"))
+    return f"gs://{name}/perdure/artifacts"

@@ -57,8 +57,9 @@ async def create_artifact(
     call: Called, body: Annotated[ArtifactCreate, Depends(JsonBody(ArtifactCreate))]
 ) -> Response:
     """Store a file, for an execution of yours that has not ended or on its own."""
+    prepare = partial(services.store_content, call.services, call.caller, body)
     service = partial(services.create_artifact, body=body)
-    return await run_service(call, service, created(render_artifact))
+    return await run_service(call, service, created(render_artifact), prepare=prepare)
 
 
 @router.post(

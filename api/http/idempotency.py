@@ -16,7 +16,7 @@ from api.http.errors import MalformedRequestError, status_of
 from api.http.problems import of_error
 from api.http.request_context import Call
 from domain.errors import PerdureError, RateLimitedError
-from persistence.db.idempotency import Key, StoredResponse, claim, store
+from persistence.db.idempotency import Key, StoredResponse, claim, find_response, store
 from services.unit_of_work import Effect, UnitOfWork, run_effects
 
 HEADER = "idempotency-key"
@@ -45,10 +45,22 @@ class ResponseWithSecret(Response):
     kept: Response
 
 
+Prepare = Callable[[], Awaitable[None]]
+"""What a service needs that takes long, such as a stored file; a repeat is harmless."""
+
+
 async def run_service(
-    call: Call, service: Service[T], render: Render[T], *, dry_run: bool = False
+    call: Call,
+    service: Service[T],
+    render: Render[T],
+    *,
+    dry_run: bool = False,
+    prepare: Prepare | None = None,
 ) -> Response:
     """Run a service in one transaction with its idempotency key, and render its result.
+
+    `prepare` runs before the transaction, unless the key has a response: a connection to the
+    database is not kept while the request waits for something else.
 
     A refusal (4xx) is kept under the key too; a server error (5xx) and a reached limit (429) are
     not. A dry run stores nothing, not even the key: the key stays free for the real request.
@@ -56,6 +68,8 @@ async def run_service(
     if dry_run:
         return await _run_dry(call, service, render)
     key = await _key(call) if call.request.method == "POST" else None
+    if prepare is not None and not (key and await _has_response(call, key)):
+        await prepare()
     if key is None:
         async with call.services.transaction(call.caller, is_one_service=True) as work:
             return await render(call, work.session, await service(work))
@@ -76,6 +90,11 @@ async def run_service(
         async with call.services.database.transaction() as session:
             await store(session, key, response.status_code, _stored(response))
     return response
+
+
+async def _has_response(call: Call, key: Key) -> bool:
+    async with call.gateway.database.reading() as session:
+        return await find_response(session, key) is not None
 
 
 async def _run_dry(call: Call, service: Service[T], render: Render[T]) -> Response:

@@ -130,8 +130,9 @@ async def complete_work(
     the queue, `blocked` blocks it until `POST /task-executions/{id}/resume`. If the lease has
     ended, the response is 409 `lease_lost`, and the detailed work is kept as an artifact.
     """
+    prepare = partial(reports.store_detailed_work, call.services, call.caller, execution_id, body)
     service = partial(reports.complete, execution_id=execution_id, body=body)
-    return await run_service(call, service, respond_reported)
+    return await run_service(call, service, respond_reported, prepare=prepare)
 
 
 @router.post("/queue/{execution_id}/fail", responses={200: {"model": ExecutionRead}})

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -131,7 +131,14 @@ class Client:
                     raise
             time.sleep(RECONNECT_SECONDS)
 
-    def start(self, operation: str, body: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    def start(
+        self,
+        operation: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        before_retry: Callable[[], object] = lambda: None,
+        **given: Any,
+    ) -> Any:
         """As `call`, for an operation that starts something: once, even if connections break.
 
         Raises:
@@ -152,6 +159,7 @@ class Client:
                 if not is_in_progress or time.monotonic() > deadline:
                     raise
             time.sleep(RECONNECT_SECONDS)
+            before_retry()
 
     def read_content(self, operation: str, **given: Any) -> bytes:
         """The bytes that an operation answers."""

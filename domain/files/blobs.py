@@ -1,5 +1,6 @@
 """The port of the store of files: content-addressed and immutable."""
 
+import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,11 @@ class StoredBlob:
 
     sha256: str
     size_bytes: int
+
+
+def identify(content: bytes) -> StoredBlob:
+    """The file in the store that has this content."""
+    return StoredBlob(hashlib.sha256(content).hexdigest(), len(content))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,18 @@ class DirectoryBlobs:
     def __init__(self, root: Path) -> None:
         """`root` is created when the first file is stored."""
         self._root = root
+        self._has_root = False
 
     @property
     def incoming(self) -> Path:
-        """The directory itself, so that a file only has to be renamed."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """The directory itself, so that a file only has to be renamed.
+
+        It is created once. If it is missing later, for example because its disk is not mounted any
+        more, files must not be stored in another place with the same path.
+        """
+        if not self._has_root:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._has_root = True
         return self._root
 
     def path(self, sha256: str) -> Path:
@@ -45,17 +52,21 @@ class DirectoryBlobs:
     def _put(self, file: Path, sha256: str) -> None:
         target = self.path(sha256)
         if target.exists():
-            file.unlink()
+            file.unlink(missing_ok=True)
             return
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = self._root / f"{sha256}.{new_id()}.part"
-        shutil.move(file, part)
+        part = self.incoming / f"{sha256}.{new_id()}.part"
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         try:
+            shutil.move(file, part)
             with part.open("rb") as written:
                 os.fsync(written.fileno())
             part.replace(target)
         except OSError:
-            shutil.move(part, file)  # the caller may try again
+            # The caller may try again.
+            if file.exists():
+                part.unlink(missing_ok=True)  # what was copied from another disk, until it was full
+            else:
+                shutil.move(part, file)
             raise
         # A name is on the disk only after its directory is flushed, and that one's own directory.
         for directory in (target.parent, self._root):

@@ -60,6 +60,15 @@ async def claim(session: AsyncSession, key: Key) -> StoredResponse | None:
         raise IdempotencyInProgressError(
             "A request with this Idempotency-Key is still being handled; try again in a moment."
         )
+    return await find_response(session, key)
+
+
+async def find_response(session: AsyncSession, key: Key) -> StoredResponse | None:
+    """The response to the first request with this key, if it is stored.
+
+    Raises:
+        IdempotencyKeyReusedError: the first one had other content.
+    """
     row = await session.get(IdempotencyKeyRow, (key.user_id, key.route, key.key))
     if row is None or row.status is None or row.expires_at <= datetime.now(UTC):
         return None

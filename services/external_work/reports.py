@@ -1,14 +1,22 @@
 """What workers report: results with a next action, and failures."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from domain.errors import DependentsChangedError, ErrorCode, LeaseLostError
+from domain.errors import (
+    DependentsChangedError,
+    ErrorCode,
+    LeaseLostError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from domain.executions.external_work import MOST_LOST_ATTEMPTS, NextAction, shorten
 from domain.executions.states import WORKER_BLOCKED, ExecutionStatus
+from domain.files.blobs import identify
 from persistence.blobs import registry
 from persistence.db import locks
 from persistence.executions import (
@@ -23,10 +31,11 @@ from persistence.executions.leases import Report
 from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
+from services.caller import Caller
 from services.executions.access import own_execution
 from services.external_work.claims import lease_lost
 from services.external_work.inputs import CompleteBody, FailBody
-from services.unit_of_work import UnitOfWork
+from services.unit_of_work import Services, UnitOfWork
 
 MOST_TRIES = 5
 """Of an end, if executions begin to wait for this one meanwhile: each try needs more locks."""
@@ -53,23 +62,34 @@ class Completion:
         return stored_work.make_row(self.columns)
 
 
+async def store_detailed_work(
+    services: Services, caller: Caller, execution_id: UUID, body: CompleteBody
+) -> None:
+    """Store the detailed work of a report before `complete`, whose transaction waits for no disk.
+
+    Raises:
+        QuotaExceededError: the owner stores too much; the lease continues.
+        BlobStoreUnavailableError: the store is full or unavailable; the lease continues.
+    """
+    if not body.detailed_work:
+        return
+    content = body.detailed_work.encode()
+    with suppress(NotFoundError, PermissionDeniedError):  # `complete` refuses it
+        async with services.database.reading() as session:
+            row = await own_execution(session, caller, execution_id)
+            await services.storage.check(session, row.user_id, adding=len(content))
+        await services.blobs.add(content)
+
+
 async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> Completion:
     """Store a report, and apply its next action.
 
     A report that comes too late is refused, but its artifact is kept: the caller commits.
-
-    Raises:
-        QuotaExceededError: the owner stores too much; nothing is stored, and the lease continues.
     """
     if work.is_one_service and (done := await _complete_alone(work, execution_id, body)):
         return done
-    row = await own_execution(work.session, work.caller, execution_id)
-    sha256 = None
-    if body.detailed_work:
-        content = body.detailed_work.encode()
-        await work.services.storage.check(work.session, row.user_id, adding=len(content))
-        sha256 = (await work.services.blobs.add(content)).sha256
-    return await _try_again(work, partial(_complete, work, execution_id, body, sha256))
+    await own_execution(work.session, work.caller, execution_id)
+    return await _try_again(work, partial(_complete, work, execution_id, body))
 
 
 async def _complete_alone(
@@ -131,13 +151,11 @@ async def _try_again(work: UnitOfWork, change: Callable[[], Awaitable[T]]) -> T:
     return await change()
 
 
-async def _complete(
-    work: UnitOfWork, execution_id: UUID, body: CompleteBody, sha256: str | None
-) -> Completion:
+async def _complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> Completion:
     status = ExecutionStatus.COMPLETED
     sessions = await locks.lock_for_end(work.session, execution_id, status)
     row = await queries.lock_existing(work.session, execution_id)
-    kept = await _keep_artifacts(work, row, body, sha256)
+    kept = await _keep_artifacts(work, row, body)
     report, actor = _make_report(body, kept), work.caller.actor
     if not await leases.store_report(work.session, row.id, body.lease_token, report, actor=actor):
         await work.record_audit(
@@ -158,20 +176,21 @@ async def _complete(
 
 
 async def _keep_artifacts(
-    work: UnitOfWork, row: ExecutionRow, body: CompleteBody, sha256: str | None
+    work: UnitOfWork, row: ExecutionRow, body: CompleteBody
 ) -> Sequence[ArtifactRow]:
-    if sha256 is None or body.detailed_work is None:
+    if not body.detailed_work:
         return ()
+    stored = identify(body.detailed_work.encode())
     kept = ArtifactRow(
         user_id=row.user_id,
         execution_id=row.id,
         kind=body.artifact_type,
         name=DETAILED_WORK,
         media_type="text/markdown; charset=utf-8",
-        size_bytes=len(body.detailed_work.encode()),
-        sha256=sha256,
+        size_bytes=stored.size_bytes,
+        sha256=stored.sha256,
     )
-    await registry.hold(work.session, [sha256])
+    await registry.hold(work.session, [stored.sha256])
     # The terminal event is the last one.
     is_active = not ExecutionStatus(row.status).is_terminal
     await artifacts.create(work.session, kept, with_event=is_active)

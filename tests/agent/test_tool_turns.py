@@ -59,6 +59,22 @@ async def test_an_artifact_is_kept(runner: Runner) -> None:
     assert data == {"artifact_id": str(artifact.id), "name": artifact.name, "size_bytes": 5}
 
 
+async def test_the_outcome_of_a_call_is_recorded_without_a_file_that_can_not_be_stored(
+    runner: Runner,
+) -> None:
+    runner.store.problem = "The disk is full."
+    run = await runner.run_to_completion(
+        {"tool_use": use("write_file", path="a.txt", content="hello")},
+        {"tool_use": use("save_artifact", path="a.txt")},
+        LAST_RESULT,
+        allowed_tools=["write_file", "save_artifact"],
+    )
+    assert (await run.row()).artifacts == []
+    _, saved = await run.tool_calls()
+    assert (saved.status, saved.is_error) == ("failed", True)
+    assert "(Not stored as an artifact: a.txt. The disk is full.)" in await run.text()
+
+
 async def test_a_cancel_while_files_are_saved_keeps_the_outcome(runner: Runner) -> None:
     runner.tools.may_save.clear()
     run = await runner.start(

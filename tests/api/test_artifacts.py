@@ -109,8 +109,8 @@ def unwritable(world: World) -> Iterator[None]:
 async def test_a_gateway_that_may_not_write_says_so(client: Client, unwritable: None) -> None:
     del unwritable
     refused = await client.post("/api/v1/artifacts", json={"name": "x", "content": "x"})
-    assert (refused.status_code, refused.json()["code"]) == (409, "files_elsewhere")
-    assert "PERDURE_HOME/artifacts" in refused.json()["detail"]
+    assert (refused.status_code, refused.json()["code"]) == (503, "artifacts_unavailable")
+    assert "not writable" in refused.json()["detail"]
 
 
 async def test_an_ended_execution_keeps_its_files(world: World, client: Client) -> None:

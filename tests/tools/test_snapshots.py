@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import BlobMissingError, WorkspaceNotSavedError
+from domain.errors import BlobMissingError, BlobStoreUnavailableError, WorkspaceNotSavedError
 from domain.files.blobs import NewBlob
 from domain.ids import new_id
 from domain.workspaces.snapshots import (
@@ -292,25 +292,37 @@ async def test_too_many_files_are_refused(place: Place, monkeypatch: pytest.Monk
         await place.save()
 
 
-async def test_a_store_that_fails_for_a_time_is_used_again(
+async def test_files_that_the_store_can_not_take_are_saved_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise BlobStoreUnavailableError("It is full.")
+
+    write(place.root / "file", "x")
+    await place.check()
+    write(place.root / "file", "y")
+    with monkeypatch.context() as patch:
+        patch.setattr(place.store, "put_all", fail)
+        with pytest.raises(WorkspaceNotSavedError, match="It is full"):
+            await place.save()
+    await place.check()
+
+
+async def test_files_that_can_not_be_read_for_a_time_are_read_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saving, "_DELAYS", (0, 0))
-    put, failures = place.store.blobs.put, [1, 2]
+    write(place.root / "file", "x")
+    await place.save()
+    read, failures = place.store.read, [1, 2]
 
-    async def fail(file: Path, sha256: str) -> None:
+    def fail(sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         if failures:
             failures.pop()
-            raise OSError(errno.ENOSPC, "full")
-        await put(file, sha256)
+            raise OSError(errno.ESTALE, "away")
+        return read(sha256, start, end)
 
-    monkeypatch.setattr(place.store.blobs, "put", fail)
-    write(place.root / "file", "x")
-    await place.check()
-    failures += [1, 2, 3]
-    write(place.root / "file", "y")
-    with pytest.raises(WorkspaceNotSavedError, match="No space left"):
-        await place.save()
+    monkeypatch.setattr(place.store, "read", fail)
     await place.check()
 
 

@@ -24,8 +24,8 @@ _KNOWN_ENTRIES = 100_000
 workspaces are read again for their next snapshot."""
 
 _DELAYS = (0.5, 1, 2, 4, 8, 15, 15)
-"""Seconds before the store of files is used again after an error: an object storage that restarts
-is back within a minute (chosen). The outcome of the call waits meanwhile, and is not lost."""
+"""Seconds before files are read again after an error (chosen: a file server that restarts is back
+within a minute)."""
 
 RESTORING = "restore-"
 """Begins the names of directories in which snapshots are restored before they are complete."""
@@ -96,12 +96,8 @@ class Snapshots:
             size -= len(oldest.index.entries)
 
     async def _put(self, new: Sequence[NewBlob]) -> None:
-        async def put() -> None:
-            # A file that was stored by an earlier try has been moved.
-            await self._store.put_all([blob for blob in new if blob.path.exists()])
-
         try:
-            await _patiently(put)
+            await self._store.put_all(new)
         finally:
             for blob in new:
                 blob.path.unlink(missing_ok=True)
@@ -136,7 +132,7 @@ def _describe(sha256: str, size_bytes: int, index: WorkspaceIndex) -> WorkspaceS
 
 
 async def _patiently(use: Callable[[], Awaitable[Result]]) -> Result:
-    """Use the store, again after an error of the system."""
+    """Read from the store, again after an error of the system."""
     for delay in _DELAYS:
         try:
             return await use()

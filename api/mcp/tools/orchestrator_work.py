@@ -140,11 +140,13 @@ class CompletedTask(OrchestratorResult):
 
 
 async def _complete_task(context: ToolContext, arguments: CompleteTaskArguments) -> CompletedTask:
+    async with context.reading() as session:
+        row = await own_execution(session, context.caller, arguments.task_id)
+    token = arguments.lease_token or _find_own_lease(context, row)
+    given = arguments.model_dump(exclude={"task_id", "user_id", "lease_token"})
+    body = CompleteBody(lease_token=token, **given)
+    await reports.store_detailed_work(context.call.services, context.caller, row.id, body)
     async with context.transaction() as work:
-        row = await own_execution(work.session, context.caller, arguments.task_id)
-        token = arguments.lease_token or _find_own_lease(context, row)
-        given = arguments.model_dump(exclude={"task_id", "user_id", "lease_token"})
-        body = CompleteBody(lease_token=token, **given)
         done = await reports.complete(work, arguments.task_id, body)
     kept = [reference(file) for file in done.artifacts]
     if done.refusal is not None:  # after the commit, which keeps the artifacts

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from domain.errors import ToolInputError, WorkspaceNotSavedError
+from domain.errors import BlobStoreUnavailableError, ToolInputError, WorkspaceNotSavedError
 from domain.executions.steps import NewArtifact
 from domain.ids import new_id
 from domain.tools.builtin import BUILTIN_TOOLS, effect_of
@@ -242,8 +242,11 @@ class InMemoryStore:
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
+        self.problem: str | None = None
 
     async def keep(self, file: SavedFile, *, kind: str, tool_call_id: UUID) -> NewArtifact:
+        if self.problem is not None:
+            raise BlobStoreUnavailableError(self.problem)
         self.content[file.sha256] = file.path.read_bytes()
         file.path.unlink()
         return NewArtifact(

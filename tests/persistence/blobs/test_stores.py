@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from domain.files.blobs import CHUNK_BYTES, BlobStore, StoredBlob
 from domain.ids import new_id
 from persistence.blobs.directory import DirectoryBlobs
 from persistence.blobs.object_storage import ObjectBlobs
+from tests.object_storage import make_private_key
 
 CONTENT = bytes(range(256)) * (12 * CHUNK_BYTES // 256) + b"end"
 """Three parts of an upload, and three windows of a download."""
@@ -34,7 +36,12 @@ def azure(container: str) -> ObjectBlobs:
     return ObjectBlobs(container)
 
 
-@pytest.fixture(params=["directory", "objects", "azure"])
+@pytest.fixture
+def google(google_bucket: str) -> ObjectBlobs:
+    return ObjectBlobs(google_bucket)
+
+
+@pytest.fixture(params=["directory", "objects", "azure", "google"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
     found: BlobStore = request.getfixturevalue(request.param)
     return found
@@ -99,7 +106,11 @@ async def test_a_file_that_could_not_be_stored_can_be_stored_again(
 
 
 async def test_storage_that_refuses_is_unavailable(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str,
+    google_bucket: str,
+    google_storage: tuple[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "new"
     file.write_bytes(b"x")
@@ -110,6 +121,13 @@ async def test_storage_that_refuses_is_unavailable(
     for request in (store.size(SHA256), store.delete(SHA256), anext(store.list())):
         with pytest.raises(BlobStoreUnavailableError, match="artifacts is unavailable"):
             await request
+    _, place = google_storage
+    account = json.loads((place / "account.json").read_text())
+    other = tmp_path / "account.json"
+    other.write_text(json.dumps({**account, "private_key": make_private_key()}))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(other))
+    with pytest.raises(BlobStoreUnavailableError, match="artifacts is unavailable"):
+        await ObjectBlobs(google_bucket).put(file, SHA256)
     assert file.exists()
 
 
