@@ -53,6 +53,16 @@ async def require_access(
         raise _refusal(caller, namespace, readable=bool(modes))
 
 
+def require_owner(caller: Caller, owner_id: UUID) -> None:
+    """Check that the caller may delete entries of this user with all their versions.
+
+    Raises:
+        PermissionDeniedError: a grant to write is not enough, because nothing can bring them back.
+    """
+    if not caller.owns(owner_id):
+        raise PermissionDeniedError("Only its owner can purge an entry; delete it without purge.")
+
+
 def _refusal(caller: Caller, namespace: str, *, readable: bool) -> PerdureError:
     if readable:
         return PermissionDeniedError(

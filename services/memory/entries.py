@@ -24,7 +24,7 @@ from persistence.memory.entries import EntryFilter, NewVersion
 from persistence.tables.columns import read_as
 from persistence.tables.memory import MemoryEntryRow, MemoryUseRow
 from services.caller import Caller
-from services.memory.access import find_owner, list_granted, require_access
+from services.memory.access import find_owner, list_granted, require_access, require_owner
 from services.memory.inputs import MemoryImport, MemoryPut
 from services.unit_of_work import Services, UnitOfWork
 
@@ -348,7 +348,7 @@ async def delete_entry(
 
     Raises:
         NotFoundError: there is no such entry; with `purge` it may be deleted already.
-        PermissionDeniedError: the namespace is another user's.
+        PermissionDeniedError: the namespace is another user's, who alone may purge its entries.
         PreconditionFailedError: the entry has another version.
     """
     owner_id = await find_owner(work.session, work.caller, address.owner)
@@ -386,6 +386,7 @@ async def delete_entry(
 
 
 async def _purge(work: UnitOfWork, row: MemoryEntryRow) -> None:
+    require_owner(work.caller, row.user_id)
     await entries.delete_completely(work.session, row)
     before = {"namespace": row.namespace, "key": row.key, "version": row.version}
     entity = ("memory_entry", row.id)

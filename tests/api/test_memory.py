@@ -267,7 +267,10 @@ async def test_a_grant_to_write_lets_a_user_write_for_the_owner(
     made = await other.put(path, json={"value": 1}, params=query)
     assert made.status_code == 201, made.text
     assert (await client.get(path)).json()["value"] == 1
+    purge = await other.delete(path, params={**query, "purge": True})
+    assert (purge.status_code, purge.json()["code"]) == (403, "permission_denied")
     assert (await other.delete(path, params=query)).status_code == 204
+    assert len((await client.get(f"{path}/history")).json()["items"]) == 2
     unknown = await client.post("/api/v1/memory-grants", json={**body, "grantee": "unknown@x"})
     assert unknown.json()["errors"][0]["loc"] == ["body", "grantee"]
 
