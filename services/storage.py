@@ -13,6 +13,7 @@ from persistence.ledger import storage
 from persistence.ledger.storage import StoredBytes
 from persistence.sessions import workspaces
 from services.quotas import Quotas
+from services.stored_files import UNUSED_FOR
 
 REMEMBERED_SECONDS = 10.0
 """A sum is used this long. A process adds what it stores itself, so a user can exceed the limit
@@ -42,6 +43,8 @@ class StorageGuard:
         self._defaults = defaults
         self._database = database
         self._known: dict[UUID, tuple[StoredBytes, float]] = {}
+        self._refused: dict[UUID, list[tuple[float, int]]] = {}
+        """When refused files are deleted, and their bytes."""
 
     async def stored(self, session: AsyncSession, user_id: UUID) -> StoredBytes:
         """What the user stores; some seconds old."""
@@ -50,6 +53,8 @@ class StorageGuard:
             if len(self._known) >= REMEMBERED_USERS:
                 self._known.clear()
             known = await storage.load_stored(session, user_id)
+            size_bytes = known.artifact_bytes + self._sum_refused(user_id)
+            known = replace(known, artifact_bytes=size_bytes)
             self._known[user_id] = known, time.monotonic() + REMEMBERED_SECONDS
         return known
 
@@ -90,11 +95,11 @@ class StorageGuard:
             self._known[user_id] = stored, until
 
     async def room(self, user_id: UUID) -> int | None:
-        """How many bytes more the user may store; None if there is no limit."""
+        """How many bytes more `check` accepts; None if there is no limit."""
         async with self._database.reading() as session:
             stored = await self.stored(session, user_id)
         limit = self._limit_bytes(stored)
-        return None if limit is None else limit - stored.stored_bytes
+        return None if limit is None else limit - stored.stored_bytes - 1
 
     def _limit_bytes(self, stored: StoredBytes) -> int | None:
         """The user's own limit, or the operator's."""
@@ -105,6 +110,19 @@ class StorageGuard:
         """The user's own limit of memory entries, or the operator's."""
         own = stored.own_max_entries
         return self._defaults.max_memory_entries if own is None else own
+
+    def add_refused(self, user_id: UUID, size_bytes: int) -> None:
+        """Count a file that is stored until garbage collection, although its upload was refused."""
+        ends_at = time.monotonic() + UNUSED_FOR.total_seconds()
+        self._refused.setdefault(user_id, []).append((ends_at, size_bytes))
+        self.forget(user_id)
+
+    def _sum_refused(self, user_id: UUID) -> int:
+        now = time.monotonic()
+        left = [file for file in self._refused.pop(user_id, ()) if file[0] > now]
+        if left:
+            self._refused[user_id] = left
+        return sum(size_bytes for _, size_bytes in left)
 
     def forget(self, user_id: UUID) -> None:
         """Sum again what this user stores."""

@@ -74,9 +74,7 @@ async def upload_artifact(call: Called, query: Annotated[ArtifactUpload, Query()
     The body is stored as it arrives, so it can be larger than other bodies. The media type is
     `media_type`, or that of the name, if the first bytes of the file agree with it.
     """
-    received = await _receive(call, query)
-    service = partial(services.create_uploaded, upload=query, received=received)
-    return await run_service(call, service, created(render_artifact))
+    return await _create_uploaded(call, query, await _receive(call, query))
 
 
 @router.post("/tasks/{task_id}/artifacts/prune", responses={200: {"model": PrunedArtifactsRead}})
@@ -138,3 +136,16 @@ async def _receive(call: Call, upload: ArtifactUpload) -> ReceivedFile:
         leave()
     call.identify_body(f"{call.request.url.query} {received.stored.sha256}")
     return received
+
+
+async def _create_uploaded(call: Call, upload: ArtifactUpload, received: ReceivedFile) -> Response:
+    service = partial(services.create_uploaded, upload=upload, received=received)
+    is_refused = True
+    try:
+        response = await run_service(call, service, created(render_artifact))
+        is_refused = response.status_code >= 400  # noqa: PLR2004 - the classes of refusals
+    finally:
+        if is_refused:
+            size_bytes = received.stored.size_bytes
+            call.services.storage.add_refused(call.caller.user_id, size_bytes)
+    return response

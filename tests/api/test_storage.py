@@ -121,6 +121,19 @@ async def test_an_upload_ends_at_a_limit(limited: World, user: httpx2.AsyncClien
     assert (await profile(limited, user))["usage"]["artifact_bytes"] == LIMIT - 1
 
 
+async def test_a_refused_upload_counts_until_its_file_is_deleted(
+    limited: World, user: httpx2.AsyncClient
+) -> None:
+    path, key = "/api/v1/artifacts/upload", {"Idempotency-Key": "key"}
+    content = os.urandom(MIB)
+    for _ in range(2):
+        assert (await user.post(path, content=content, headers=key)).status_code == 201
+    other = await user.post(path, content=os.urandom(MIB), headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert (await profile(limited, user))["usage"]["artifact_bytes"] == 2 * MIB
+    assert (await user.post(path, content=os.urandom(MIB + 1))).status_code == 429
+
+
 async def test_workspaces_count_and_stop_new_executions(
     limited: World, user: httpx2.AsyncClient
 ) -> None:
