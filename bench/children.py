@@ -82,6 +82,15 @@ class Child:
         return self._process.returncode is None
 
     async def read(self, *, within: float | None = None) -> dict[str, Any]:
+        """The next line it writes, which is JSON.
+
+        Raises:
+            ChildError: it ended, or nothing came in time.
+        """
+        message: dict[str, Any] = json.loads(await self.read_line(within=within))
+        return message
+
+    async def read_line(self, *, within: float | None = None) -> bytes:
         """The next line it writes.
 
         Raises:
@@ -94,8 +103,7 @@ class Child:
             raise ChildError(f"nothing came in {within} s:\n{read_tail(self._log)}") from None
         if not line:
             raise ChildError(f"it ended:\n{read_tail(self._log)}")
-        message: dict[str, Any] = json.loads(line)
-        return message
+        return line
 
     async def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Send a line and return the line that answers it."""

@@ -1,7 +1,7 @@
 """Figures and their format: spreads, tables, bars that are met or not."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,3 +80,5 @@ class Section:
     tables: Sequence[Table]
     bars: Sequence[Bar] = ()
     notes: Sequence[str] = field(default_factory=list)
+    drawings: Mapping[str, str] = field(default_factory=dict)
+    """Titles of drawings, and their SVG; the path of its file once it is stored."""

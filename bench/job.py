@@ -39,13 +39,16 @@ class Job:
         tool_input = '{question: "Which way?"}' if self.asks else "{}"
         if self.runs:
             tool_input = f"{{command: {json.dumps(self.runs)}}}"
-        return (
-            f"This is execution {nonce}.\n\n```script\n"
+        tools = (
             f"- text: I look around first.\n"
             f"  size: {self.size_bytes}\n"
             f"  delay_ms: {self.delay_ms}\n"
             f"  tool_use: {{name: {self.tool}, input: {tool_input} }}\n"
             f"  repeat: {self.tool_turns}\n"
+        )
+        return (
+            f"This is execution {nonce}.\n\n```script\n"
+            f"{tools if self.tool_turns else ''}"
             f"- text: That is all there is.\n"
             f"  delay_ms: {self.delay_ms}\n"
             "```"

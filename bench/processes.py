@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -53,6 +54,27 @@ def _cpu_seconds(pid: int) -> float:
             times = one.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def native_cpu_seconds(pid: int) -> float:
+    """CPU seconds of the threads that have names of their own: those of Temporal's core.
+
+    Threads of Python have the name of the process.
+    """
+    process = psutil.Process(pid)
+    return sum(
+        thread.user_time + thread.system_time
+        for thread in process.threads()
+        if _thread_name(pid, thread.id) not in {None, _thread_name(pid, pid)}
+    )
+
+
+def _thread_name(pid: int, thread: int) -> str | None:
+    """None if the thread has ended."""
+    try:
+        return Path(f"/proc/{pid}/task/{thread}/comm").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def memory_bytes(pid: int) -> int:

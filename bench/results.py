@@ -9,8 +9,9 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from bench.scale import say
 
 FILE = Path(__file__).with_name("RESULTS.md")
 MACHINES = Path(__file__).with_name("machines")
+PROFILES = Path(__file__).with_name("profiles")
 PEERS = Path(__file__).with_name("peers")
 
 PACKAGES = (
@@ -70,9 +72,10 @@ _STORED = TypeAdapter(Machine)
 
 def record(case: str, section: Section, *, command: str, load_before: str) -> None:
     """Store what was measured here and now, and write the document."""
-    measured = _measured(section, command, load_before)
     processor = MARKS.sub("", _processor()).strip()
-    file = MACHINES / f"{re.sub(r'[^a-z0-9]+', '-', processor.lower())}.json"
+    drawings = _store(section.drawings, PROFILES / _file_name(processor))
+    measured = _measured(replace(section, drawings=drawings), command, load_before)
+    file = MACHINES / f"{_file_name(processor)}.json"
     before = _STORED.validate_json(file.read_bytes()).cases if file.exists() else {}
     machine = Machine(processor, _description(), {**before, case: measured})
     MACHINES.mkdir(exist_ok=True)
@@ -92,7 +95,13 @@ def write() -> None:
 
 
 def preview(section: Section, *, command: str, load_before: str) -> str:
-    """What was measured here and now, as the document would show it alone."""
+    """What was measured here and now, as the document would show it alone.
+
+    Its drawings are stored in a temporary folder.
+    """
+    if section.drawings:
+        folder = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
+        section = replace(section, drawings=_store(section.drawings, folder))
     measured = _measured(section, command, load_before)
     return render([Machine(_processor(), _description(), {"": measured})])
 
@@ -139,6 +148,9 @@ def _case(found: Sequence[tuple[str, Measured]]) -> list[str]:
             lines += ["", *([f"#### {table.title}", ""] if table.title else []), *markdown(table)]
         for note in measured.section.notes:
             lines += ["", note]
+        if drawings := measured.section.drawings:
+            lines.append("")
+            lines += [f"- [{title}]({path})" for title, path in drawings.items()]
     return lines
 
 
@@ -180,6 +192,23 @@ def _versions(machine: Machine) -> dict[str, set[str]]:
 def _measured(section: Section, command: str, load_before: str) -> Measured:
     loads = f"{load_before} to {load()}"
     return Measured(section, command, f"{datetime.now(UTC):%Y-%m-%d}", loads, _installed())
+
+
+def _store(drawings: Mapping[str, str], folder: Path) -> Mapping[str, str]:
+    """Write SVG files; return their paths, relative to the document if they are beside it."""
+    paths = {title: folder / f"{_file_name(title)}.svg" for title in drawings}
+    for title, svg in drawings.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[title].write_text(svg, encoding="utf-8")
+    beside = FILE.parent
+    return {
+        title: str(path.relative_to(beside) if path.is_relative_to(beside) else path)
+        for title, path in paths.items()
+    }
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower())
 
 
 def _installed() -> str:

@@ -1,0 +1,123 @@
+"""What takes the CPU of an execution and of a resume: by process, by phase, and as flame graphs."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from bench.cases.waiting import await_rest, resume_ours, start_ours
+from bench.figures import Section, Table, shown
+from bench.flame_graph import Stacks, render
+from bench.job import Job, fresh_nonces
+from bench.phases import BY_ROLE, EVENT_LOOP, SQLALCHEMY, count_by_phase
+from bench.processes import CpuMeter, native_cpu_seconds
+from bench.sampling import sampled
+from bench.scale import Scale, say
+from bench.systems.perdure import Perdure, perdure
+from bench.systems.system import WARM_UP
+from bench.world import World
+from contracts import policies
+
+IN_FLIGHT = 100
+RESUMED = 2 * policies.CACHED_WORKFLOWS
+"""The older half of these executions is not in the worker's cache any more when it resumes."""
+
+ROLES = ("client", "api", "worker", "temporal", "postgres", "supervisor")
+NAMES = {"worker": "worker", "api": "gateway"}
+NATIVE = "Temporal's core and other threads without Python"
+ONE_CALL, EXECUTION, RESUME = "one model call", "an execution", "a resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What each execution of a load took.
+
+    CPU is in milliseconds and by role; `native` is its part in threads without Python.
+    """
+
+    cpu: Mapping[str, float]
+    native: Mapping[str, float]
+    stacks: Mapping[str, Stacks]
+
+    def by_phase(self, role: str) -> dict[str, float]:
+        """Milliseconds by phase: the CPU of Python's threads, divided as their samples are."""
+        samples = count_by_phase(self.stacks[role], BY_ROLE[role])
+        each = (self.cpu[role] - self.native[role]) / max(samples.total(), 1)
+        names = [*BY_ROLE[role], SQLALCHEMY, EVENT_LOOP]
+        return {name: samples[name] * each for name in names} | {NATIVE: self.native[role]}
+
+
+async def measure(scale: Scale) -> Section:
+    """Executions with a single model call, those of the other cases, then resuming."""
+    count = scale.rounds * scale.flood
+    async with World.running() as world, perdure(world) as ours:
+        await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
+        loads = {}
+        for name, job in ((ONE_CALL, Job(tool_turns=0)), (EXECUTION, Job())):
+            say(f"{count} executions with {job.model_calls} model calls")
+            run = ours.run(job, fresh_nonces(count), in_flight=IN_FLIGHT)
+            loads[name] = await _profile(world, ours, count, run)
+        say(f"{RESUMED} waiting")
+        asked = await start_ours(ours, RESUMED)
+        await await_rest(ours.roles["worker"])
+        say(f"resuming {RESUMED}")
+        loads[RESUME] = await _profile(world, ours, RESUMED, resume_ours(ours, asked))
+    graphs = {
+        f"{NAMES[role]}: {name}": render(loads[name].stacks[role], f"{NAMES[role]}: {name}")
+        for name in (EXECUTION, RESUME)
+        for role in NAMES
+    }
+    return Section(
+        "CPU by phase",
+        f"Milliseconds of CPU per execution, {IN_FLIGHT} in flight, and per resume of {RESUMED} "
+        "that wait. A phase of a process has the share of its samples, which py-spy takes from "
+        "outside. Samples count for the innermost function that belongs to a phase.",
+        [_by_process(loads), *(_by_phase(loads, role) for role in NAMES)],
+        drawings=graphs,
+    )
+
+
+async def _profile(world: World, ours: Perdure, count: int, work: Awaitable[object]) -> Load:
+    """Sample the worker and the gateway during some work for `count` executions."""
+    pids = {role: ours.roles[role] for role in NAMES}
+    async with AsyncExitStack() as stack:
+        stacks = {
+            role: await stack.enter_async_context(sampled(pid, world.directory))
+            for role, pid in pids.items()
+        }
+        meter = CpuMeter(ours.roles)
+        native = {role: native_cpu_seconds(pid) for role, pid in pids.items()}
+        await work
+        used = meter.read()
+        native = {role: native_cpu_seconds(pid) - native[role] for role, pid in pids.items()}
+    return Load(
+        {role: seconds / count * 1000 for role, seconds in used.items()},
+        {role: seconds / count * 1000 for role, seconds in native.items()},
+        stacks,
+    )
+
+
+def _by_process(loads: Mapping[str, Load]) -> Table:
+    one_call, execution = loads[ONE_CALL].cpu, loads[EXECUTION].cpu
+    turns = Job().tool_turns
+    turn = {role: (execution[role] - one_call[role]) / turns for role in ROLES}
+    rows = [
+        ("begin, first model call, end", one_call),
+        (f"each of the {turns} tools with the model call after it", turn),
+        ("an execution", execution),
+        ("a resume: answer, model call, end", loads[RESUME].cpu),
+    ]
+    return Table(
+        "By process",
+        ("what", *ROLES, "all"),
+        [
+            (name, *(shown(cpu[role]) for role in ROLES), shown(sum(cpu[role] for role in ROLES)))
+            for name, cpu in rows
+        ],
+    )
+
+
+def _by_phase(loads: Mapping[str, Load], role: str) -> Table:
+    by_load: Sequence[Mapping[str, float]] = [load.by_phase(role) for load in loads.values()]
+    rows = [(phase, *(shown(load[phase]) for load in by_load)) for phase in by_load[0]]
+    samples = (f"{load.stacks[role].total():,}" for load in loads.values())
+    return Table(f"The {NAMES[role]}", ("phase", *loads), [*rows, ("samples", *samples)])
