@@ -64,8 +64,8 @@ async def serve() -> None:
             print(json.dumps(figures), flush=True)
 
 
-async def compare(trees: Sequence[Path], pairs: int) -> None:
-    """Write the ratios of the first tree over the second one."""
+async def compare(trees: Sequence[Path], pairs: int, *, store: bool) -> None:
+    """Store or print the ratios of the first tree over the second one."""
     before = results.load()
     servers = []
     for tree in trees:  # one after the other: stacks that warm up at once delay each other
@@ -96,7 +96,10 @@ async def compare(trees: Sequence[Path], pairs: int) -> None:
     )
     section = Section("Compared with an earlier checkout", about, [Table("", columns, rows)])
     command = "python -m bench.compare CHECKOUT"
-    results.record("comparison", section, command=command, load_before=before)
+    if store:
+        results.record("comparison", section, command=command, load_before=before)
+    else:
+        print(results.preview(section, command=command, load_before=before))
 
 
 async def _start(tree: Path) -> asyncio.subprocess.Process:
@@ -132,13 +135,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
     parser.add_argument("checkout", nargs="?", type=Path, help="a checkout after `make setup-dev`")
     parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--print", action="store_true", help="print the figures only")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         asyncio.run(serve())
     else:
         trees = [Path(__file__).parents[1], arguments.checkout.resolve()]
-        asyncio.run(compare(trees, arguments.pairs))
+        asyncio.run(compare(trees, arguments.pairs, store=not arguments.print))
     sys.stdout.flush()
     # Temporal's core may abort a process that exits normally (sdk-python#300).
     os._exit(0)
