@@ -275,6 +275,14 @@ GROUP.add_action(
     "Resume a paused execution where it was.",
     "It resumes where it was.",
 )
+
+
+def _make_fork(given: Json, _: Json) -> Json:
+    if "variables" in given:
+        given["variables"] = parse_variables(given["variables"])
+    return given
+
+
 GROUP.add_action(
     "fork",
     "fork_execution",
@@ -283,7 +291,15 @@ GROUP.add_action(
     options={
         "at_turn": option("The last turn to share; 0 shares none.", kind=int, default=..., min=0),
         "prompt": option("The next user message."),
+        "variables": option(
+            "name=text, or name:=json, with --at-turn 0. May be repeated.",
+            "--variable",
+            "-v",
+            kind=list[str] | None,
+        ),
         "model": option("Another model."),
     },
+    make_body=_make_fork,
     has_json=True,
+    is_start=True,
 )

@@ -59,6 +59,11 @@ ABOUT = {
     "is_public": option(
         "Whether all may name it; admins only.", "--public/--private", kind=bool | None
     ),
+    "is_trusted": option(
+        "Whether the annotations of its tools count; admins only.",
+        "--trusted/--untrusted",
+        kind=bool | None,
+    ),
 }
 
 

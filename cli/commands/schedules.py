@@ -73,6 +73,7 @@ def _make_schedule(given: Json, _: Json) -> Json:
         "zone": "schedule_timezone",
         "overlap": "schedule_overlap_policy",
         "jitter_seconds": "schedule_jitter_seconds",
+        "catchup_window_seconds": "schedule_catchup_window_seconds",
     }
     schedule = {names[name]: value for name, value in given.items()}
     return {**schedule, "is_scheduled": True, "schedule_enabled": True}
@@ -99,6 +100,10 @@ GROUP.add_action(
             "cancel_other, terminate_other or allow_all."
         ),
         "jitter_seconds": option("Start up to that much later, at random.", kind=int | None),
+        "catchup_window_seconds": option(
+            "How long a run that was due during a Temporal outage can still start. (default: 3600)",
+            kind=int | None,
+        ),
     },
     make_body=_make_schedule,
 )
@@ -142,7 +147,7 @@ GROUP.add_action(
     "backfill",
     "backfill_schedule",
     "Run a task for the times in the past at which its schedule did not run it.",
-    "{fires} fires are made up for.",
+    "{fires} runs are requested.",
     options={
         "start": argument("START", "As 2026-01-31 or 2026-01-31T09:00:00+01:00."),
         "end": argument("END", "The same, included. (UTC by default)"),

@@ -81,6 +81,15 @@ def test_a_task_is_run_by_its_name_with_variables(at_stack: StackCommand, tmp_pa
     assert execution["prompt_variables"] == {"who": "Ada", "n": 3}
 
 
+def test_a_fork_before_the_first_turn_has_other_variables(
+    at_stack: StackCommand, tmp_path: Path
+) -> None:
+    run = at_stack("run", task_file(tmp_path, SAYS_HELLO), "-v", "who=Ada", "--json")
+    forks = ("executions", "fork", parse_json(run)["id"], "--at-turn", "0")
+    forked = at_stack(*forks, "-v", "who=Bob", "--json")
+    assert parse_json(forked)["prompt_variables"] == {"who": "Bob"}
+
+
 def test_watch_prints_the_timeline_in_order(at_stack: StackCommand, tmp_path: Path) -> None:
     result = at_stack("run", task_file(tmp_path, SAYS_HELLO), "-v", "who=Ada", "--watch")
     assert result.returncode == 0, result.stderr
@@ -319,7 +328,7 @@ def test_a_schedule_is_shown_paused_triggered_and_backfilled(
     assert triggered.returncode == 0, triggered.stderr
     assert "Hello from turn 1." in triggered.stdout
     filled = at_stack("schedules", "backfill", "noon", "2026-01-01", "2026-01-04")
-    assert filled.stdout.strip() == "3 fires are made up for."
+    assert filled.stdout.strip() == "3 runs are requested."
 
     def fires() -> list[str]:
         shown = parse_json(at_stack("schedules", "get", "noon", "--json"))

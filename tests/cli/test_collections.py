@@ -151,7 +151,10 @@ async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Comman
     assert CANARY not in "".join(r.output for r in (made, listed, shown, changed))
     command = ("--command", "npx", "--arg", "-y", "--arg", "shop-mcp", "--public")
     assert "admin" in refused(await perdure("mcp-servers", "create", "local", *command))
-    ok(await perdure("mcp-servers", "create", "local", *command, user="root", role="admin"))
+    assert "admin" in refused(await perdure("mcp-servers", "update", "shop", "--trusted"))
+    create = ("mcp-servers", "create", "local", *command, "--trusted", "--json")
+    local = await perdure(*create, user="root", role="admin")
+    assert parse_json(local)["is_trusted"]
     assert "npx -y shop-mcp" in ok(await perdure("mcp-servers", "list"))
     ok(await perdure("mcp-servers", "delete", "shop"))
     assert "mcp-servers list" in refused(await perdure("mcp-servers", "get", "shop"))

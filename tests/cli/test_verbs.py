@@ -33,11 +33,12 @@ async def test_a_task_is_changed_shared_and_scheduled(perdure: Command, world: W
     ok(await perdure("tasks", "update", "nightly report", "--set", "sdk_options.max_turns:=7"))
     ok(await perdure("tasks", "share", made["id"][:18]))
     ok(await perdure("schedules", "create", "nightly report", "--cron", "0 9 * * 1-5"))
-    zone = ("--cron", "30 2 * * *", "--zone", "Europe/Berlin")
+    zone = ("--cron", "30 2 * * *", "--zone", "Europe/Berlin", "--catchup-window-seconds", "600")
     assert "Europe/Berlin" in ok(await perdure("schedules", "create", "nightly report", *zone))
     task = await get_task(perdure, "nightly report")
     assert (task["sdk_options"]["max_turns"], task["is_public"]) == (7, True)
     assert (task["schedule_cron"], task["schedule_enabled"]) == ("30 2 * * *", True)
+    assert task["schedule_catchup_window_seconds"] == 600
     assert "02:30 CE" in ok(await perdure("schedules", "list"))
     assert "paused" in ok(await perdure("schedules", "pause", "nightly report"))
     ok(await perdure("schedules", "delete", "nightly report"))
