@@ -182,8 +182,13 @@ class Blobs:
         )
 
     async def size(self, sha256: str) -> int | None:
-        """How many bytes are stored; None if the file is not in the store."""
-        return await self.store.size(sha256)
+        """How many bytes are stored; None if the file is not in the store.
+
+        Raises:
+            BlobStoreUnavailableError: the store can't be read.
+        """
+        with _reporting():
+            return await self.store.size(sha256)
 
     def read(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` to before `end`, in chunks of at most `CHUNK_BYTES`.

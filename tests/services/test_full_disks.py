@@ -87,6 +87,15 @@ async def test_a_disk_that_can_not_be_written_to(
     assert list((tmp_path / "disk").iterdir()) == []  # not stored below the disk
 
 
+async def test_a_store_that_can_not_be_read(blobs: Blobs, store: DirectoryBlobs) -> None:
+    stored = await blobs.add(CONTENT)
+    directory = store.path(stored.sha256).parent
+    directory.rename(directory.with_name("aside"))
+    directory.touch()
+    with pytest.raises(BlobStoreUnavailableError, match="Not a directory"):
+        await blobs.size(stored.sha256)
+
+
 class Noticed(DirectoryBlobs):
     """Sets an event after each attempt to store a file."""
 
