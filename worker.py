@@ -52,6 +52,7 @@ from tools.limits import ToolLimits
 from tools.mcp.attempts import McpTools
 from tools.mcp.settings import McpSettings
 from tools.sandbox import exposure_problem
+from tools.stores import ToolStores
 from tools.toolbox import Toolbox
 from tools.web.access import WebAccess
 from workflows.execution import TaskExecution
@@ -187,12 +188,14 @@ def toolbox_of(settings: Settings, services: Services, network: EgressProxy) -> 
             command_memory_bytes=settings.command_memory_bytes,
         ),
         working_directories=settings.working_directories,
-        room=services.storage.room,
+        stores=ToolStores(
+            room=services.storage.room,
+            memory=TaskMemory(services),
+            artifacts=TaskArtifacts(services),
+            snapshots=services.blobs,
+        ),
         web=web_access(settings, services),
-        memory=TaskMemory(services),
-        artifacts=TaskArtifacts(services),
         network=network,
-        snapshots=services.blobs,
     )
 
 

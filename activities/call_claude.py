@@ -19,7 +19,7 @@ from activities.background_tasks import run_in_background
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
-from agent.ports import Model, Prices, Store, Tools
+from agent.ports import LoopPorts, Model, Prices, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
 from domain.errors import ExecutionTerminalError, FencedOutError, WorkspaceElsewhereError
@@ -226,7 +226,7 @@ class ExecutionRunner:
     ) -> CallClaudeResult:
         with self.interrupt_watchers.watch(run.execution_id) as watcher:
             remote = self.mcp_tools.attempt()
-            loop = Loop(
+            ports = LoopPorts(
                 record=ExecutionRecord(
                     self.database,
                     run.execution_id,
@@ -242,9 +242,9 @@ class ExecutionRunner:
                 store=self.store,
                 prices=self.prices,
                 live_updates=ExecutionLiveUpdates(run.execution_id, self.live_watchers),
-                interrupts=watcher,
-                is_segment_over=SegmentLimit(self.interrupt_watchers),
             )
+            is_segment_over = SegmentLimit(self.interrupt_watchers)
+            loop = Loop(ports, interrupts=watcher, is_segment_over=is_segment_over)
             progress.loop = loop
             with run_in_background(_drain(watcher, self.drain_seconds)):
                 try:

@@ -6,14 +6,13 @@ from agent.attempt import Attempt
 from agent.decisions import Decider
 from agent.interrupts import InterruptWatcher, WorkInterruptedError
 from agent.model_turn import ModelTurn
-from agent.ports import Model, Prices, Record, RemoteTools, Store, Tools, UpdatePublisher
+from agent.ports import LoopPorts
 from agent.state import RunState
 from agent.tool_pinning import pin_tools
 from agent.tool_turn import ToolTurn
 from domain.errors import ErrorCode
 from domain.executions.outcomes import Outcome, Stop
 from domain.executions.steps import Failure, Snapshot
-from domain.json_schemas import SchemaEvaluator
 
 ENDED_EARLY = frozenset({Outcome.CANCELLED, Outcome.FAILED})
 
@@ -25,28 +24,10 @@ class Loop:
     """Moves one execution forward for one attempt. `run` is called once."""
 
     def __init__(
-        self,
-        *,
-        record: Record,
-        model: Model,
-        tools: Tools,
-        remote: RemoteTools,
-        schemas: SchemaEvaluator,
-        store: Store,
-        prices: Prices,
-        live_updates: UpdatePublisher,
-        interrupts: InterruptWatcher,
-        is_segment_over: Callable[[], bool],
+        self, ports: LoopPorts, *, interrupts: InterruptWatcher, is_segment_over: Callable[[], bool]
     ) -> None:
         """`is_segment_over` returns True when the attempt must release the worker's slot."""
-        self._record = record
-        self._model = model
-        self._tools = tools
-        self._remote = remote
-        self._schemas = schemas
-        self._store = store
-        self._prices = prices
-        self._live_updates = live_updates
+        self._ports = ports
         self._interrupts = interrupts
         self._is_segment_over = is_segment_over
         self.state: RunState | None = None
@@ -61,13 +42,13 @@ class Loop:
         """
         # First, because an attempt that dies here has had no chance to make progress and must not
         # be recorded as a stalled one.
-        await self._model.ready()
-        snapshot = await self._record.begin()
+        await self._ports.model.ready()
+        snapshot = await self._ports.record.begin()
         attempt, tools, model = self._parts(snapshot)
         self.state = attempt.state
         attempt.failure = snapshot.failure or _start_problem(snapshot, attempt.state)
         if not snapshot.prefix.is_pinned:
-            pinned = await pin_tools(attempt, self._remote)
+            pinned = await pin_tools(attempt, self._ports.remote)
             if isinstance(pinned, Stop):
                 return pinned
             attempt, tools, model = self._parts(pinned)
@@ -86,26 +67,26 @@ class Loop:
                 return stop
 
     def _parts(self, snapshot: Snapshot) -> tuple[Attempt, ToolTurn, ModelTurn]:
-        record = self._record
-        decider = Decider(snapshot, self._tools, self._schemas, record)
+        ports = self._ports
+        decider = Decider(snapshot, ports.tools, ports.schemas, ports.record)
         attempt = Attempt(
             snapshot,
-            record=record,
-            live_updates=self._live_updates,
+            record=ports.record,
+            live_updates=ports.live_updates,
             interrupts=self._interrupts,
             is_segment_over=self._is_segment_over,
             default_problem=decider.default_problem,
         )
         tools = ToolTurn(
-            attempt, tools=self._tools, remote=self._remote, store=self._store, decider=decider
+            attempt, tools=ports.tools, remote=ports.remote, store=ports.store, decider=decider
         )
         model = ModelTurn(
             attempt,
-            model=self._model,
-            prices=self._prices,
+            model=ports.model,
+            prices=ports.prices,
             tools=tools,
             decider=decider,
-            schemas=self._schemas,
+            schemas=ports.schemas,
         )
         tools.close = model.close_tool_turn
         return attempt, tools, model

@@ -5,6 +5,7 @@ suite in `tests/agent/ports` runs against both.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -21,6 +22,7 @@ from domain.executions.steps import (
     Step,
     ToolCall,
 )
+from domain.json_schemas import SchemaEvaluator
 from domain.mcp.tools import RemoteCall, RemoteScope, ServerTools
 from domain.model.calls import ModelRequest, ModelResponse
 from domain.people.rechecks import ApprovalAge
@@ -201,3 +203,17 @@ class UpdatePublisher(Protocol):
 
     def publish_step(self, event_seq: int, *, is_settled: bool) -> None:
         """Send that a step was written; `is_settled` if nothing more happens without a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPorts:
+    """All that one attempt at an execution reaches outside of the loop."""
+
+    record: Record
+    model: Model
+    tools: Tools
+    remote: RemoteTools
+    schemas: SchemaEvaluator
+    store: Store
+    prices: Prices
+    live_updates: UpdatePublisher

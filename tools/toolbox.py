@@ -36,7 +36,7 @@ from tools.files import edit_file, read_file, write_file
 from tools.launch import Confinement, Unprotected
 from tools.limits import ToolLimits, describe_size
 from tools.listing import list_files
-from tools.memory import MemoryStore, MemoryTools
+from tools.memory import MemoryTools
 from tools.memory_files import MemoryFiles
 from tools.network import SandboxNetwork, journal_of, read_journal
 from tools.output import printable
@@ -44,8 +44,8 @@ from tools.paths import Workspace
 from tools.processes import end_group
 from tools.sandbox import Bubblewrap
 from tools.shell import Shell
-from tools.snapshots.restoring import SnapshotStore
 from tools.specs import input_problem
+from tools.stores import ToolStores
 from tools.web.access import WebAccess
 from tools.web.fetching import WebFetch
 from tools.web.requests import HttpRequests
@@ -62,14 +62,6 @@ _STORERS = WEB_TOOLS | {"save_artifact"}
 """Tools that may save an artifact, and don't change the workspace."""
 
 Result = TypeVar("Result")
-UserRoom = Callable[[UUID], Awaitable[int | None]]
-"""How many bytes more a user may store; None if there is no limit."""
-
-
-async def _without_limit(_: UUID) -> None:
-    """No user has a limit."""
-
-
 _Runs = Callable[[Workspace, ToolInvocation, OnStarted], Awaitable[ToolOutcome]]
 
 
@@ -84,21 +76,16 @@ class Toolbox:
         sandbox: Literal["auto", "bubblewrap", "none"] = "auto",
         limits: ToolLimits | None = None,
         working_directories: Sequence[Path] = (),
-        room: UserRoom = _without_limit,
+        stores: ToolStores | None = None,
         web: WebAccess | None = None,
-        memory: MemoryStore | None = None,
-        artifacts: ArtifactStore | None = None,
         network: SandboxNetwork | None = None,
-        snapshots: SnapshotStore | None = None,
     ) -> None:
         """`workspaces` is a directory on one file system, created if missing, for one host.
 
-        Tasks may use a directory below one of `working_directories`. `room` returns how many bytes
-        more a user may store. Without `web`, `memory` or `artifacts`, there are no tools that read
-        them; without a `network`, commands in the sandbox have none. Without `snapshots`,
-        workspaces are not saved.
+        Tasks may use a directory below one of `working_directories`. Without `web`, there are no
+        tools for the web; without `network`, commands in the sandbox have no network.
         """
-        self._room = room
+        self._stores = stores or ToolStores()
         self._changed: set[UUID] = set()
         """Sessions whose workspaces have to be measured."""
         self._unsaved: set[UUID] = set()
@@ -111,7 +98,7 @@ class Toolbox:
             workspaces,
             owner=self._confinement.owner,
             listed=working_directories,
-            store=snapshots,
+            store=self._stores.snapshots,
         )
         _delete_leftovers(self.workspaces.private)
         self._disk = WorkspaceDisk(self.limits)
@@ -124,11 +111,9 @@ class Toolbox:
         )
         # One call at a time reads, changes and writes files in each session.
         self._writing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
-        self._tools = self._runs(web, memory, artifacts)
+        self._tools = self._runs(web)
 
-    def _runs(
-        self, web: WebAccess | None, memory: MemoryStore | None, artifacts: ArtifactStore | None
-    ) -> dict[str, _Runs]:
+    def _runs(self, web: WebAccess | None) -> dict[str, _Runs]:
         """What runs each tool, by name."""
         tools: dict[str, _Runs] = {
             "bash": self.shell.bash,
@@ -142,10 +127,10 @@ class Toolbox:
         if web is not None:
             tools[WEB_FETCH] = WebFetch(web, self.limits).run
             tools[HTTP_REQUEST] = HttpRequests(web, self.limits).run
-        if memory is not None:
+        if (memory := self._stores.memory) is not None:
             tools |= _memory_runs(MemoryTools(memory, self.limits))
             tools[MEMORY_FILES] = MemoryFiles(memory.files, self.limits).run
-        if artifacts is not None:
+        if (artifacts := self._stores.artifacts) is not None:
             tools[READ_ARTIFACT] = partial(self._read_artifact, artifacts)
         return tools
 
@@ -181,7 +166,9 @@ class Toolbox:
             note = site.note
             _require_writable(site, invocation.name)
             run = self._tools[invocation.name]
-            room = await self._room(invocation.user_id) if self._can_store(invocation) else None
+            room = (
+                await self._stores.room(invocation.user_id) if self._can_store(invocation) else None
+            )
             workspace = replace(site.workspace, rules=invocation.path_rules, user_room=room)
             try:
                 outcome = await run(workspace, invocation, on_started)
@@ -262,7 +249,7 @@ class Toolbox:
             ToolInputError: the task's directory can't be used, with what to do.
         """
         site = await self.workspaces.site(scope)
-        room = await self._room(scope.user_id)
+        room = await self._stores.room(scope.user_id)
         if scope.working_directory is None:
             self._changed.add(scope.session_id)
         return replace(site, workspace=replace(site.workspace, user_room=room))

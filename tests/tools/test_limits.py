@@ -17,6 +17,7 @@ from tests.tools.conftest import MakeCalls, SessionCalls, until
 from tools import disk, priorities
 from tools.limits import MIB, ToolLimits
 from tools.processes import memory_of, tree_of
+from tools.stores import ToolStores
 from tools.toolbox import Toolbox
 
 FORKS = """
@@ -165,7 +166,9 @@ async def test_a_user_without_room_stores_nothing_more(tmp_path: Path) -> None:
         assert user_id == call.user_id
         return room[0]
 
-    call = SessionCalls(Toolbox(tmp_path / "workspaces", host_id="here", room=room_of))
+    call = SessionCalls(
+        Toolbox(tmp_path / "workspaces", host_id="here", stores=ToolStores(room=room_of))
+    )
     assert "[exit code 0]" not in await call.bash("head -c 6M /dev/zero > f")
     assert (call.workspace / "f").stat().st_size <= 5 * MIB
     assert "[exit code 0]" in await call.bash("head -c 1M /dev/zero > f")

@@ -31,6 +31,7 @@ from tests.tools.conftest import HOST, SessionCalls
 from tools.snapshots import saving, scanning
 from tools.snapshots.packs import LARGE_BYTES
 from tools.snapshots.saving import Snapshots
+from tools.stores import ToolStores
 from tools.toolbox import Toolbox
 from tools.workspaces import RESTORED
 
@@ -380,7 +381,9 @@ async def test_abandoned_restores_are_deleted(open_path: Path) -> None:
 async def test_tools_continue_on_another_host(open_path: Path) -> None:
     tmp_path = open_path
     store = Stored(tmp_path / "store")
-    first = SessionCalls(Toolbox(tmp_path / "first", host_id=HOST, snapshots=store))
+    first = SessionCalls(
+        Toolbox(tmp_path / "first", host_id=HOST, stores=ToolStores(snapshots=store))
+    )
     await first.bash("mkdir d; echo one > d/file; ln -s d/file link")
     first_saved = await first.toolbox.save_workspace(first.session_id, WorkspaceVersion())
     assert first_saved is not None
@@ -388,7 +391,9 @@ async def test_tools_continue_on_another_host(open_path: Path) -> None:
     await first.text("read_file", path="link")
     assert await first.toolbox.save_workspace(first.session_id, version) is None
     await first.bash("echo lost > d/late")
-    other = SessionCalls(Toolbox(tmp_path / "second", host_id=HOST, snapshots=store))
+    other = SessionCalls(
+        Toolbox(tmp_path / "second", host_id=HOST, stores=ToolStores(snapshots=store))
+    )
     other.session_id = first.session_id
     moved = WorkspaceVersion(1, first_saved.sha256)
     other.version = moved

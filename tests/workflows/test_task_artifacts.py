@@ -14,6 +14,7 @@ from services.task_artifacts import TaskArtifacts
 from tests.engine.driver import Engine, Run, use
 from tests.workflows.test_subtasks import LAST_RESULT, delegate, only_child
 from tools.limits import ToolLimits
+from tools.stores import ToolStores
 from tools.toolbox import Toolbox
 
 TOOLS = ["delegate", "ask_user", "bash", "save_artifact", "read_artifact"]
@@ -79,7 +80,7 @@ async def read(
         home / "w",
         host_id="here",
         limits=replace(ToolLimits(), preview_bytes=PART_BYTES),
-        artifacts=TaskArtifacts(engine.services),
+        stores=ToolStores(artifacts=TaskArtifacts(engine.services)),
     )
     given = {"artifact_id": str(artifact_id), "offset": offset}
     assert execution_id is not None

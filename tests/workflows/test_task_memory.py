@@ -18,6 +18,7 @@ from services.memory import entries
 from services.memory.entries import EntryAddress
 from services.memory.task_memory import TaskMemory
 from tests.engine.driver import Engine, use
+from tools.stores import ToolStores
 from tools.toolbox import Toolbox
 
 READ, WRITE = NamespaceAccess("shared:facts"), NamespaceAccess("project:x", "write")
@@ -52,7 +53,9 @@ class MemoryCalls:
 
 @pytest.fixture
 def call(engine: Engine, tmp_path: Path) -> MemoryCalls:
-    toolbox = Toolbox(tmp_path / "w", host_id="here", memory=TaskMemory(engine.services))
+    toolbox = Toolbox(
+        tmp_path / "w", host_id="here", stores=ToolStores(memory=TaskMemory(engine.services))
+    )
     memory = MemoryAccess((READ, WRITE))
     first = ToolInvocation(new_id(), new_id(), "", "", {}, memory=memory, user_id=engine.user_id)
     return MemoryCalls(toolbox, first)

@@ -13,6 +13,7 @@ from activities.prices import ListPrices
 from activities.render_prompt import NOT_RUN, AgentPart, build_prefix
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
+from agent.ports import LoopPorts
 from agent.transcript import encode, result_block, text_block, tool_uses
 from definitions.tasks import TaskDefinition
 from domain.executions.events import Event
@@ -169,7 +170,7 @@ class Runner(Starter[InMemoryRun]):
     async def _run_segment(self, execution: StoredExecution, running: RunningExecution) -> Stop:
         running.segments += 1
         running.interrupts = InterruptWatcher()
-        loop = Loop(
+        ports = LoopPorts(
             record=InMemoryRecord(self.executions, execution.id, segment=running.segments),
             model=self.model,
             tools=self.tools,
@@ -178,9 +179,8 @@ class Runner(Starter[InMemoryRun]):
             store=self.store,
             prices=ListPrices(),
             live_updates=running.live,
-            interrupts=running.interrupts,
-            is_segment_over=lambda: False,
         )
+        loop = Loop(ports, interrupts=running.interrupts, is_segment_over=lambda: False)
         try:
             return await loop.run()
         finally:
