@@ -5,6 +5,7 @@ Options become query parameters of a list and fields of an action's body, by the
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -43,6 +44,19 @@ def argument(metavar: str, help_text: str, kind: Any = str, default: Any = ...) 
     return kind, typer.Argument(default, metavar=metavar, help=help_text)
 
 
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """How a list is printed; `show.print_items` explains the fields."""
+
+    columns: str
+    nothing: str
+    computed: "Computed | None" = None
+
+    def print_items(self, items: Sequence[Json], *, is_wide: bool | None = None) -> None:
+        """Print a row for each item."""
+        show.print_items(items, self.columns, self.computed, nothing=self.nothing, is_wide=is_wide)
+
+
 class CommandGroup:
     """The commands of one resource; each method adds one, with its arguments, options and help."""
 
@@ -63,30 +77,25 @@ class CommandGroup:
         self,
         operation: str,
         help_text: str,
-        columns: str,
+        view: TableView | View,
         *,
-        nothing: str,
         name: str = "list",
         of: Reference = NOTHING,
         options: Options | None = None,
         limit: int | None = None,
         query: Json | None = None,
         pages: Literal["one", "all", "counted"] = "one",
-        computed: "Computed | None" = None,
-        view: Callable[..., None] | None = None,
-        has_full: bool = False,
     ) -> Callable[..., None]:
-        """List resources, or those that belong to one (`of`); `show.print_items` explains columns.
+        """List resources, or those that belong to one (`of`).
 
         As JSON, `one` prints the page, `all` the items of all pages, `counted` these with their
-        number. `limit` is the default of `--limit`. `view` prints items in place of a table;
-        with `has_full` it takes whether `--full` was given.
+        number. `limit` is the default of `--limit`. A list with a view in place of a table has the
+        option `--full`, whose value the view gets.
         """
-        more: Json = {}
+        chosen: Json = {}
 
         def run(client: "Client", given: Json) -> Any:
-            if has_full:
-                more["full"] = given.pop("full")
+            chosen["full"] = given.pop("full", False)
             _, path = of.resolve(client, given)
             if (task := given.get("task_id")) and not is_id(task):
                 given["task_id"] = find_resource(client, task)["id"]
@@ -98,15 +107,15 @@ class CommandGroup:
 
         def print_answer(answer: Any, *, is_wide: bool | None = None) -> None:
             items = answer if pages == "all" else answer["items"]
-            if view is None:
-                show.print_items(items, columns, computed, nothing=nothing, is_wide=is_wide)
+            if isinstance(view, TableView):
+                view.print_items(items, is_wide=is_wide)
             else:
-                view(items, **more)
+                view(items, **chosen)
 
         offered = {**of.arguments, **(options or {}), **_offer_times(operation)}
         if limit is not None:
             offered["page_size"] = (Limit, limit)
-        if has_full:
+        if not isinstance(view, TableView):
             offered["full"] = (Full, False)
         return self._add(name, help_text, offered, run, print_answer)
 

@@ -10,7 +10,7 @@ import typer
 from cli.arguments.option_groups import with_output
 from cli.arguments.references import Reference, open_client
 from cli.arguments.values import ArgumentError
-from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.command_groups.resources import NOTHING, CommandGroup, Json, TableView, argument, option
 from cli.exits import CommandError, Exit
 from cli.terminal import show
 from domain.ids import is_id
@@ -78,8 +78,14 @@ def _format_quota(value: float | None) -> str:
 GROUP.add_list(
     "list_users",
     "List users, newest first.",
-    "subject, role, disabled: disabled_at, at once, USD a day, first seen: created_at, id",
-    nothing="No such users. A user exists from their first request on.",
+    TableView(
+        "subject, role, disabled: disabled_at, at once, USD a day, first seen: created_at, id",
+        nothing="No such users. A user exists from their first request on.",
+        computed={
+            "at once": lambda user: _format_quota(user["max_concurrent_executions"]),
+            "USD a day": lambda user: _format_quota(user["max_usd_per_day"]),
+        },
+    ),
     name="users",
     options={
         "role": option("Users of this role.", kind=Literal["user", "admin"] | None),
@@ -88,10 +94,6 @@ GROUP.add_list(
         ),
     },
     limit=20,
-    computed={
-        "at once": lambda user: _format_quota(user["max_concurrent_executions"]),
-        "USD a day": lambda user: _format_quota(user["max_usd_per_day"]),
-    },
 )
 
 
@@ -275,8 +277,7 @@ _MEMBERS = option("A user by their `sub`. May be repeated.", "--member", kind=li
 GROUP.add_list(
     "list_groups",
     "List the groups that requests are assigned to.",
-    "name, members, description, id",
-    nothing="There are no groups.",
+    TableView("name, members, description, id", nothing="There are no groups."),
     name="groups",
 )
 GROUP.add_action(

@@ -14,7 +14,7 @@ from cli.arguments.references import (
     refer_by_name,
 )
 from cli.arguments.values import ArgumentError
-from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
 from cli.exits import Exit
 from cli.terminal import show
 
@@ -29,8 +29,11 @@ AGENTS = CommandGroup(
 AGENTS.add_list(
     "list_agents",
     "List your own agents, newest first, and the built-in ones.",
-    "agent: agent_id, whose, model?, description",
-    nothing="No agents of yours. `perdure agents import FILE` makes one.",
+    TableView(
+        "agent: agent_id, whose, model?, description",
+        nothing="No agents of yours. `perdure agents import FILE` makes one.",
+        computed={"whose": lambda agent: "built in" if agent["is_builtin"] else "own"},
+    ),
     options={
         "is_builtin": option(
             "Only your own.",
@@ -41,7 +44,6 @@ AGENTS.add_list(
         )
     },
     limit=50,
-    computed={"whose": lambda agent: "built in" if agent["is_builtin"] else "own"},
 )
 AGENTS.add_show("Show an agent with its system prompt.", "get_agent")
 
@@ -132,8 +134,10 @@ def export_file(
 AGENTS.add_list(
     "list_pending_work",
     "List the work that waits for an agent, newest first.",
-    "title, created: created_at, priority, executor, session: session_id?, id",
-    nothing="No work waits for this agent.",
+    TableView(
+        "title, created: created_at, priority, executor, session: session_id?, id",
+        nothing="No work waits for this agent.",
+    ),
     name="pending",
     of=Reference({"agent_id": AgentId}),
     limit=20,
@@ -161,8 +165,10 @@ TOOL_GROUPS = CommandGroup(
 TOOL_GROUPS.add_list(
     "list_tool_groups",
     "List your tool groups, newest first.",
-    "in a task: rule, description?, id, tools",
-    nothing="No tool groups. `perdure tool-groups create NAME RULE…` makes one.",
+    TableView(
+        "in a task: rule, description?, id, tools",
+        nothing="No tool groups. `perdure tool-groups create NAME RULE…` makes one.",
+    ),
     pages="all",
 )
 TOOL_GROUPS.add_show("Show a tool group.")

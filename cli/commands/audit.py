@@ -6,7 +6,7 @@ import typer
 
 from cli.arguments.option_groups import with_output
 from cli.arguments.references import open_client
-from cli.command_groups.resources import CommandGroup, option
+from cli.command_groups.resources import CommandGroup, TableView, option
 from cli.exits import CommandError, Exit
 from cli.terminal import show
 
@@ -23,18 +23,20 @@ class BrokenChainError(CommandError):
 GROUP.add_list(
     "list_audit_logs",
     "List changes, newest first.",
-    "at, actor, action, entity, seal: seal.seq, after",
-    nothing="Nothing was changed yet.",
+    TableView(
+        "at, actor, action, entity, seal: seal.seq, after",
+        nothing="Nothing was changed yet.",
+        computed={
+            "actor": lambda entry: entry["actor"] or "perdure",
+            "entity": lambda entry: f"{entry['entity_type']} {entry['entity_id']}",
+        },
+    ),
     options={
         "entity_id": option("The id of a task, an execution, …", "--entity"),
         "action": option("Such as task.update."),
         "actor": option("A user's id or subject."),
     },
     limit=20,
-    computed={
-        "actor": lambda entry: entry["actor"] or "perdure",
-        "entity": lambda entry: f"{entry['entity_type']} {entry['entity_id']}",
-    },
 )
 
 

@@ -13,7 +13,7 @@ from cli.arguments.references import (
     open_client,
     refer_by_name,
 )
-from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
 from cli.terminal import show
 
 SecretName = Annotated[str, typer.Argument(metavar="NAME")]
@@ -26,8 +26,10 @@ SECRETS = CommandGroup(
 SECRETS.add_list(
     "list_secrets",
     "List your secrets and what they may reach, without their values.",
-    "name, hosts, tools, changed: updated_at, used: last_used_at",
-    nothing="No secrets yet. `perdure secrets set NAME` stores one.",
+    TableView(
+        "name, hosts, tools, changed: updated_at, used: last_used_at",
+        nothing="No secrets yet. `perdure secrets set NAME` stores one.",
+    ),
     pages="all",
 )
 
@@ -82,8 +84,10 @@ API_KEYS = CommandGroup(
 API_KEYS.add_list(
     "list_api_keys",
     "List your keys that are not revoked, newest first.",
-    "name, begins with: prefix, role, last used: last_used_at, ends: expires_at, id",
-    nothing="No API keys. `perdure api-keys create NAME` makes one.",
+    TableView(
+        "name, begins with: prefix, role, last used: last_used_at, ends: expires_at, id",
+        nothing="No API keys. `perdure api-keys create NAME` makes one.",
+    ),
 )
 
 

@@ -18,7 +18,7 @@ from cli.arguments.values import (
     drop_none,
     parse_variables,
 )
-from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
 from cli.executions.following import Following, follow_started, with_detaching
 from cli.executions.selection import Selection, with_selection
 from cli.terminal import show
@@ -39,9 +39,11 @@ GROUP = CommandGroup("executions", "Runs of tasks.", EXECUTION)
 GROUP.add_list(
     "list_executions",
     "List executions, newest first.",
-    "status, title, created: created_at, turns: total_turns, cost: cost_usd, "
-    "scripted: is_scripted, id, why: error_message?",
-    nothing="No executions. `perdure run TASK` starts one.",
+    TableView(
+        "status, title, created: created_at, turns: total_turns, cost: cost_usd, "
+        "scripted: is_scripted, id, why: error_message?",
+        nothing="No executions. `perdure run TASK` starts one.",
+    ),
     options={
         "status": option("As `failed`, or `failed,cancelled`."),
         "task_id": option("Executions of this task: its name or id.", "--task"),
@@ -143,8 +145,7 @@ GROUP.add_show(
 GROUP.add_list(
     "list_files",
     "List the files in the workspace.",
-    "type, bytes: size_bytes, modified: modified_at, path",
-    nothing="No files.",
+    TableView("type, bytes: size_bytes, modified: modified_at, path", nothing="No files."),
     name="files",
     of=EXECUTION,
     options={"path": argument("[PATH]", "A directory of the workspace.", default=".")},
@@ -223,36 +224,36 @@ def show_messages(
 GROUP.add_list(
     "list_tool_calls",
     "List the tool calls: what ran, how it ended, and the first lines of the output.",
-    columns="",
-    nothing="",
+    _print_calls,
     name="tool-calls",
-    view=_print_calls,
-    has_full=True,
     **RECORDS,
 )
 GROUP.add_list(
     "list_model_calls",
     "List each attempt of each model call: time, cost, and why it stopped.",
-    "turn, try: try_number, status, model, began: started_at, first token ms: first_token_ms, "
-    "cost, stopped by: error_message|stop_reason",
-    nothing="The model was not called yet.",
+    TableView(
+        "turn, try: try_number, status, model, began: started_at, first token ms: first_token_ms, "
+        "cost, stopped by: error_message|stop_reason",
+        nothing="The model was not called yet.",
+        computed={"cost": _describe_cost},
+    ),
     name="model-calls",
-    computed={"cost": _describe_cost},
     **RECORDS,
 )
 GROUP.add_list(
     "list_memory_uses",
     "List the memory entries that the execution read or wrote, each with its version.",
-    "action, namespace, key, version, at: created_at",
-    nothing="It used no memory.",
+    TableView("action, namespace, key, version, at: created_at", nothing="It used no memory."),
     name="memory",
     **RECORDS,
 )
 GROUP.add_list(
     "list_artifacts",
     "List the files that the execution kept.",
-    "name, kind, type: media_type, bytes: size_bytes, kept: created_at, id",
-    nothing="It kept no files.",
+    TableView(
+        "name, kind, type: media_type, bytes: size_bytes, kept: created_at, id",
+        nothing="It kept no files.",
+    ),
     name="artifacts",
     **RECORDS,
 )

@@ -8,7 +8,7 @@ import typer
 from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.times import parse_later
 from cli.arguments.values import OTHERS
-from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
 from cli.exits import Exit
 from cli.terminal import show
 
@@ -50,8 +50,10 @@ def inbox(context: typer.Context) -> None:
 list_requests = GROUP.add_list(
     "list_input_requests",
     "List open requests.",
-    "kind, title, about: tool_call.input?, since: created_at, due: due_at, id",
-    nothing=NOTHING_WAITS,
+    TableView(
+        "kind, title, about: tool_call.input?, since: created_at, due: due_at, id",
+        nothing=NOTHING_WAITS,
+    ),
     query={"status": "open"},
     options=OTHERS,
 )
@@ -90,9 +92,11 @@ _RULE = Reference({"rule_id": argument("ID", "The id of the remembered decision.
 GROUP.add_list(
     "list_remembered_decisions",
     "List the decisions that are remembered for later calls.",
-    "decision, tool: tool_name, pattern|tool_input, scope, since: created_at, "
-    "until: expires_at?, id",
-    nothing="No decisions are remembered.",
+    TableView(
+        "decision, tool: tool_name, pattern|tool_input, scope, since: created_at, "
+        "until: expires_at?, id",
+        nothing="No decisions are remembered.",
+    ),
     name="remembered",
     options={
         "task_id": option("Those for this task.", "--task"),
@@ -136,8 +140,7 @@ _VIEW = Reference({"name": Annotated[str, typer.Argument(metavar="NAME")]})
 GROUP.add_list(
     "list_inbox_views",
     "List your saved views of the inbox.",
-    "name, filters",
-    nothing="No views yet. `perdure inbox save-view NAME` saves one.",
+    TableView("name, filters", nothing="No views yet. `perdure inbox save-view NAME` saves one."),
     name="views",
     pages="all",
 )

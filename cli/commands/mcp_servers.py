@@ -17,7 +17,7 @@ from cli.arguments.references import (
     refer_by_name,
 )
 from cli.arguments.values import ArgumentError
-from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
 from cli.exits import Exit
 from cli.terminal import show
 
@@ -78,13 +78,15 @@ def _format_health(health: Json | None) -> "Text":
 GROUP.add_list(
     "list_mcp_servers",
     "List your servers and those that all may name, newest first.",
-    "name, shared: is_public?, health, checked: health.checked_at, id, where",
-    nothing="No MCP servers. `perdure mcp-servers create NAME --url URL` adds one.",
+    TableView(
+        "name, shared: is_public?, health, checked: health.checked_at, id, where",
+        nothing="No MCP servers. `perdure mcp-servers create NAME --url URL` adds one.",
+        computed={
+            "health": lambda server: _format_health(server["health"]),
+            "where": lambda server: server["url"] or " ".join([server["command"], *server["args"]]),
+        },
+    ),
     pages="all",
-    computed={
-        "health": lambda server: _format_health(server["health"]),
-        "where": lambda server: server["url"] or " ".join([server["command"], *server["args"]]),
-    },
 )
 GROUP.add_show("Show a server; secrets in its headers and variables are masked.")
 

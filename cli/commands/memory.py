@@ -10,7 +10,7 @@ import typer
 from cli.arguments.option_groups import with_output
 from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import ArgumentError, parse_json
-from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.command_groups.resources import NOTHING, CommandGroup, Json, TableView, argument, option
 from cli.terminal import show
 
 if TYPE_CHECKING:
@@ -32,8 +32,11 @@ COLUMNS = "namespace, key, type: memory_type, version, value, changed: updated_a
 GROUP.add_list(
     "list_memory",
     "List your entries, newest first, or search them.",
-    COLUMNS,
-    nothing="No entries. `perdure memory put NAMESPACE KEY VALUE` writes one.",
+    TableView(
+        COLUMNS,
+        nothing="No entries. `perdure memory put NAMESPACE KEY VALUE` writes one.",
+        computed={"value": lambda entry: _brief(entry["value"])},
+    ),
     options={
         "q": argument("[WORDS]", "Entries with these words, best first.", str | None, None),
         "namespace_prefix": option("A namespace, with those below it.", "--namespace", "-n"),
@@ -41,7 +44,6 @@ GROUP.add_list(
         "owner": OWNER,
     },
     limit=50,
-    computed={"value": lambda entry: _brief(entry["value"])},
 )
 
 
@@ -108,12 +110,14 @@ def _print_written(entry: Json) -> None:
 GROUP.add_list(
     "list_memory_versions",
     "List the versions of an entry, oldest first.",
-    "version, type: memory_type, value, by: created_by?, at: created_at",
+    TableView(
+        "version, type: memory_type, value, by: created_by?, at: created_at",
+        nothing="The entry has no versions.",
+        computed={"value": lambda v: "(deleted)" if v["is_deletion"] else _brief(v["value"])},
+    ),
     name="history",
-    nothing="The entry has no versions.",
     of=ENTRY,
     options={"owner": OWNER},
-    computed={"value": lambda v: "(deleted)" if v["is_deletion"] else _brief(v["value"])},
 )
 
 
@@ -215,9 +219,11 @@ GrantId = Annotated[
 GROUP.add_list(
     "list_memory_grants",
     "List the grants that you gave or received.",
-    "namespace, mode, owner: user_id, grantee: grantee_id, id",
+    TableView(
+        "namespace, mode, owner: user_id, grantee: grantee_id, id",
+        nothing="No grants. `perdure memory grant NAMESPACE USER` makes one.",
+    ),
     name="grants",
-    nothing="No grants. `perdure memory grant NAMESPACE USER` makes one.",
 )
 GROUP.add_action(
     "grant",

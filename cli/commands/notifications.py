@@ -7,7 +7,7 @@ import typer
 
 from cli.arguments.option_groups import with_output
 from cli.arguments.references import Reference, id_argument, open_client
-from cli.command_groups.resources import CommandGroup, Json, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, option
 from cli.exits import Exit
 from cli.terminal import show
 
@@ -38,9 +38,11 @@ GROUP = CommandGroup(
 GROUP.add_list(
     "list_notifications",
     "List notifications, newest first.",
-    "event: type, by: kind, to: target.url|target.to|target.secret_ref, status, "
-    "tries: attempt_count, next: next_attempt_at, id",
-    nothing=NONE_SENT,
+    TableView(
+        "event: type, by: kind, to: target.url|target.to|target.secret_ref, status, "
+        "tries: attempt_count, next: next_attempt_at, id",
+        nothing=NONE_SENT,
+    ),
     options={
         "status": option("pending, delivered or failed."),
         "execution_id": option("Notifications of this execution.", "--execution"),

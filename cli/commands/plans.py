@@ -9,7 +9,7 @@ import typer
 from cli.arguments.option_groups import with_output
 from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import drop_none
-from cli.command_groups.resources import CommandGroup, Json, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, option
 from cli.commands.reports import Format, Output, choose_format, write_content
 from cli.executions.following import (
     Following,
@@ -44,8 +44,11 @@ GROUP = CommandGroup("plans", "Steps that depend on each other, and run as one."
 GROUP.add_list(
     "list_plans",
     "List plans, newest first.",
-    "status, title, steps: progress.total, completed: progress.completed, created: created_at, id",
-    nothing="No plans. `perdure plans create -f FILE` makes one.",
+    TableView(
+        "status, title, steps: progress.total, completed: progress.completed, created: created_at, "
+        "id",
+        nothing="No plans. `perdure plans create -f FILE` makes one.",
+    ),
     options={"status": option("As `draft`, or `failed,cancelled`.")},
     limit=20,
 )

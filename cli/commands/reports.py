@@ -8,7 +8,7 @@ import typer
 
 from cli.arguments.references import ExecutionId, open_client
 from cli.arguments.values import ArgumentError
-from cli.command_groups.resources import CommandGroup, option
+from cli.command_groups.resources import CommandGroup, TableView, option
 from cli.terminal import show
 
 if TYPE_CHECKING:
@@ -37,9 +37,11 @@ GROUP = CommandGroup("reports", "Stored reports.")
 GROUP.add_list(
     "list_reports",
     "List reports, newest first.",
-    "created: created_at, format, id, title",
-    nothing="No reports yet. A task with generate_report makes one each time it runs, and "
-    "`perdure report ID` makes one of any run that has ended.",
+    TableView(
+        "created: created_at, format, id, title",
+        nothing="No reports yet. A task with generate_report makes one each time it runs, and "
+        "`perdure report ID` makes one of any run that has ended.",
+    ),
     options={"task_id": option("Reports of this task.")},
     limit=20,
 )

@@ -12,7 +12,7 @@ from cli.arguments.references import (
     open_client,
 )
 from cli.arguments.times import parse_time
-from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
 from cli.executions.following import Following, follow_started, with_optional_watching
 from cli.terminal import show
 
@@ -34,10 +34,12 @@ def _format_in_zone(time: str | None, zone: str) -> str:
 GROUP.add_list(
     "list_schedules",
     "List scheduled tasks with their next runs in their own zones, newest first.",
-    "task: task_name, cron, zone: timezone, state, next run, id: task_id",
-    nothing="No task has a schedule. `perdure schedules create TASK --cron …` gives it one.",
+    TableView(
+        "task: task_name, cron, zone: timezone, state, next run, id: task_id",
+        nothing="No task has a schedule. `perdure schedules create TASK --cron …` gives it one.",
+        computed={"next run": _format_next},
+    ),
     limit=20,
-    computed={"next run": _format_next},
 )
 
 

@@ -7,7 +7,7 @@ import typer
 from cli.arguments.option_groups import with_output
 from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import OTHERS, ArgumentError
-from cli.command_groups.resources import CommandGroup, Json, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, option
 from cli.commands.executions import print_transcript
 from cli.executions.following import Following, Interrupt, follow_started, with_detaching
 from cli.terminal import show
@@ -26,8 +26,10 @@ GROUP = CommandGroup("sessions", "Conversations.", Reference({"session_id": Sess
 GROUP.add_list(
     "list_sessions",
     "List conversations, newest first.",
-    "title: title|name, agent: agent_id, begun: created_at, id",
-    nothing="No sessions. `perdure sessions create` starts one.",
+    TableView(
+        "title: title|name, agent: agent_id, begun: created_at, id",
+        nothing="No sessions. `perdure sessions create` starts one.",
+    ),
     options={
         "agent_id": option("Sessions with this agent."),
         "is_interactive": option(

@@ -24,7 +24,7 @@ from cli.arguments.values import (
     hint_at_missing_variables,
     parse_variables,
 )
-from cli.command_groups.resources import CommandGroup, Json, argument, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
 from cli.terminal import show
 from domain.executions.states import TERMINAL, ExecutionStatus
 
@@ -38,8 +38,10 @@ TASKS = CommandGroup("tasks", "Reusable definitions.", TASK_REFERENCE)
 TASKS.add_list(
     "list_tasks",
     "List tasks, newest first.",
-    "name, version, schedule: schedule_cron?, active: is_active, id",
-    nothing="No tasks yet. `perdure tasks create -f FILE` makes one.",
+    TableView(
+        "name, version, schedule: schedule_cron?, active: is_active, id",
+        nothing="No tasks yet. `perdure tasks create -f FILE` makes one.",
+    ),
     options={"q": option("Words to look for.", "--query", "-q"), **OTHERS},
     limit=20,
 )
@@ -177,14 +179,18 @@ TASKS.add_action(
 TASKS.add_list(
     "list_versions",
     "List the versions of a task, newest first.",
-    "version, written: created_at, tools: definition.allowed_tools?, prompt",
-    nothing="No versions.",
+    TableView(
+        "version, written: created_at, tools: definition.allowed_tools?, prompt",
+        nothing="No versions.",
+        computed={
+            "prompt": lambda version: (
+                version["definition"]["prompt_template"].strip().splitlines()[0]
+            )
+        },
+    ),
     name="versions",
     of=TASK_REFERENCE,
     limit=20,
-    computed={
-        "prompt": lambda version: version["definition"]["prompt_template"].strip().splitlines()[0]
-    },
 )
 
 
@@ -245,10 +251,12 @@ TEMPLATES = CommandGroup(
 TEMPLATES.add_list(
     "list_task_templates",
     "List your templates and those that others share, newest first.",
-    "name, parameters, shared: is_public?, description?, id",
-    nothing="No templates. `perdure templates create -f FILE` makes one.",
+    TableView(
+        "name, parameters, shared: is_public?, description?, id",
+        nothing="No templates. `perdure templates create -f FILE` makes one.",
+        computed={"parameters": lambda it: ", ".join(one["name"] for one in it["parameters"])},
+    ),
     pages="all",
-    computed={"parameters": lambda it: ", ".join(one["name"] for one in it["parameters"])},
 )
 
 
@@ -361,8 +369,10 @@ HOOKS = CommandGroup(
 HOOKS.add_list(
     "list_hooks",
     "List a task's hooks, newest first, without their addresses.",
-    "name, made: created_at, used: last_used_at, id",
-    nothing="No hooks. `perdure hooks create TASK` makes one.",
+    TableView(
+        "name, made: created_at, used: last_used_at, id",
+        nothing="No hooks. `perdure hooks create TASK` makes one.",
+    ),
     of=TASK_REFERENCE,
     pages="all",
 )
