@@ -10,7 +10,7 @@ form as that of a task. Which addresses a name may have is decided when it is re
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
 from domain.web.addresses import Address, Network, is_public
@@ -212,7 +212,9 @@ def plain_address(address: Address) -> Address:
 
 
 def _contains(network: Network, other: Network) -> bool:
-    return network.version == other.version and other.subnet_of(network)  # type: ignore[arg-type]
+    if isinstance(network, IPv4Network):
+        return isinstance(other, IPv4Network) and other.subnet_of(network)
+    return isinstance(other, IPv6Network) and other.subnet_of(network)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ STATEMENT_SECONDS = 30.0
 """A step must not wait for an unreachable Postgres until its activity times out: its heartbeat
 continues meanwhile. The longest statements take a second or two (chosen)."""
 
-_DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
+DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
+"""Writes the types of Postgres as the driver expects them."""
 
 Statement = TextClause | TextualSelect
 """SQL with named parameters; the second kind names the types of columns, which a session needs."""
@@ -109,7 +110,7 @@ async def open_pool(
 @cache
 def _compiled(statement: Statement) -> tuple[str, tuple[str, ...]]:
     """The statement with the driver's placeholders, and its parameters in order."""
-    compiled = statement.compile(dialect=_DIALECT)
+    compiled = statement.compile(dialect=DIALECT)
     return compiled.string, tuple(compiled.positiontup or ())
 
 

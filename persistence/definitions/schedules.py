@@ -7,7 +7,7 @@ to Temporal stores the revision it has applied, so a change is not lost if a pro
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, select, update
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.ids import first_id_at
-from domain.schedules.schedule import DEFAULT_CATCHUP, Backfill, OverlapPolicy, TaskSchedule
+from domain.schedules.schedule import DEFAULT_CATCHUP, Backfill, TaskSchedule
 from persistence.db.paging import Page, Window, newest
 from persistence.tables.definitions import ScheduleBackfillRow, ScheduleRow, TaskRow, TaskVersionRow
 
@@ -54,8 +54,7 @@ def schedule_of(row: TaskRow, agent_id: str | None) -> TaskSchedule | None:
         cron=row.schedule_cron,
         timezone=row.schedule_timezone,
         is_paused=not (row.schedule_enabled and row.is_active),
-        # The gateway accepts no other value.
-        overlap_policy=cast("OverlapPolicy", row.schedule_overlap_policy),
+        overlap_policy=row.schedule_overlap_policy,
         catchup_window=DEFAULT_CATCHUP if catchup is None else timedelta(seconds=catchup),
         jitter=timedelta(seconds=row.schedule_jitter_seconds or 0),
     )
@@ -163,7 +162,7 @@ async def list_unsent_backfills(session: AsyncSession, *, limit: int) -> Sequenc
             row.start_at,
             row.end_at,
             # The gateway accepts no other value.
-            cast("OverlapPolicy", row.overlap_policy),
+            row.overlap_policy,
         )
         for row in rows
     ]

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, JSON
-from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
@@ -26,7 +25,7 @@ from domain.templates import step_references
 from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import to_json
-from persistence.db.raw_connection import Connected, fetch_rows
+from persistence.db.raw_connection import DIALECT, Connected, fetch_rows
 from persistence.executions.priorities import compute, seconds_until
 from persistence.executions.signals import FIRST_WAKE
 from persistence.ledger import budgets
@@ -127,12 +126,11 @@ _GIVEN = [
 ]
 """The columns that are stored. The others have their values from Postgres."""
 _GENERATED = [_TABLE.c.id, *(column for column in _TABLE.columns if column not in _GIVEN)]
-_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 def _value(column: KeyedColumnElement[Any]) -> str:
     """The value of a column in row `n`, from its parameter: an array. JSON is sent as text."""
-    kind = column.type.compile(_DIALECT)
+    kind = column.type.compile(DIALECT)
     if isinstance(column.type, ARRAY):
         row = f"CAST((CAST(:{column.name} AS text[]))[n] AS json)"
         return f"ARRAY(SELECT json_array_elements_text({row}))"

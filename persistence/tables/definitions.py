@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstra
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from domain.schedules.schedule import OverlapPolicy
 from domain.tools.groups import GROUP
 from persistence.tables.columns import CleanText, CreatedAt, Id, NamedRow, OwnedRow, PrivateRow, Row
 
@@ -47,7 +48,7 @@ class TaskRow(Row):
     schedule_cron: Mapped[str | None]
     schedule_timezone: Mapped[str]
     schedule_enabled: Mapped[bool]
-    schedule_overlap_policy: Mapped[str]
+    schedule_overlap_policy: Mapped[OverlapPolicy] = mapped_column(CleanText)
     schedule_catchup_window_seconds: Mapped[int | None]
     schedule_jitter_seconds: Mapped[int | None]
     artifact_retention_seconds: Mapped[int | None] = mapped_column(BigInteger)
@@ -255,6 +256,6 @@ class ScheduleBackfillRow(Row):
     task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id"))
     start_at: Mapped[datetime]
     end_at: Mapped[datetime]
-    overlap_policy: Mapped[str]
+    overlap_policy: Mapped[OverlapPolicy] = mapped_column(CleanText)
     created_at: Mapped[CreatedAt]
     sent_at: Mapped[datetime | None]

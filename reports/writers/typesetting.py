@@ -4,7 +4,7 @@ import resource
 import sys
 from contextlib import ExitStack
 from importlib.resources import as_file, files
-from typing import Any, cast
+from typing import cast
 
 FONTS = ("manimgx_fonts", "manimgx_fonts_cjk")
 """Packages with fonts for scripts that typst has none for (Noto, SIL Open Font License)."""
@@ -40,7 +40,7 @@ def typeset(templates: str, data: str) -> bytes:
             f"{templates}/report.typ",
             root=templates,
             sys_inputs={"data": data},
-            font_paths=cast("list[Any]", folders),
+            font_paths=folders,
         )
     try:
         made = compiler.compile(format="pdf", pdf_standards="ua-1")

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import GetJsonSchemaHandler, GetPydanticSchema, TypeAdapter
 
 from api.web.definitions.forms import Field, Section
 from definitions.notifications import NotificationConfig
@@ -198,10 +200,22 @@ SECTIONS = (
 )
 
 
-class TaskFields(TaskBody):
-    """A task with typed notifications."""
+_NOTIFICATION_CONFIG: TypeAdapter[NotificationConfig | None] = TypeAdapter(
+    NotificationConfig | None
+)
 
-    notification_config: NotificationConfig | None = None  # type: ignore[assignment]
+
+def _describe_notifications(_: object, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    return handler(_NOTIFICATION_CONFIG.core_schema)
+
+
+class TaskFields(TaskBody):
+    """A task whose JSON schema, of which the form is made, describes the notifications."""
+
+    notification_config: Annotated[
+        dict[str, Any] | None,
+        GetPydanticSchema(get_pydantic_json_schema=_describe_notifications),
+    ] = None
 
 
 def complete_task(members: Mapping[str, Any]) -> dict[str, Any]:
