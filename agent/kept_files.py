@@ -8,7 +8,7 @@ from uuid import UUID
 from agent.ports import Store
 from domain.errors import BlobStoreUnavailableError
 from domain.executions.events import Event, artifact_saved
-from domain.executions.steps import NewArtifact
+from domain.files.artifacts import NewArtifact
 from domain.model.calls import Prefix
 from domain.rules.entries import READ_ARTIFACT
 from domain.tools.calls import SavedFile, ToolOutcome

@@ -16,12 +16,12 @@ from domain.executions.budgets import Shortage
 from domain.executions.steps import (
     CallOutcome,
     Inbox,
-    NewArtifact,
     Receipt,
     Snapshot,
     Step,
     ToolCall,
 )
+from domain.files.artifacts import NewArtifact
 from domain.json_schemas import SchemaEvaluator
 from domain.mcp.tools import RemoteCall, RemoteScope, ServerTools
 from domain.model.calls import ModelRequest, ModelResponse

@@ -22,9 +22,8 @@ from uuid import UUID
 import structlog
 
 from domain.errors import BlobStoreUnavailableError
-from domain.executions.steps import NewArtifact
+from domain.files.artifacts import NewArtifact
 from domain.files.blobs import BlobStore, NewBlob, StoredBlob
-from domain.ids import new_id
 from domain.tools.calls import SavedFile
 from persistence.blobs import registry
 from persistence.db.database import Database
@@ -171,15 +170,7 @@ class Blobs:
             await self.put(NewBlob(file.path, file.sha256, file.size_bytes))
         finally:
             file.path.unlink(missing_ok=True)
-        return NewArtifact(
-            id=new_id(),
-            kind=kind,
-            name=file.name,
-            media_type=file.media_type,
-            size_bytes=file.size_bytes,
-            sha256=file.sha256,
-            tool_call_id=tool_call_id,
-        )
+        return NewArtifact.of(file, kind=kind, tool_call_id=tool_call_id)
 
     async def size(self, sha256: str) -> int | None:
         """How many bytes are stored; None if the file is not in the store.

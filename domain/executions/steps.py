@@ -17,6 +17,7 @@ from domain.errors import ErrorCode
 from domain.executions.events import Event
 from domain.executions.limits import Limits
 from domain.executions.states import ExecutionStatus
+from domain.files.artifacts import NewArtifact
 from domain.mcp.remote_waits import RemoteState
 from domain.model.calls import Prefix, Usage
 from domain.people.requests import InputPolicy, RequestKind
@@ -247,19 +248,6 @@ class ChildResult:
     error_message: str | None
     agent_id: str | None = None
     artifacts: Sequence[ChildArtifact] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NewArtifact:
-    """A file in the artifact store, to be listed with its execution."""
-
-    id: UUID
-    kind: str
-    name: str
-    media_type: str
-    size_bytes: int
-    sha256: str
-    tool_call_id: UUID
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,40 @@
-"""Artifacts: parts of their text, as tools and clients read them."""
+"""Artifacts: those that a step lists, and parts of their text, as tools and clients read them."""
 
 from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from domain.ids import new_id
+from domain.tools.calls import SavedFile
 
 _LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """A file in the artifact store, to be listed with its execution."""
+
+    id: UUID
+    kind: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    tool_call_id: UUID
+
+    @classmethod
+    def of(cls, file: SavedFile, *, kind: str, tool_call_id: UUID) -> Self:
+        """The artifact that a tool's file becomes."""
+        return cls(
+            id=new_id(),
+            kind=kind,
+            name=file.name,
+            media_type=file.media_type,
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+            tool_call_id=tool_call_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)

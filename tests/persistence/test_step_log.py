@@ -15,11 +15,11 @@ from domain.errors import (
 )
 from domain.executions.events import Event
 from domain.executions.steps import (
-    NewArtifact,
     NewChild,
     NewMessage,
     Step,
 )
+from domain.files.artifacts import NewArtifact
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.executions import admission

@@ -15,8 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from domain.errors import BlobStoreUnavailableError, ToolInputError, WorkspaceNotSavedError
-from domain.executions.steps import NewArtifact
-from domain.ids import new_id
+from domain.files.artifacts import NewArtifact
 from domain.tools.builtin import BUILTIN_TOOLS, effect_of
 from domain.tools.calls import (
     OnStarted,
@@ -249,12 +248,4 @@ class InMemoryStore:
             raise BlobStoreUnavailableError(self.problem)
         self.content[file.sha256] = file.path.read_bytes()
         file.path.unlink()
-        return NewArtifact(
-            id=new_id(),
-            kind=kind,
-            name=file.name,
-            media_type=file.media_type,
-            size_bytes=file.size_bytes,
-            sha256=file.sha256,
-            tool_call_id=tool_call_id,
-        )
+        return NewArtifact.of(file, kind=kind, tool_call_id=tool_call_id)

@@ -11,7 +11,6 @@ from domain.executions.steps import (
     CallOutcome,
     CallStatus,
     Failure,
-    NewArtifact,
     NewChild,
     NewMessage,
     NewRequest,
@@ -20,6 +19,7 @@ from domain.executions.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.files.artifacts import NewArtifact
 from domain.ids import new_id
 from domain.model.calls import Usage
 from domain.people.requests import RequestKind
