@@ -19,7 +19,7 @@ from activities.background_tasks import run_in_background
 from activities.live_updates import ExecutionLiveUpdates, LiveWatchers
 from agent.interrupts import InterruptWatcher
 from agent.loop import Loop
-from agent.ports import LoopPorts, Model, Prices, Store, Tools
+from agent.ports import LoopPorts, Model, Prices, RemoteTools, Store, Tools
 from contracts import policies
 from contracts.execution import CallClaudeResult, RunRef
 from domain.errors import ExecutionTerminalError, FencedOutError, WorkspaceElsewhereError
@@ -226,23 +226,15 @@ class ExecutionRunner:
     ) -> CallClaudeResult:
         with self.interrupt_watchers.watch(run.execution_id) as watcher:
             remote = self.mcp_tools.attempt()
-            ports = LoopPorts(
-                record=ExecutionRecord(
-                    self.database,
-                    run.execution_id,
-                    current_run(run),
-                    host_id=self.hosts.host_id,
-                    from_host_id=from_host_id,
-                    is_scripted=self.is_scripted,
-                ),
-                model=self.model,
-                tools=self.tools,
-                remote=remote,
-                schemas=self.schemas,
-                store=self.store,
-                prices=self.prices,
-                live_updates=ExecutionLiveUpdates(run.execution_id, self.live_watchers),
+            record = ExecutionRecord(
+                self.database,
+                run.execution_id,
+                current_run(run),
+                host_id=self.hosts.host_id,
+                from_host_id=from_host_id,
+                is_scripted=self.is_scripted,
             )
+            ports = self._ports(run, record, remote)
             is_segment_over = SegmentLimit(self.interrupt_watchers)
             loop = Loop(ports, interrupts=watcher, is_segment_over=is_segment_over)
             progress.loop = loop
@@ -260,6 +252,18 @@ class ExecutionRunner:
                         outcome=Outcome.CANCELLED, last_message_seq=run.last_message_seq
                     )
         return _result(loop, stop, self.hosts)
+
+    def _ports(self, run: RunRef, record: ExecutionRecord, remote: RemoteTools) -> LoopPorts:
+        return LoopPorts(
+            record=record,
+            model=self.model,
+            tools=self.tools,
+            remote=remote,
+            schemas=self.schemas,
+            store=self.store,
+            prices=self.prices,
+            live_updates=ExecutionLiveUpdates(run.execution_id, self.live_watchers),
+        )
 
     async def _prepare_repeated_attempt(self, execution_id: UUID) -> None:
         """Load the SDKs that the execution uses, before the record counts the attempt.

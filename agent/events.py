@@ -1,6 +1,7 @@
 """The events that the loop appends (contract.md, section 7)."""
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 
 from domain.executions.events import Event
@@ -13,11 +14,13 @@ from domain.executions.steps import (
     NewRequest,
     OpenRequest,
     StatusChange,
+    Step,
     ToolCall,
     ToolCallStatus,
 )
 from domain.mcp.tools import Pins
 from domain.model.calls import ModelResponse
+from domain.tools.calls import ToolEffect
 from domain.web.connections import summarize
 
 
@@ -152,3 +155,22 @@ def budget_exceeded(cost_usd: Decimal) -> Event:
 def status_changed(change: StatusChange) -> Event:
     """The execution changed its status."""
     return Event("execution.status_changed", {"status": change.status, "reason": change.reason})
+
+
+def of_decisions(step: Step) -> Sequence[Event]:
+    """The events of a step that records decisions."""
+    calls = [*step.new_tool_calls, *step.tool_calls]
+    remembered = [call for call in step.new_tool_calls if call.remembered_decision_id]
+    # Read-only tools have no effect, so their start is recorded with the decision.
+    started = [
+        call
+        for call in calls
+        if call.status is ToolCallStatus.READY and call.effect is ToolEffect.READ_ONLY
+    ]
+    return [
+        *(input_remembered(call) for call in remembered),
+        *(tool_ended(call) for call in calls if call.status.is_settled),
+        *(tool_started(call) for call in started),
+        *(input_requested(request) for request in step.requests),
+        *(subtask_started(child) for child in step.children),
+    ]

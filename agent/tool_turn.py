@@ -21,12 +21,12 @@ from domain.executions.outcomes import Outcome, Stop
 from domain.executions.states import ExecutionStatus
 from domain.executions.steps import (
     Failure,
-    NewArtifact,
     StatusChange,
     Step,
     ToolCall,
     ToolCallStatus,
 )
+from domain.files.artifacts import NewArtifact
 from domain.mcp.remote_waits import RemoteWait, is_task
 from domain.mcp.tools import PinnedTool, RemoteCall
 from domain.memory.entries import MemoryAccess
@@ -112,27 +112,14 @@ class ToolTurn:
         self._attempt.failure = self._attempt.failure or failure
         children = [child for d in decisions for child in d.children]
         self._has_new_subtasks |= bool(children)
-        remembered = [call for call in calls if new and call.remembered_decision_id]
-        new_events = [events.input_remembered(call) for call in remembered]
-        new_events += [events.tool_ended(call) for call in calls if call.status.is_settled]
-        new_events += [
-            events.tool_started(call) for call in calls if self._starts_with_decision(call)
-        ]
-        new_events += [events.input_requested(request) for request in opened]
-        new_events += [events.subtask_started(child) for child in children]
-        return Step(
+        step = Step(
             new_tool_calls=calls if new else (),
             tool_calls=() if new else calls,
             requests=opened,
             children=children,
-            events=new_events,
             failure=failure,
         )
-
-    @staticmethod
-    def _starts_with_decision(call: ToolCall) -> bool:
-        """Read-only tools have no effect, so their start is recorded with the decision."""
-        return call.status is ToolCallStatus.READY and call.effect is ToolEffect.READ_ONLY
+        return replace(step, events=events.of_decisions(step))
 
     async def recover(self) -> Failure | None:
         """Decide what happens to calls that an earlier attempt left running."""

@@ -1,6 +1,6 @@
 """`_links` that depend on the caller or on the state of a resource; the others are in schemas."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -50,6 +50,26 @@ def task(task_id: UUID, *, is_own: bool = True) -> Links:
 def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUID]) -> Links:
     """Links of an execution; only operators get a link to Temporal's UI (design.md, section 6)."""
     path = execution_path(columns["id"])
+    links = _list_parts(path, columns)
+    if not call.caller.owns(columns["user_id"]):
+        return {name: link for name, link in links.items() if name in _READ_BY_ASSIGNEES}
+    links["remembered_decisions"] = f"{BASE}/remembered-decisions?execution_id={columns['id']}"
+    if (task_id := columns["task_id"]) and task_id not in unreadable:
+        links["task"] = f"{BASE}/tasks/{task_id}"
+    if (session_id := columns["session_id"]) and session_id not in unreadable:
+        links["session"] = f"{BASE}/sessions/{session_id}"
+    links |= {name: f"{path}/{name}" for name in _list_actions(columns)}
+    if parent_id := columns["parent_execution_id"]:
+        links["parent"] = execution_path(parent_id)
+    if retried_id := columns["retry_of_id"]:
+        links["retry_of"] = execution_path(retried_id)
+    if temporal := temporal_page(call, columns["workflow_id"]):
+        links["temporal"] = temporal
+    return links
+
+
+def _list_parts(path: str, columns: Mapping[str, Any]) -> dict[str, str]:
+    """Links to the execution itself and to what it consists of."""
     links = {
         "self": path,
         "page": f"/executions/{columns['id']}",
@@ -68,29 +88,16 @@ def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUI
     }
     if columns["report_id"]:
         links["report"] = f"{path}/report"
-    if not call.caller.owns(columns["user_id"]):
-        return {name: link for name, link in links.items() if name in _READ_BY_ASSIGNEES}
-    links["remembered_decisions"] = f"{BASE}/remembered-decisions?execution_id={columns['id']}"
-    if (task_id := columns["task_id"]) and task_id not in unreadable:
-        links["task"] = f"{BASE}/tasks/{task_id}"
-    if (session_id := columns["session_id"]) and session_id not in unreadable:
-        links["session"] = f"{BASE}/sessions/{session_id}"
-    if columns["status"] not in TERMINAL:
-        links["cancel"] = f"{path}/cancel"
-        if columns["executor"] == "claude" and columns["status"] not in NOT_STARTED:
-            links["finish"] = f"{path}/finish"
-        is_stopped = columns["pause_requested_at"] or columns["status_reason"] == WORKER_BLOCKED
-        action = "resume" if is_stopped else "pause"
-        links[action] = f"{path}/{action}"
-    else:
-        links["retry"] = f"{path}/retry"
-    if parent_id := columns["parent_execution_id"]:
-        links["parent"] = execution_path(parent_id)
-    if retried_id := columns["retry_of_id"]:
-        links["retry_of"] = execution_path(retried_id)
-    if temporal := temporal_page(call, columns["workflow_id"]):
-        links["temporal"] = temporal
     return links
+
+
+def _list_actions(columns: Mapping[str, Any]) -> Sequence[str]:
+    """The actions that are possible in the execution's status."""
+    if columns["status"] in TERMINAL:
+        return ["retry"]
+    can_finish = columns["executor"] == "claude" and columns["status"] not in NOT_STARTED
+    is_stopped = columns["pause_requested_at"] or columns["status_reason"] == WORKER_BLOCKED
+    return ["cancel", *(["finish"] if can_finish else []), "resume" if is_stopped else "pause"]
 
 
 def execution_path(execution_id: UUID) -> str:

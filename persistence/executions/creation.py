@@ -171,23 +171,7 @@ async def store_all(
         await on.flush()  # the executions may refer to rows that were added before
     if parent_id is not None:
         await _limit_to_parent(_session(on), parent_id, rows)
-    actor = first.actor
-    tags = [(row.id, tag) for row in rows for tag in set(row.tags)]
-    parameters = {
-        **{column.name: [_encode(column, row) for row in rows] for column in _GIVEN},
-        "owner_id": first.user_id,
-        "actor_id": actor.user_id,
-        "request_id": actor.request_id,
-        "address": actor.address,
-        "action": first.action,
-        "events": [to_json(_describe_created(row)) for row in rows],
-        "audited": [to_json(_list_sources(row)) for row in rows],
-        "tagged_ids": [execution_id for execution_id, _ in tags],
-        "tag_names": [tag for _, tag in tags],
-        "to_start": [row.id for row in rows if _is_to_start(row)],
-        "relay_after": FIRST_WAKE,
-    }
-    _complete(rows, await fetch_rows(on, _STORE, parameters))
+    _complete(rows, await fetch_rows(on, _STORE, _make_parameters(first, rows)))
     if isinstance(on, AsyncSession):
         for row in rows:
             make_transient_to_detached(row)
@@ -196,6 +180,25 @@ async def store_all(
     if parent_id is not None or any(has_budget.values()):
         await budgets.open_accounts(_session(on), has_budget, parent_id=parent_id)
     return rows
+
+
+def _make_parameters(start: Start, rows: Sequence[ExecutionRow]) -> dict[str, Any]:
+    """The parameters of the statement that stores `rows`; `start` is that of any of them."""
+    tags = [(row.id, tag) for row in rows for tag in set(row.tags)]
+    return {
+        **{column.name: [_encode(column, row) for row in rows] for column in _GIVEN},
+        "owner_id": start.user_id,
+        "actor_id": start.actor.user_id,
+        "request_id": start.actor.request_id,
+        "address": start.actor.address,
+        "action": start.action,
+        "events": [to_json(_describe_created(row)) for row in rows],
+        "audited": [to_json(_list_sources(row)) for row in rows],
+        "tagged_ids": [execution_id for execution_id, _ in tags],
+        "tag_names": [tag for _, tag in tags],
+        "to_start": [row.id for row in rows if _is_to_start(row)],
+        "relay_after": FIRST_WAKE,
+    }
 
 
 def _session(on: Connected) -> AsyncSession:

@@ -127,10 +127,7 @@ async def plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
 
 async def _start_plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
     """Start a plan of external steps; its execution is the parent of theirs."""
-    if body.parent_task_id is not None or body.dependencies:
-        field = "parent_task_id" if body.parent_task_id is not None else "dependencies"
-        hint = "A task with subtasks is a plan of its own; leave this out, or plan them one by one."
-        raise refuse_field("The plan is invalid; see errors.", field, hint)
+    _refuse_outer_relations(body)
     parts = _find_keys(body.subtasks)
     dependencies = {
         key: [_resolve(name, parts, key) for name in part.dependencies]
@@ -142,17 +139,30 @@ async def _start_plan(work: UnitOfWork, body: PlanBody) -> StoredPlan:
         _make_step(keys[name], part, [keys[other] for other in dependencies[name]])
         for name, part in parts.items()
     ]
-    given = PlanCreate(title=body.title, goal=body.description[:LONGEST_GOAL], steps=steps)
-    try:
-        draft = await plans.create_plan(work, given)
-    except InvalidInputError as error:
-        raise error.rename_fields(_STEP_FIELDS) from error
-    started = await plan_starts.start_plan(work, draft.id)
+    draft_id = await _create_draft(work, body, steps)
+    started = await plan_starts.start_plan(work, draft_id)
     ids = {step.key: step.execution_id for step in started.steps}
     row = await _describe(work, started.row.execution_id, body)
     made = {name: await _describe(work, ids[keys[name]], part) for name, part in parts.items()}
     ordered = [made[name] for batch in batches for name in batch]
     return StoredPlan(row, ordered, [[made[name].id for name in batch] for batch in batches])
+
+
+def _refuse_outer_relations(body: PlanBody) -> None:
+    """A plan has neither a parent nor prerequisites."""
+    if body.parent_task_id is not None or body.dependencies:
+        field = "parent_task_id" if body.parent_task_id is not None else "dependencies"
+        hint = "A task with subtasks is a plan of its own; leave this out, or plan them one by one."
+        raise refuse_field("The plan is invalid; see errors.", field, hint)
+
+
+async def _create_draft(work: UnitOfWork, body: PlanBody, steps: list[PlanStepBody]) -> UUID:
+    """Store the plan; what is wrong with its steps is reported for the fields of the parts."""
+    given = PlanCreate(title=body.title, goal=body.description[:LONGEST_GOAL], steps=steps)
+    try:
+        return (await plans.create_plan(work, given)).id
+    except InvalidInputError as error:
+        raise error.rename_fields(_STEP_FIELDS) from error
 
 
 def _make_key(name: str, number: int) -> str:
