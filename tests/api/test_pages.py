@@ -211,6 +211,19 @@ async def test_an_execution_is_asked_to_finish(world: World, alice: Client) -> N
     assert "Finish now" not in shown
 
 
+async def test_a_message_of_the_page_interrupts(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        execution = await execute(client, await make_task(client))
+    path = f"/executions/{execution['id']}"
+    assert 'name="interrupt"' not in (await alice.get(path)).text  # it has not started
+    await in_session(world, execution)
+    assert 'name="interrupt"' in (await alice.get(path)).text
+    await post(alice, f"{path}/messages", path, content="Stop.", interrupt="true")
+    async with world.gateway.database.reading() as session:
+        unread = await signals.list_unread(session, UUID(execution["id"]))
+    assert [signal.kind for signal in unread][-2:] == [SignalKind.MESSAGE, SignalKind.INTERRUPT]
+
+
 async def test_an_execution_is_forked(world: World, alice: Client) -> None:
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))

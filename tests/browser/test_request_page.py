@@ -219,6 +219,9 @@ async def test_an_answer_is_undone_with_a_key(browser: Browser, world: World) ->
         await page.wait_for_load_state()  # the script that handles keys runs after the heading
         await page.keyboard.press("u")
         await expect(page.get_by_role("heading", name="Your decision")).to_be_visible()
+        await page.wait_for_load_state()
+        await page.keyboard.press("r")
+        await expect(page.get_by_role("button", name="Undo")).to_be_disabled()  # after 5 s
 
 
 async def test_a_form_with_errors_keeps_what_was_typed(browser: Browser, world: World) -> None:
