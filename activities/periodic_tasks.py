@@ -64,7 +64,7 @@ def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Per
     delete_memory = partial(memory.delete_expired, database)
     garbage = stored_files.GarbageCollector(database, services.blobs.store)
     expired = RetentionSweep(database, services.storage)
-    total_days = partial(maintenance.total_finished_days, database)
+    total_days = partial(maintenance.sum_finished_days, database)
     return [
         PeriodicTask("expired_keys", 60, delete_keys, batch=maintenance.BATCH),
         PeriodicTask("consumed_signals", 60, delete_signals, batch=maintenance.BATCH),

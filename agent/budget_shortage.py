@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from agent.input_requests import request_bounds
+from agent.input_requests import make_policy_fields
 from domain.errors import ErrorCode
 from domain.executions.budgets import Account, Shortage
 from domain.executions.states import ExecutionStatus
@@ -60,7 +60,7 @@ def make_request(
             "required": ["max_budget_usd"],
             "additionalProperties": False,
         },
-        **request_bounds(policy, now),
+        **make_policy_fields(policy, now),
     )
 
 

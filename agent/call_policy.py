@@ -73,7 +73,7 @@ class AskPerson:
     """Ask a person what to do about the provider's spend limit."""
 
 
-def after_failure(
+def choose_after_failure(
     error: ModelCallError, failures_in_a_row: int, *, may_ask: bool
 ) -> Retry | AskPerson | Failure:
     """Decide what follows a failed call; `failures_in_a_row` counts this one.

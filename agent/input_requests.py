@@ -54,7 +54,7 @@ def question_request(call: ToolCall, policy: InputPolicy, now: datetime) -> NewR
         title=question["question"],
         options=question.get("options"),
         tool_call_id=call.id,
-        **request_bounds(policy, now),
+        **make_policy_fields(policy, now),
     )
 
 
@@ -79,7 +79,7 @@ def approval_request(
         tool_input_schema=schema,
         reach_sha256=reach_sha256,
         approvals_required=policy.approvals_required,
-        **request_bounds(policy, now),
+        **make_policy_fields(policy, now),
     )
 
 
@@ -97,7 +97,7 @@ def plan_request(
         input_sha256=call.input_sha256,
         tool_input_schema=schema,
         approvals_required=policy.approvals_required,
-        **request_bounds(policy, now),
+        **make_policy_fields(policy, now),
     )
 
 
@@ -112,7 +112,7 @@ def effect_check_request(call: ToolCall, policy: InputPolicy, now: datetime) -> 
         tool_name=call.name,
         tool_input=call.input_to_run,
         input_sha256=hashlib.sha256(call.input_to_run.encode()).digest(),
-        **request_bounds(policy, now),
+        **make_policy_fields(policy, now),
     )
 
 
@@ -133,7 +133,7 @@ def remote_request(
         body="\n\n".join(body),
         schema=question.schema,
         tool_call_id=call.id,
-        **request_bounds(policy, now),
+        **make_policy_fields(policy, now),
     )
 
 
@@ -156,11 +156,11 @@ def spend_limit_request(detail: str, policy: InputPolicy, now: datetime) -> NewR
         kind=RequestKind.BUDGET,
         title="The model provider's spend limit is reached",
         body=f"{detail}\n\nApprove to call again, deny to fail the execution.",
-        **request_bounds(policy, now),
+        **make_policy_fields(policy, now),
     )
 
 
-def request_bounds(policy: InputPolicy, now: datetime) -> dict[str, Any]:
+def make_policy_fields(policy: InputPolicy, now: datetime) -> dict[str, Any]:
     """The fields of a request that the policy decides."""
     return {
         "assignee": policy.assignee,
@@ -173,7 +173,7 @@ def request_bounds(policy: InputPolicy, now: datetime) -> dict[str, Any]:
     }
 
 
-def as_open(request: NewRequest) -> OpenRequest:
+def as_open_request(request: NewRequest) -> OpenRequest:
     """The request as the loop holds it while it is open."""
     return OpenRequest(
         id=request.id,

@@ -8,11 +8,11 @@ from typing import Any
 
 from agent import budget_shortage, events, input_requests
 from agent.attempt import Attempt
-from agent.call_policy import AskPerson, Retry, after_failure, make_intent
+from agent.call_policy import AskPerson, Retry, choose_after_failure, make_intent
 from agent.decisions import Decider, refuse_all
 from agent.ports import Model, Prices
 from agent.results import make_result
-from agent.stop_reasons import Next, Reaction, react
+from agent.stop_reasons import Next, Reaction, choose_reaction
 from agent.tool_turn import ToolTurn
 from agent.transcript import join_text, text_block, tool_uses
 from domain.errors import ErrorCode, FencedOutError, ModelCallError
@@ -144,7 +144,7 @@ class ModelTurn:
 
     async def _ask(self, step: Step, request: NewRequest) -> Stop:
         """Open a request about the execution as a whole, and wait for its answer."""
-        self._state.requests[request.id] = input_requests.as_open(request)
+        self._state.requests[request.id] = input_requests.as_open_request(request)
         await self._attempt.write(
             step + Step(requests=[request], events=[events.input_requested(request)])
         )
@@ -174,7 +174,7 @@ class ModelTurn:
         self._state.intent = None
         self._state.failures_in_a_row += 1
         may_ask = self._state.snapshot.people.mode == "wait" and not self._state.is_finishing
-        next_move = after_failure(error, self._state.failures_in_a_row, may_ask=may_ask)
+        next_move = choose_after_failure(error, self._state.failures_in_a_row, may_ask=may_ask)
         delay = next_move.delay_seconds if isinstance(next_move, Retry) else None
         outcome = CallOutcome(
             id=intent.id,
@@ -267,7 +267,9 @@ class ModelTurn:
             cost_usd=outcome.cost_usd,
             request_id=response.request_id,
         )
-        reaction = react(response.stop_reason, response.content, continuations=continuations)
+        reaction = choose_reaction(
+            response.stop_reason, response.content, continuations=continuations
+        )
         return step + await self._react(reaction, response)
 
     async def _react(self, reaction: Reaction, response: ModelResponse) -> Step:
@@ -330,7 +332,7 @@ class ModelTurn:
         last, transcript = self._state.transcript.last, self._state.transcript
         before = max(transcript.continuations - 1, 0)
         stop_reason = last.stop_reason if last is not None else None
-        reaction = react(stop_reason or "", transcript.last_blocks, continuations=before)
+        reaction = choose_reaction(stop_reason or "", transcript.last_blocks, continuations=before)
         if reaction.next is Next.CALL_AGAIN:
             return await self._continue_paused_turn()
         if last is None or last.execution_id != self._state.snapshot.execution_id:

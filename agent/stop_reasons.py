@@ -47,7 +47,9 @@ class Reaction:
     failure: Failure | None = None
 
 
-def react(stop_reason: str, blocks: Sequence[Mapping[str, Any]], *, continuations: int) -> Reaction:
+def choose_reaction(
+    stop_reason: str, blocks: Sequence[Mapping[str, Any]], *, continuations: int
+) -> Reaction:
     """Decide what follows a turn. `continuations` counts the incomplete turns just before it.
 
     The content counts more than the stop reason: some proxies report `end_turn` for a tool call.

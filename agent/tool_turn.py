@@ -107,7 +107,9 @@ class ToolTurn:
         calls = [d.call for d in decisions]
         opened = [d.request for d in decisions if d.request]
         self._state.put_calls(calls)
-        self._state.requests |= {request.id: input_requests.as_open(request) for request in opened}
+        self._state.requests |= {
+            request.id: input_requests.as_open_request(request) for request in opened
+        }
         failure = next((d.failure for d in decisions if d.failure), None)
         self._attempt.failure = self._attempt.failure or failure
         children = [child for d in decisions for child in d.children]

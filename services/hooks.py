@@ -17,7 +17,7 @@ from services.caller import Caller
 from services.definitions.inputs import HookCreate
 from services.definitions.resources import Resource
 from services.executions.access import own_task
-from services.executions.starting import active_work_of, start_execution
+from services.executions.starting import require_active_work, start_execution
 from services.unit_of_work import UnitOfWork
 
 TRIGGER_TYPE = "webhook"
@@ -82,7 +82,7 @@ async def call_hook(
     if task is None or not await hooks.mark_used(work.session, hook_id):
         raise NotFoundError(NO_HOOK)
     start = Start(
-        work=active_work_of(task),
+        work=require_active_work(task),
         user_id=work.caller.user_id,
         actor=work.caller.actor,
         trigger_type=TRIGGER_TYPE,

@@ -32,7 +32,7 @@ async def delete_consumed_signals(database: Database) -> int:
         return await signals.delete_consumed(session, batch=BATCH)
 
 
-async def total_finished_days(database: Database) -> int:
+async def sum_finished_days(database: Database) -> int:
     """Total the usage of each finished day, oldest first, each in its own transaction."""
     count = 0
     while True:

@@ -22,7 +22,7 @@ from domain.executions.external_work import ArtifactReference
 from domain.executions.states import ExecutionStatus
 from persistence.tables.executions import ExecutionRow
 from services.external_work.claims import Claim, Heartbeat
-from services.external_work.context import reference
+from services.external_work.context import make_reference
 from services.external_work.overview import ExecutionPlan, QueueStatus
 from services.external_work.reports import Completion
 from services.external_work.stale_work import StaleAction, StaleWork
@@ -233,7 +233,7 @@ async def respond_alive(_: Call, __: AsyncSession, heartbeat: Heartbeat) -> Resp
 
 async def respond_reported(call: Call, _: AsyncSession, completion: Completion) -> Response:
     """Respond with the execution, or with a refusal that names the artifacts that were kept."""
-    kept = [reference(row) for row in completion.artifacts]
+    kept = [make_reference(row) for row in completion.artifacts]
     if completion.refusal is not None:
         return of_error(call.request.scope, explain_late(completion.refusal, kept))
     fields = cached_fields(call, completion.columns)

@@ -109,7 +109,7 @@ async def _filled() -> AsyncIterator[Much]:
         await many.fill_at(url, EXECUTIONS)
         database = Database.connect(url)
         say("adding up a year")
-        await maintenance.total_finished_days(database)
+        await maintenance.sum_finished_days(database)
         yield await _much(url, database)
         await database.close()
 

@@ -76,7 +76,7 @@ def _describe_worker(row: ExecutionRow) -> WorkerState:
     return WorkerState(must_finish=row.cancel_requested_at is not None, deadline_at=row.deadline_at)
 
 
-async def take(
+async def become_writer(
     database: Database,
     execution_id: UUID,
     run: RunIdentity,

@@ -96,7 +96,7 @@ class ExecutionRecord:
             ExecutionTerminalError: it has ended.
             WorkspaceElsewhereError: its workspace is on another host.
         """
-        taken = await admission.take(
+        taken = await admission.become_writer(
             self._database,
             self._id,
             self._run,

@@ -37,8 +37,8 @@ async def resolve_server(
         async with services.transaction(Caller.engine()) as work:
             if "ref" in entry:
                 return await _registered(work, scope, key, entry["ref"], server_id)
-            opener = mcp_values.Opener(work.session, services.secrets, scope.user_id)
-            server = await _resolve(opener, key, entry, name=key)
+            decryptor = mcp_values.ValueDecryptor(work.session, services.secrets, scope.user_id)
+            server = await _resolve(decryptor, key, entry, name=key)
             return await _with_credentials(work, scope.user_id, server, entry)
     except (SecretUnusableError, SecretsNotConfiguredError) as error:
         raise McpServerError(f"MCP server {key!r}: {error.detail}", is_final=True) from error
@@ -67,9 +67,9 @@ async def resolve_row(
     Raises:
         SecretUnusableError: a secret does not exist, or may not be sent to the server.
     """
-    opener = mcp_values.Opener(work.session, work.services.secrets, user_id, row.id)
+    decryptor = mcp_values.ValueDecryptor(work.session, work.services.secrets, user_id, row.id)
     entry = {field: getattr(row, field) for field in CONNECTION_FIELDS}
-    server = await _resolve(opener, key, entry, name=row.name, is_trusted=row.is_trusted)
+    server = await _resolve(decryptor, key, entry, name=row.name, is_trusted=row.is_trusted)
     return await _with_credentials(work, user_id, server, entry)
 
 
@@ -96,7 +96,7 @@ async def _with_credentials(
 
 
 async def _resolve(
-    opener: mcp_values.Opener,
+    decryptor: mcp_values.ValueDecryptor,
     key: str,
     entry: Mapping[str, Any],
     *,
@@ -106,15 +106,15 @@ async def _resolve(
     url = entry.get("url")
     if url is not None:
         host = httpx2.URL(url).host
-        headers = await opener.headers(entry.get("headers", {}), host=host)
+        headers = await decryptor.headers(entry.get("headers", {}), host=host)
         return ResolvedServer(
-            key, url=url, headers=headers, server_id=opener.server_id, is_trusted=is_trusted
+            key, url=url, headers=headers, server_id=decryptor.server_id, is_trusted=is_trusted
         )
     return ResolvedServer(
         key,
         command=entry["command"],
         args=entry.get("args", ()),
-        environment=await opener.variables(entry.get("env", {}), server=name),
-        server_id=opener.server_id,
+        environment=await decryptor.variables(entry.get("env", {}), server=name),
+        server_id=decryptor.server_id,
         is_trusted=is_trusted,
     )

@@ -56,7 +56,7 @@ def seal_values(
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class ValueDecryptor:
     """Decrypts the values of one server for one user. `server_id` is that of a registered one.
 
     Values of a server in a definition are references or plain text, those of a registered one are

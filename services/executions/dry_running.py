@@ -34,7 +34,7 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     """
     task = await readable_task(work.session, work.caller, task_id)
     execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
-    start = starting.start_of_body(work, starting.active_work_of(task), execution)
+    start = starting.make_start(work, starting.require_active_work(task), execution)
     now = datetime.now(UTC)
     start = await with_schedule_variables(work.session, start, now)
     agent = await starting.check_start(work, start, strict_variables=body.strict_variables)

@@ -53,7 +53,7 @@ async def start_task(work: UnitOfWork, task_id: UUID, body: ExecuteBody) -> Exec
         TaskInactiveError: the task is inactive.
     """
     task = await readable_task(work.connected, work.caller, task_id)
-    start = start_of_body(work, active_work_of(task), body)
+    start = make_start(work, require_active_work(task), body)
     return await start_execution(
         work, start, strict_variables=body.strict_variables, is_whole_service=True
     )
@@ -61,7 +61,7 @@ async def start_task(work: UnitOfWork, task_id: UUID, body: ExecuteBody) -> Exec
 
 async def start_stored_task(work: UnitOfWork, task: StoredTask, body: ExecuteBody) -> ExecutionRow:
     """As `start_task`, of a task that was read in this transaction."""
-    start = start_of_body(work, active_work_of(task), body)
+    start = make_start(work, require_active_work(task), body)
     return await start_execution(work, start, strict_variables=body.strict_variables)
 
 
@@ -71,7 +71,7 @@ async def start_inline_work(
     """Start an execution of the definition in the request; see `start_execution`."""
     if body.session_id is not None and body.parent_execution_id is not None:
         await sessions.lock(work.session, body.session_id)  # before its parent (`db/locks.py`)
-    start = start_of_body(
+    start = make_start(
         work,
         await inline_work.define_work(work, body),
         body,
@@ -124,9 +124,9 @@ async def trigger_schedule(work: UnitOfWork, task_id: UUID) -> ExecutionRow:
     task = await own_task(work.session, work.caller, task_id)
     task_rules.require_schedule(task.row)
     scheduled_at = format_time(datetime.now(UTC))
-    start = start_of_body(
+    start = make_start(
         work,
-        active_work_of(task),
+        require_active_work(task),
         ExecuteBody(trigger_metadata={"scheduled_at": scheduled_at}),
         user_id=task.row.user_id,
         trigger_type="scheduled",
@@ -257,7 +257,7 @@ async def _require_admin(work: UnitOfWork, start: Start) -> None:
         raise PermissionDeniedError(f"{requirement} Change it, or ask an admin to run it.")
 
 
-def active_work_of(task: StoredTask) -> Work:
+def require_active_work(task: StoredTask) -> Work:
     """Return the newest version of a task as work.
 
     Raises:
@@ -268,7 +268,7 @@ def active_work_of(task: StoredTask) -> Work:
     return work_of(task)
 
 
-def start_of_body(work: UnitOfWork, task_work: Work, body: ExecuteBody, **changes: Any) -> Start:
+def make_start(work: UnitOfWork, task_work: Work, body: ExecuteBody, **changes: Any) -> Start:
     """Return the start that a request asks for; `changes` replace fields of `Start`."""
     fields: dict[str, Any] = {
         "user_id": work.caller.user_id,

@@ -119,7 +119,7 @@ async def list_agents(
     return [None, *able] if slug is None else able
 
 
-async def claim_again(work: UnitOfWork, execution_id: UUID, body: ClaimBody) -> Claim:
+async def claim_or_extend(work: UnitOfWork, execution_id: UUID, body: ClaimBody) -> Claim:
     """As `claim` with an id; a repeat by the worker that has the lease extends it.
 
     Raises:
@@ -184,7 +184,7 @@ async def send_heartbeat(work: UnitOfWork, execution_id: UUID, body: HeartbeatBo
     """
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if row.lease_token != body.lease_token:
-        raise lease_lost(row)
+        raise make_lease_error(row)
     has_ended = ExecutionStatus(row.status).is_terminal
     if has_ended or row.cancel_requested_at is not None:
         return Heartbeat(row, None, must_stop=True)
@@ -192,7 +192,7 @@ async def send_heartbeat(work: UnitOfWork, execution_id: UUID, body: HeartbeatBo
         work.session, row.id, body.lease_token, seconds=body.lease_seconds
     )
     if expires_at is None:
-        raise lease_lost(row)
+        raise make_lease_error(row)
     return Heartbeat(row, expires_at, must_stop=False)
 
 
@@ -204,7 +204,7 @@ async def release(work: UnitOfWork, execution_id: UUID, body: ReleaseBody) -> Ex
     """
     row = await own_execution(work.session, work.caller, execution_id, lock=True)
     if not await leases.is_held(work.session, row.id, body.lease_token):
-        raise lease_lost(row)
+        raise make_lease_error(row)
     before = {"claimed_by": row.claimed_by}
     await leases.put_back(work.session, row, "released", message=body.reason)
     await work.record_audit(
@@ -217,7 +217,7 @@ async def release(work: UnitOfWork, execution_id: UUID, body: ReleaseBody) -> Ex
     return row
 
 
-def lease_lost(row: ExecutionRow) -> LeaseLostError:
+def make_lease_error(row: ExecutionRow) -> LeaseLostError:
     """The refusal of a request with a lease that has ended."""
     if row.cancel_requested_at is not None:
         return LeaseLostError("The execution was cancelled. Stop the work.")

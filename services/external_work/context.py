@@ -60,10 +60,10 @@ async def find_artifacts(
     found: dict[UUID, list[ArtifactReference]] = defaultdict(list)
     for row in await artifacts.list_newest(session, ids, limit=MOST_ARTIFACTS):
         if row.execution_id is not None:
-            found[row.execution_id].append(reference(row))
+            found[row.execution_id].append(make_reference(row))
     return found
 
 
-def reference(row: ArtifactRow) -> ArtifactReference:
+def make_reference(row: ArtifactRow) -> ArtifactReference:
     """A stored file as workers see it."""
     return ArtifactReference(id=row.id, name=row.name, type=row.kind, size=row.size_bytes)

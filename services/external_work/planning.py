@@ -234,7 +234,7 @@ async def _start(
         prerequisites=list(prerequisites),
         trigger_metadata=planned.model_dump(mode="json", include=set(METADATA_FIELDS)),
     )
-    start = starting.start_of_body(
+    start = starting.make_start(
         work,
         await inline_work.define_work(work, body),
         body,

@@ -33,7 +33,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
 from services.caller import Caller
 from services.executions.access import own_execution
-from services.external_work.claims import lease_lost
+from services.external_work.claims import make_lease_error
 from services.external_work.inputs import CompleteBody, FailBody
 from services.unit_of_work import Services, UnitOfWork
 
@@ -165,7 +165,7 @@ async def _complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) ->
             owner_id=row.user_id,
         )
         columns = await stored_work.read_columns(work.session, row.id)
-        return Completion(columns, kept, refusal=lease_lost(row))
+        return Completion(columns, kept, refusal=make_lease_error(row))
     await work.session.refresh(row)
     await _apply(work, row, body)
     if body.next_action is NextAction.COMPLETE:
@@ -235,7 +235,7 @@ async def _fail(work: UnitOfWork, execution_id: UUID, body: FailBody) -> Executi
     sessions = await locks.lock_for_end(work.session, execution_id, status)
     row = await queries.lock_existing(work.session, execution_id)
     if not await leases.is_held(work.session, row.id, body.lease_token):
-        raise lease_lost(row)
+        raise make_lease_error(row)
     before = {"claimed_by": row.claimed_by}
     if body.retryable and row.stalled_attempts + 1 < MOST_LOST_ATTEMPTS:
         await leases.put_back(

@@ -127,7 +127,7 @@ async def test_a_refused_call_costs_its_model_nothing(ledger: Ledger) -> None:
 
 
 async def close(ledger: Ledger) -> int:
-    return await maintenance.total_finished_days(ledger.database)
+    return await maintenance.sum_finished_days(ledger.database)
 
 
 async def test_a_day_added_up_before_reads_as_it_did(ledger: Ledger) -> None:

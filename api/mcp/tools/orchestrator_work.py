@@ -30,7 +30,7 @@ from persistence.executions.planned_work import ChildProgress
 from persistence.tables.executions import ExecutionRow
 from services.executions.access import own_execution
 from services.external_work import claims, reports
-from services.external_work.context import reference
+from services.external_work.context import make_reference
 from services.external_work.inputs import ArtifactType, ClaimBody, CompleteBody, FilePath, Summary
 
 LEASE_SECONDS = 24 * 3600
@@ -62,7 +62,7 @@ async def _execute_task(context: ToolContext, arguments: TaskArguments) -> Ready
     body = ClaimBody(lease_seconds=LEASE_SECONDS)
     await _refuse_open_prerequisites(context, arguments.task_id)
     async with context.transaction() as work:
-        claim = await claims.claim_again(work, arguments.task_id, body)
+        claim = await claims.claim_or_extend(work, arguments.task_id, body)
         row, described = claim.row, claim.context
         known = describe_task(row)
         prompts = [described.agent.system_prompt] if described.agent else []
@@ -148,7 +148,7 @@ async def _complete_task(context: ToolContext, arguments: CompleteTaskArguments)
     await reports.store_detailed_work(context.call.services, context.caller, row.id, body)
     async with context.transaction() as work:
         done = await reports.complete(work, arguments.task_id, body)
-    kept = [reference(file) for file in done.artifacts]
+    kept = [make_reference(file) for file in done.artifacts]
     if done.refusal is not None:  # after the commit, which keeps the artifacts
         raise explain_late(done.refusal, kept)
     row = done.make_row()
