@@ -347,6 +347,21 @@ async def test_a_decision_is_remembered_for_a_pattern_and_a_time(
     assert "by alice" in words(await alice.get("/remembered-decisions"))
 
 
+async def test_an_execution_without_a_task_offers_no_rule_for_its_task(
+    world: World, alice: Client
+) -> None:
+    path = await new_request(world, **APPROVAL, reach_sha256=b"reach")
+    assert "In every execution of its task" in (await alice.get(path)).text
+    async with world.client("alice") as client:
+        body = {"prompt": "Push it."}
+        execution = (await client.post(f"{API}/task-executions", json=body)).json()
+    await in_session(world, execution, "waiting_for_user")
+    path = f"/inbox/{await ask(world, execution, **APPROVAL, reach_sha256=b'reach')}"
+    opened = (await alice.get(path)).text
+    assert "In this execution" in opened
+    assert "In every execution of its task" not in opened
+
+
 async def test_who_is_mentioned_finds_the_request_and_comments(world: World, alice: Client) -> None:
     path = await new_request(world, **APPROVAL | {"title": "Run it?"})
     reader = await signed_in(world, "mentioned")
