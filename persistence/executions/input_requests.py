@@ -38,7 +38,7 @@ class RequestContext:
     cost_usd: Decimal
     budget_usd: Decimal | None
     is_scripted: bool
-    has_task: bool
+    task_id: UUID | None
     total_turns: int
     started_at: datetime | None
     completed_at: datetime | None
@@ -68,7 +68,7 @@ async def load_context(session: AsyncSession, row: InputRequestRow) -> RequestCo
             execution.cost_usd,
             execution.budget_usd,
             execution.is_scripted,
-            execution.task_id.is_not(None),
+            execution.task_id,
             execution.total_turns,
             execution.started_at,
             execution.completed_at,
