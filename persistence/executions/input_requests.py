@@ -80,7 +80,8 @@ async def load_context(session: AsyncSession, row: InputRequestRow) -> RequestCo
         .join(UserRow, UserRow.id == execution.user_id)
         .where(execution.id == row.execution_id)
     )
-    return RequestContext(*found.one())
+    values: Sequence[Any] = found.one()
+    return RequestContext(*values)
 
 
 @dataclass(frozen=True, slots=True)
