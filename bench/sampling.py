@@ -13,7 +13,7 @@ from bench.children import READY_SECONDS, ROOT, Child
 from bench.flame_graph import Stacks
 
 SAMPLES_PER_SECOND = 100
-"""Of each process. The process stops for each, and py-spy takes 5 % of a core (chosen)."""
+"""Of each process, which stops for a moment for each of them (chosen)."""
 
 PY_SPY = Path(sysconfig.get_path("scripts")) / "py-spy"
 EVENT_LOOP = "Runner.run (asyncio/runners.py)"
