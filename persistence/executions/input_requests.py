@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, and_, literal, select, true, update
@@ -151,31 +151,6 @@ async def list_answered(
         .limit(limit)
     )
     return rows.all()[::-1]
-
-
-async def list_due_for_action(
-    session: AsyncSession, now: datetime, *, limit: int
-) -> Sequence[Row[UUID, UUID]]:
-    """Open requests to be recalled or escalated now, with their executions, longest due first."""
-    request = InputRequestRow
-    rows = await session.execute(
-        select(request.id, request.execution_id)
-        .where(request.status == "open", request.next_action_at <= now)
-        .order_by(request.next_action_at)
-        .limit(limit)
-    )
-    return rows.all()
-
-
-DueTime = Literal["next_action_at", "effective_at"]
-"""When something is due for a request: its reminder or escalation, or its held answer."""
-
-
-async def postpone(session: AsyncSession, row_id: UUID, field: DueTime, to: datetime) -> None:
-    """Set a later time for the next action of a request, or for the effect of its held answer."""
-    column = getattr(InputRequestRow, field)
-    condition = and_(InputRequestRow.id == row_id, column.is_not(None))
-    await session.execute(update(InputRequestRow).where(condition).values({field: to}))
 
 
 async def is_in_tree(session: AsyncSession, row: InputRequestRow, execution_id: UUID) -> bool:
@@ -358,17 +333,6 @@ async def reopen(session: AsyncSession, row: InputRequestRow) -> None:
     await session.flush()
     data = {"input_request_id": str(row.id)}
     await append_signal(session, row.execution_id, SignalKind.REQUEST_CHANGED, data)
-
-
-async def list_held(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[UUID]:
-    """The requests whose held answers take effect now, oldest first."""
-    found = await session.scalars(
-        select(InputRequestRow.id)
-        .where(InputRequestRow.held_rule.is_not(None), InputRequestRow.effective_at <= now)
-        .order_by(InputRequestRow.effective_at)
-        .limit(limit)
-    )
-    return found.all()
 
 
 def _store(row: InputRequestRow, given: Mapping[str, Any], by: UUID) -> None:

@@ -248,14 +248,14 @@ async def store_report(
     return await session.scalar(_SQL["store_report"], parameters) is not None
 
 
-async def return_expired(session: AsyncSession, *, limit: int) -> int:
+async def return_expired(on: Connected, *, limit: int) -> int:
     """Make executions pending whose lease ran out, at most `limit`; returns how many."""
-    return len((await session.execute(_SQL["return_expired"], {"limit": limit})).all())
+    return len(await fetch_rows(on, _SQL["return_expired"], {"limit": limit}))
 
 
-async def list_lost(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
+async def list_lost(on: Connected, *, limit: int) -> Sequence[UUID]:
     """Executions whose lease ran out once more than allowed: they must fail."""
-    return (await session.scalars(_SQL["list_lost"], {"limit": limit})).all()
+    return [row.id for row in await fetch_rows(on, _SQL["list_lost"], {"limit": limit})]
 
 
 async def is_lost(session: AsyncSession, execution_id: UUID) -> bool:

@@ -20,6 +20,7 @@ from domain.executions.priority import (
     seconds_to_change,
 )
 from persistence.db import sql
+from persistence.db.database import Database
 from persistence.executions.lifecycle import TERMINAL_STATUSES
 from persistence.tables.executions import PRIORITY_CHANGES, ExecutionRow
 
@@ -52,6 +53,12 @@ async def _read_depths(session: AsyncSession, ids: set[UUID]) -> dict[UUID, int]
 async def mark_outdated(session: AsyncSession, ids: Sequence[UUID]) -> None:
     """Have the priorities of these executions computed again, where they are external."""
     await session.execute(_SQL["mark_outdated"], {"ids": ids})
+
+
+async def find_changes(database: Database) -> tuple[bool, bool]:
+    """Whether priorities are marked as outdated, and whether the urgency of any has changed."""
+    (found,) = await database.raw.rows(_SQL["find_changes"], {})
+    return found.has_marks, found.has_due
 
 
 async def take_outdated(session: AsyncSession, *, limit: int) -> Sequence[UUID]:

@@ -10,6 +10,12 @@ INSERT INTO outdated_priorities (execution_id)
 SELECT id FROM executions WHERE id = ANY(:ids) AND executor = 'external'
     AND status NOT IN ($terminal)
 
+-- name: find_changes
+SELECT EXISTS (SELECT FROM outdated_priorities) AS has_marks, EXISTS (
+    SELECT FROM executions
+    WHERE $priority_changes AND priority_changes_at <= (SELECT clock_timestamp())
+) AS has_due
+
 -- name: take_marks
 -- Marks that another worker takes are skipped.
 DELETE FROM outdated_priorities WHERE id IN (

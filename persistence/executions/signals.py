@@ -256,6 +256,18 @@ _DUE = (
 )
 
 
+IS_ANY_DUE = text(
+    "SELECT EXISTS (SELECT FROM signals WHERE consumed_at IS NULL AND wake_at < now()) AS is_any"
+)
+
+
+async def is_any_due(database: Database) -> bool:
+    """Whether `take_due` may find a row; usually it does not, and costs ten times as much."""
+    (found,) = await database.raw.rows(IS_ANY_DUE, {})
+    is_any: bool = found.is_any
+    return is_any
+
+
 async def take_due(
     session: AsyncSession, *, limit: int
 ) -> Sequence[tuple[SignalRow, ExecutionRow]]:

@@ -8,8 +8,8 @@ import structlog
 
 from persistence.db.database import Database
 from persistence.db.outages import is_outage
-from persistence.executions import input_requests
-from persistence.executions.input_requests import DueTime
+from persistence.executions import due_requests
+from persistence.executions.due_requests import DueTime
 
 log = structlog.get_logger(__name__)
 
@@ -45,4 +45,4 @@ async def act_or_postpone(
             error=type(error).__name__,
         )
         async with database.transaction() as session:
-            await input_requests.postpone(session, request_id, field, now + POSTPONED)
+            await due_requests.postpone(session, request_id, field, now + POSTPONED)

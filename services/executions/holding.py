@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError, FieldProblem
 from domain.people.requests import RequestKind
-from persistence.executions import input_requests, queries
+from persistence.executions import due_requests, input_requests, queries
 from persistence.identity import users
 from persistence.ledger.audit import Actor
 from persistence.tables.sessions import InputRequestRow
@@ -68,8 +68,7 @@ async def apply_held(services: Services, now: datetime | None = None) -> int:
     An answer that fails is tried again later, so that it delays no other (`due_requests`).
     """
     at = now or datetime.now(UTC)
-    async with services.database.reading() as session:
-        due = await input_requests.list_held(session, at, limit=BATCH)
+    due = await due_requests.list_held(services.database, at, limit=BATCH)
     for request_id in due:
         act = partial(_apply_one, services, request_id, at)
         await act_or_postpone(services.database, request_id, act, field="effective_at", now=at)

@@ -25,6 +25,8 @@ async def relay_due(database: Database, workflows: WorkflowServer) -> int:
     Signals of executions that have ended are consumed without effect, except that of the end of an
     external execution: its workflow consumes it.
     """
+    if not await signals.is_any_due(database):
+        return 0
     async with database.transaction() as session:
         due = await signals.take_due(session, limit=BATCH)
         ended = [signal.id for signal, row in due if _has_ended(row) and signal.kind != ENDED]

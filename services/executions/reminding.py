@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.executions.events import Event
 from domain.people.requests import after, group_of, next_action_at
 from persistence.db.database import Database
-from persistence.executions import events, input_requests, queries
+from persistence.executions import due_requests, events, input_requests, queries
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.identity import groups
 from persistence.ledger import audit
@@ -28,8 +28,7 @@ async def act_on_due(
     that fails is tried again later, so that it delays no other (`due_requests`).
     """
     at = now or datetime.now(UTC)
-    async with database.reading() as session:
-        due = await input_requests.list_due_for_action(session, at, limit=BATCH)
+    due = await due_requests.list_due_for_action(database, at, limit=BATCH)
     for request_id, execution_id in due:
         act = partial(_act_on_one, database, workflows, request_id, execution_id, at)
         await act_or_postpone(database, request_id, act, field="next_action_at", now=at)

@@ -21,9 +21,8 @@ LOST = (
 
 async def end_expired(database: Database, workflows: WorkflowServer) -> int:
     """End the leases that ran out; returns how many."""
-    async with database.transaction() as session:
-        returned = await leases.return_expired(session, limit=BATCH)
-        lost = await leases.list_lost(session, limit=BATCH)
+    returned = await leases.return_expired(database.raw, limit=BATCH)
+    lost = await leases.list_lost(database.raw, limit=BATCH)
     for execution_id in lost:
         await _fail(database, workflows, execution_id)
     return max(returned, len(lost))

@@ -1,5 +1,8 @@
 """Keeps the calculated priorities of external executions current."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from persistence.db.database import Database
 from persistence.executions import priorities
 
@@ -13,10 +16,15 @@ async def recalculate_changed(database: Database) -> int:
     Two transactions: one locks executions in the order of their ids, the other those that are due
     and not locked (`persistence/db/locks.py`).
     """
-    async with database.transaction() as session:
-        marked = await priorities.take_outdated(session, limit=BATCH)
-        await priorities.recalculate(session, marked)
-    async with database.transaction() as session:
-        due = await priorities.lock_due(session, limit=BATCH)
-        await priorities.recalculate(session, due)
+    has_marks, has_due = await priorities.find_changes(database)
+    marked: Sequence[UUID] = ()
+    if has_marks:
+        async with database.transaction() as session:
+            marked = await priorities.take_outdated(session, limit=BATCH)
+            await priorities.recalculate(session, marked)
+    due: Sequence[UUID] = ()
+    if has_due:
+        async with database.transaction() as session:
+            due = await priorities.lock_due(session, limit=BATCH)
+            await priorities.recalculate(session, due)
     return max(len(marked), len(due))
