@@ -1,7 +1,7 @@
 """Phases of executions and of requests: which functions belong to each.
 
-A function is `name (path of its module)`, as in samples. It stands for what it calls, except for
-functions of another phase.
+A function is `name (path of its module)`, as in samples. The functions that it calls belong to its
+phase too, unless they are listed in another one.
 """
 
 from collections import Counter
@@ -72,7 +72,7 @@ GATEWAY: Mapping[str, Sequence[str]] = {
 BY_ROLE: Mapping[str, Mapping[str, Sequence[str]]] = {"worker": WORKER, "api": GATEWAY}
 
 SQLALCHEMY = "statements of SQLAlchemy, of all phases"
-"""It runs them in greenlets, whose stacks do not have the functions that called them."""
+"""It runs them in greenlets, whose stacks do not contain the functions that called them."""
 
 EVENT_LOOP = "event loop and connections"
 

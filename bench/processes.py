@@ -59,7 +59,7 @@ def _cpu_seconds(pid: int) -> float:
 def native_cpu_seconds(pid: int) -> float:
     """CPU seconds of the threads that have names of their own: those of Temporal's core.
 
-    Threads of Python have the name of the process.
+    Threads of Python have the name of the process (before 3.14, which names them).
     """
     process = psutil.Process(pid)
     return sum(

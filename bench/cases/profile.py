@@ -1,4 +1,4 @@
-"""What takes the CPU of an execution and of a resume: by process, by phase, and as flame graphs."""
+"""CPU of an execution and of a resume: by process, by phase, and as flame graphs."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -19,7 +19,7 @@ from contracts import policies
 
 IN_FLIGHT = 100
 RESUMED = 2 * policies.CACHED_WORKFLOWS
-"""The older half of these executions is not in the worker's cache any more when it resumes."""
+"""Half of these executions are not in the worker's cache when they resume."""
 
 ROLES = ("client", "api", "worker", "temporal", "postgres", "supervisor")
 NAMES = {"worker": "worker", "api": "gateway"}
@@ -29,9 +29,9 @@ ONE_CALL, EXECUTION, RESUME = "one model call", "an execution", "a resume"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What each execution of a load took.
+    """CPU milliseconds of each execution by role, and the samples of the profiled processes.
 
-    CPU is in milliseconds and by role; `native` is its part in threads without Python.
+    `native` is the part of `cpu` in threads without Python.
     """
 
     cpu: Mapping[str, float]
@@ -39,7 +39,7 @@ class Load:
     stacks: Mapping[str, Stacks]
 
     def by_phase(self, role: str) -> dict[str, float]:
-        """Milliseconds by phase: the CPU of Python's threads, divided as their samples are."""
+        """Milliseconds by phase: the CPU of Python's threads, in the ratio of their samples."""
         samples = count_by_phase(self.stacks[role], BY_ROLE[role])
         each = (self.cpu[role] - self.native[role]) / max(samples.total(), 1)
         names = [*BY_ROLE[role], SQLALCHEMY, EVENT_LOOP]
@@ -47,7 +47,7 @@ class Load:
 
 
 async def measure(scale: Scale) -> Section:
-    """Executions with a single model call, those of the other cases, then resuming."""
+    """Profile executions with a single model call, those of the other cases, and resumes."""
     count = scale.rounds * scale.flood
     async with World.running() as world, perdure(world) as ours:
         await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
@@ -68,9 +68,10 @@ async def measure(scale: Scale) -> Section:
     }
     return Section(
         "CPU by phase",
-        f"Milliseconds of CPU per execution, {IN_FLIGHT} in flight, and per resume of {RESUMED} "
-        "that wait. A phase of a process has the share of its samples, which py-spy takes from "
-        "outside. Samples count for the innermost function that belongs to a phase.",
+        f"Milliseconds of CPU per execution, {IN_FLIGHT} in flight, and per resume: {RESUMED} "
+        "wait, and all are answered at once. py-spy samples the worker and the gateway meanwhile. "
+        "The CPU of their Python threads is divided into phases in the ratio of the samples; a "
+        "sample counts for the innermost function that belongs to a phase.",
         [_by_process(loads), *(_by_phase(loads, role) for role in NAMES)],
         drawings=graphs,
     )
