@@ -19,7 +19,7 @@ FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 1.0, 60.0
 """Back-off where the provider names no delay (facts, C4)."""
 
 HOLD_SECONDS = 5.0
-"""A longer delay releases the worker's slot and becomes a timer (design.md, section 5)."""
+"""A longer delay releases the worker's slot and becomes a timer (chosen)."""
 
 FAILURE_CODES = {
     ModelFailureKind.NOT_CONFIGURED: ErrorCode.MODEL_NOT_CONFIGURED,

@@ -1,4 +1,4 @@
-"""The events that the loop appends (contract.md, section 7)."""
+"""The events that the loop appends."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ from domain.executions.steps import Failure, Snapshot
 ENDED_EARLY = frozenset({Outcome.CANCELLED, Outcome.FAILED})
 
 MAX_STALLED_ATTEMPTS = 5
-"""Attempts without a new step before the execution fails (design.md, section 5)."""
+"""Attempts without a new step before the execution fails (chosen)."""
 
 
 class Loop:

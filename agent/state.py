@@ -29,7 +29,7 @@ WAITING = {
     ),
     ToolCallStatus.WAITING_FOR_TIME: (ExecutionStatus.RUNNING, Outcome.WAIT_UNTIL),
 }
-"""Status and outcome for each kind of waiting call. The first one wins (contract.md, 3)."""
+"""Status and outcome for each kind of waiting call. The first one wins."""
 
 
 class RunState:

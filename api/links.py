@@ -48,7 +48,7 @@ def task(task_id: UUID, *, is_own: bool = True) -> Links:
 
 
 def execution(call: Call, columns: Mapping[str, Any], unreadable: Collection[UUID]) -> Links:
-    """Links of an execution; only operators get a link to Temporal's UI (design.md, section 6)."""
+    """Links of an execution; only operators get a link to Temporal's UI."""
     path = execution_path(columns["id"])
     links = _list_parts(path, columns)
     if not call.caller.owns(columns["user_id"]):

@@ -43,7 +43,7 @@ def shown(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a number has to be, and what it shall become (`goal`: design.md, section 12)."""
+    """A number with its limit, and with the `goal` that a later version should reach (chosen)."""
 
     claim: str
     value: float

@@ -1,4 +1,4 @@
-"""Exit codes of commands (contract.md, section 8), and the errors that carry one."""
+"""Exit codes of commands, and the errors that carry one."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Mints HS256 tokens for the gateway (contract.md, section 1).
+"""Mints HS256 tokens for the gateway.
 
 Without the JWT library, which would load a cryptography library into the memory of the supervisor:
 minting is one HMAC. The gateway uses that library to check tokens, where mistakes are dangerous.

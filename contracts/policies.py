@@ -5,10 +5,10 @@ from datetime import timedelta
 from temporalio.common import RetryPolicy
 
 SEGMENT = timedelta(minutes=15)
-"""`call_claude` returns its slot after this long (design.md, section 5)."""
+"""`call_claude` returns its slot after this long (chosen)."""
 
 SEGMENT_WHEN_FULL = timedelta(seconds=30)
-"""The same while no slot of the worker is free (design.md, section 5)."""
+"""The same while no slot of the worker is free (chosen)."""
 
 CACHED_WORKFLOWS = 150
 """Workflows that a worker keeps in memory, more than are active at a time. A waiting workflow is
@@ -31,12 +31,11 @@ CALL_CLAUDE_START_TO_CLOSE = timedelta(minutes=45)
 """A segment, and then a last step: a model call of 10 minutes and a tool of the same length."""
 
 HEARTBEAT = timedelta(seconds=5)
-"""A dead worker is detected after this long, which is the time to resume after kill -9 (facts.md,
-finding 3)."""
+"""A dead worker is detected after this long: the time to resume after kill -9 (chosen)."""
 
 HOST_ANSWERS = timedelta(seconds=5)
 """A host that takes no `call_claude` from its queue for this long does not answer, or all its slots
-are taken (design.md, section 12)."""
+are taken (chosen)."""
 
 HOST_ANSWERS_AT_MOST = timedelta(seconds=60)
 """The same limit after it was doubled several times, for a host that runs and has no free slot
@@ -49,10 +48,9 @@ workers reports a cancellation in its UI with the next heartbeat."""
 
 STICKY = timedelta(seconds=2)
 """The sticky queue of a dead worker is abandoned after this long. The default of 10 s would delay a
-resumed execution (facts.md, finding 3); a repeated segment does not wait for it
-(`activities.call_claude.leave_sticky_queue`). A busy worker takes tasks later than this, and each
-one then costs Temporal two more writes: of 200 executions that resumed at once, 0.9 each had that
-with 1 s, and 0.2 with 5 s (measured 2026-11-29)."""
+resumed execution; a repeated segment does not wait for it (`leave_sticky_queue`). A busy worker
+takes tasks later than this, and each one then costs Temporal two more writes: of 200 executions
+that resumed at once, 0.9 each had that with 1 s, and 0.2 with 5 s (measured 2026-11-29)."""
 
 DATABASE_STEP = timedelta(seconds=20)
 """One short transaction, with time for a restart of Postgres (chosen)."""
@@ -64,7 +62,7 @@ REPORT_START_TO_CLOSE = timedelta(seconds=15)
 """One attempt. Reading the rows of a long execution takes one or two seconds (chosen)."""
 
 REPORT_SCHEDULE_TO_CLOSE = timedelta(seconds=30)
-"""All attempts: a report delays the end by 30 s at most (contract.md, section 7)."""
+"""All attempts: a report delays the end by 30 s at most."""
 
 DELIVERIES_AT_ONCE = 20
 """Per worker. With a timeout of 15 s, 80 unreachable receivers per minute (chosen)."""
@@ -90,7 +88,7 @@ FOREVER = RetryPolicy(
 )
 """The loop retries model calls and counts from the record. If an activity fails, its worker or
 database failed, so it is retried until both work: soon, because a dead worker is only noticed
-after `HEARTBEAT`, and then every second (design.md, section 5)."""
+after `HEARTBEAT`, and then every second."""
 
 STALLED_RETRY = timedelta(seconds=2)
 """After the second attempt in a row that fails without a new step; twice as long after each further

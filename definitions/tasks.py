@@ -51,7 +51,7 @@ Usd = Annotated[
     BeforeValidator(as_number, json_schema_input_type=Annotated[float, Field(gt=0)]),
     PlainSerializer(float, return_type=float, when_used="json"),
 ]
-"""A limit in USD; a number in JSON (contract.md, section 1)."""
+"""A limit in USD; a number in JSON."""
 ExpiryRule = Literal["fail", "deny", "default", "escalate", "wait"]
 UnknownEffectRule = Literal["auto", "ask", "tell_model", "fail"]
 

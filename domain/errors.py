@@ -12,7 +12,7 @@ from uuid import UUID
 
 
 class ErrorCode(StrEnum):
-    """Why an execution failed: the documented values of `error_code` (contract.md, section 3)."""
+    """Why an execution failed: the documented values of `error_code`."""
 
     MODEL_NOT_CONFIGURED = "model_not_configured"
     MODEL_REFUSED = "model_refused"

@@ -1,4 +1,4 @@
-"""Prompt templates: `{{ name }}`, one pass, values never scanned again (contract.md, section 2).
+"""Prompt templates: `{{ name }}`, one pass, values never scanned again.
 
 A name consists of letters of any script with their combining marks, digits, `_` and `-`. Names are
 compared in NFC, because the same letters can be typed in two ways.

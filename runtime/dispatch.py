@@ -1,7 +1,6 @@
 """Start, wake and describe workflows in Temporal; the gateway and the worker use it.
 
-A call may fail without harm: Postgres holds what is due, and the worker's background tasks repeat
-it (design.md, section 4).
+A call may fail without harm: Postgres has the rows, and background tasks of the worker repeat it.
 """
 
 import json

@@ -41,7 +41,7 @@ PAGE_SIZE = 1000
 """Schedules in one page of a list, 150 bytes each (measured)."""
 
 DESCRIBED = 10
-"""Schedules that each comparison describes, 14 ms each (facts.md, A5)."""
+"""Schedules that each comparison describes, 14 ms each (measured)."""
 
 COMPARE_TIMEOUT = timedelta(seconds=30)
 """Limit of a whole comparison: 1,000 schedules take 0.2 s (chosen)."""

@@ -1,4 +1,4 @@
-"""All settings of Perdure, read in one place from `PERDURE_*` (contract.md, section 8).
+"""All settings of Perdure, read in one place from `PERDURE_*`.
 
 The composition roots build one `Settings` and pass its values on; nothing else reads the
 environment.

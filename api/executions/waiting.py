@@ -18,7 +18,7 @@ from persistence.executions.cached_reads import SETTLED
 from persistence.tables.executions import ExecutionRow
 
 MAX_WAIT_SECONDS = 60
-"""Proxies commonly time out after a minute (contract.md, section 2)."""
+"""Proxies commonly time out after a minute."""
 
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
 

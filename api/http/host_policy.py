@@ -1,4 +1,4 @@
-"""The names and origins that requests may use (design.md, section 6).
+"""The names and origins that requests may use.
 
 If a web page uses DNS rebinding, `Host` still contains its own name. A request from a page of
 another site contains the site in `Origin`.

@@ -1,4 +1,4 @@
-"""The query parameters and the response format of all lists (contract.md, section 1)."""
+"""The query parameters and the response format of all lists."""
 
 import base64
 import binascii

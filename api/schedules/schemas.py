@@ -102,7 +102,7 @@ class BackfillRead(Read):
 
 
 SHOWN_RUNS = 10
-"""Next and recent runs that a schedule shows (contract.md, section 2)."""
+"""Next and recent runs that a schedule shows (chosen)."""
 
 NO_SCHEDULE = "This task has no schedule; set is_scheduled and schedule_cron."
 INACTIVE = "The task is inactive (is_active is false), so no runs start."

@@ -21,7 +21,7 @@ from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 from services.executions.access import may_read, readable_execution
 
 COMMENT_SECONDS = 15.0
-"""Proxies close a connection that is idle for a minute (contract.md, section 7)."""
+"""Proxies close a connection that is idle for a minute."""
 
 BATCH = 500
 """Events per read (chosen: a long run has some thousands)."""
@@ -72,7 +72,7 @@ def event_stream(call: Call, execution: ExecutionRow, after: int) -> StreamingRe
 
 
 def event_fields(row: ExecutionEventRow | SimpleNamespace) -> dict[str, Any]:
-    """An event as JSON (contract.md, section 7)."""
+    """An event as JSON."""
     at = row.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return {
         "seq": row.seq,

@@ -38,7 +38,7 @@ LIVE_EVENTS = (
     "subtask.started", "subtask.completed", "budget.reserved", "budget.exceeded",
     "report.ready", "artifact.saved",
 )  # fmt: skip
-"""Events after which a page reads what changed (contract.md, section 7)."""
+"""Events after which a page reads what changed."""
 
 
 async def read_head(visit: Visit, session: AsyncSession, execution_id: UUID) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from cli.exits import CommandError, Exit
 
 # Executing a task may wait for the database; people give up later than this (chosen).
 REQUEST_SECONDS, CONNECT_SECONDS = 30.0, 5.0
-# The gateway sends a comment every 15 s (contract.md, section 7): after three missing ones the
-# stream is dead.
+# The gateway sends a comment every 15 s: after three missing ones the stream is dead.
 STREAM_TIMEOUT = httpx2.Timeout(45.0, connect=5.0)
 # A gateway restarts within seconds; after two minutes an operator should know (chosen).
 GIVE_UP_SECONDS = 120.0

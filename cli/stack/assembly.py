@@ -268,7 +268,7 @@ class Stack:
             self._home.write_ready(self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        """The content of `ready.json` (contract.md, section 8)."""
+        """The content of `ready.json`."""
         names = ["api", "worker", "temporal", "postgres"]
         if self._scripted_port:
             names.append("scripted_model")

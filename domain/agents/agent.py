@@ -19,7 +19,7 @@ BUILT_IN_SLUGS = (
     *("architect", "implementer", "debugger", "tester", "reviewer"),
     *("documenter", "researcher", "planner", "coordinator", "generic"),
 )
-"""The built-in agents, in the order in which they are listed (contract.md, section 6).
+"""The built-in agents, in the order in which they are listed.
 
 Their files are in `agent_library/agents`.
 """

@@ -1,4 +1,4 @@
-"""Events of an execution (contract.md, section 7)."""
+"""Events of an execution."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -11,7 +11,7 @@ from domain.agents.agent import Agent
 
 MOST_LOST_ATTEMPTS = 5
 """Leases that may run out, and failures that may be retried, without progress between them: the
-last one fails the execution. As many as attempts of the loop (design.md, section 5)."""
+last one fails the execution. As many as attempts of the loop."""
 
 SHOWN_CHARACTERS = 10_000
 """Of the result of a prerequisite in the context of a worker. The whole is in its artifact."""

@@ -10,13 +10,13 @@ DEFAULT_MAX_TOKENS = 16_000
 """Output tokens of one call (chosen: far below every current model's maximum)."""
 
 MAX_DEPTH = 5
-"""Levels of subtasks (design.md, section 5)."""
+"""Levels of subtasks (chosen)."""
 
 MAX_DELEGATIONS_PER_TURN = 10
-"""Subtasks that one turn may start (design.md, section 5)."""
+"""Subtasks that one turn may start (chosen)."""
 
 MAX_DESCENDANTS = 100
-"""Subtasks of one execution, including those of its subtasks (design.md, section 5)."""
+"""Subtasks of one execution, including those of its subtasks (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ _NO_DEADLINE = 50.0
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60.0, 3600.0, 86_400.0, 604_800.0
 _LEVELS = ((_MINUTE, HIGHEST), (_HOUR, 80.0), (_DAY, 50.0), (_WEEK, 30.0))
-"""Without an estimate: the urgency if less than these seconds are left (upstream.md)."""
+"""Without an estimate: the urgency if less than these seconds are left (chosen)."""
 _FAR = 10.0
 
 _STEP = 5.0
@@ -67,7 +67,7 @@ class PriorityFacts:
 
 
 def calculate_priority(facts: PriorityFacts) -> float:
-    """The priority from 0 to 100, to two decimals (formula: design.md, section 8)."""
+    """The priority from 0 to 100, to two decimals (formula: docs/guides/queue.md)."""
     waiting = min(33.33 * math.log10(facts.waiting + 1), HIGHEST)
     if facts.waiting >= MOST_COUNTED:
         waiting = HIGHEST
@@ -82,7 +82,7 @@ def calculate_priority(facts: PriorityFacts) -> float:
 
 
 def calculate_urgency(left_seconds: float | None, estimated_seconds: float | None) -> float:
-    """The urgency from 0 to 100 (formula: upstream.md, queue)."""
+    """The urgency from 0 to 100 (formula: docs/guides/queue.md)."""
     if left_seconds is None:
         return _NO_DEADLINE
     if left_seconds <= 0 or (estimated_seconds and left_seconds < estimated_seconds):

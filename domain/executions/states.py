@@ -1,4 +1,4 @@
-"""The states of an execution and the transitions between them (contract.md, section 3)."""
+"""The states of an execution and the transitions between them."""
 
 from enum import StrEnum
 

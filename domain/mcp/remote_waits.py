@@ -30,7 +30,7 @@ HELD = timedelta(seconds=30)
 """So long a task is polled without releasing the worker's slot, if it allows short pauses."""
 
 LONGEST_PAUSE_HELD = timedelta(seconds=5)
-"""A longer pause releases the slot, as other delays do (design.md, section 5)."""
+"""A longer pause releases the slot, as other delays do (chosen)."""
 
 LONGEST_PAUSE = timedelta(minutes=1)
 _PAUSES_PER_AGE = 10

@@ -28,7 +28,7 @@ MAX_TOOLS = 500
 """Of one execution: more than any client offers to a model (chosen)."""
 
 MAX_DESCRIPTION = 4096
-"""Characters of a description; Claude Code cuts at the same length (mcp.md, section 6)."""
+"""Characters of a description; Claude Code cuts at the same length."""
 
 MAX_SCHEMA_BYTES = 64 * 1024
 """Of one input schema as JSON; the largest that Claude Code was seen to send has 49 kB."""

@@ -23,7 +23,7 @@ VIEW_NAME = r"^[^\s/.]([^\x00-\x1f\x7f/]*[^\s/])?$"
 
 
 class RequestKind(StrEnum):
-    """What kind of answer a person gives (contract.md, section 5)."""
+    """What kind of answer a person gives."""
 
     QUESTION = "question"
     FORM = "form"
@@ -50,7 +50,7 @@ QUESTIONS = frozenset({RequestKind.QUESTION, RequestKind.FORM})
 
 @dataclass(frozen=True, slots=True)
 class InputPolicy:
-    """A task's `human_input_policy` (contract.md, section 2)."""
+    """A task's `human_input_policy`."""
 
     mode: Literal["wait", "deny", "fail"] = "wait"
     due_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""Decides whether a tool call may run (design.md, section 6). Workflows never load it."""
+"""Decides whether a tool call may run. Workflows never load it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from domain.errors import IdempotencyInProgressError, IdempotencyKeyReusedError
 from persistence.tables.ledger import IdempotencyKeyRow
 
 KEPT_FOR = timedelta(hours=24)
-"""contract.md, section 1."""
+"""How long a repeated request gets the first response (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)

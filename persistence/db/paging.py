@@ -28,7 +28,7 @@ from domain.ids import first_id_at
 from persistence.tables.columns import Row
 
 COUNTED = 10_000
-"""Totals are exact up to here (contract.md, section 1): counting a million rows takes 90 ms."""
+"""Totals are exact up to here: counting a million rows takes 90 ms."""
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A page ends after the row that exceeds this size of texts and JSON (chosen: a hundred ordinary

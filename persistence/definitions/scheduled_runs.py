@@ -13,7 +13,7 @@ from persistence.tables.definitions import ScheduleSkipRow
 from persistence.tables.executions import ExecutionRow
 
 COUNTED_SKIPS = 10_000
-"""Skips are counted up to here, as lists are (contract.md, section 1)."""
+"""Skips are counted up to here, as lists are."""
 
 MOST_DUE = 2_000
 """Runs of a calendar (chosen: some 2 MB)."""

@@ -27,7 +27,7 @@ UNFINISHED = frozenset(ExecutionStatus) - TERMINAL
 """A list of statuses, so that the index on the status is used."""
 
 STARTING = timedelta(minutes=1)
-"""The workflow of a younger execution may not have been started yet (design.md, section 4)."""
+"""The workflow of a younger execution may not have been started yet (chosen)."""
 
 
 @dataclass(frozen=True, slots=True)

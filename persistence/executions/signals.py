@@ -20,7 +20,7 @@ from persistence.tables.executions import ExecutionRow, SignalRow
 _SQL = sql.load("executions/step_log.sql")
 
 FIRST_WAKE = timedelta(seconds=2)
-"""The writer of a row wakes the workflow at once; after this time the relay does (design.md, 4)."""
+"""The writer of a row wakes the workflow at once; after this time the relay does (chosen)."""
 
 NEXT_WAKE = timedelta(seconds=30)
 """Between two wake-ups by the relay: time for a busy worker to read the row (chosen)."""

@@ -30,7 +30,7 @@ from persistence.db.database import to_json
 _SQL = sql.load("executions/step_log.sql")
 
 SUMMARY_LENGTH = 200
-"""The length of `summary` (contract.md, section 3)."""
+"""The length of `summary` (chosen)."""
 
 
 def make_statement(step: Step) -> TextClause:

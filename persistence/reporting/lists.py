@@ -51,7 +51,7 @@ CALLS = ListLimits(first=50, last=150)
 """Tool calls and model calls: most executions have fewer (chosen)."""
 
 OTHERS = ListLimits(first=50, last=50)
-"""Requests, subtasks (at most 100 in a tree: design.md, section 5) and files."""
+"""Requests, subtasks (at most 100 in a tree) and files."""
 
 MAX_CONTENT_BYTES = 1_000_000
 """A longer message is not parsed: it would block the event loop for some 10 ms (chosen)."""

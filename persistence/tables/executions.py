@@ -266,7 +266,7 @@ class ExecutionRow(Row):
 
 
 class ExecutionEventRow(Row):
-    """One event (contract.md, section 7). `seq` comes from the execution's own counter."""
+    """One event. `seq` comes from the execution's own counter."""
 
     __tablename__ = "execution_events"
 

@@ -27,7 +27,7 @@ MOST_PREREQUISITES = 100
 """Prerequisites per execution (chosen: they are locked while it is stored)."""
 
 LONGEST_SUMMARY = 200
-"""Characters (contract.md, section 3)."""
+"""Characters (chosen)."""
 
 LONGEST_ESTIMATE = 10 * 365 * 24 * 3600.0
 """Seconds: as far as deadlines reach (chosen)."""

@@ -1,4 +1,4 @@
-"""The states of an execution are those of contract.md, section 3, and so are the moves."""
+"""The states of an execution, and which of them can follow each other."""
 
 import itertools
 

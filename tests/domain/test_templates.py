@@ -1,4 +1,4 @@
-"""Placeholders as contract.md, section 2 has them."""
+"""Placeholders, and texts that look like them."""
 
 import pytest
 

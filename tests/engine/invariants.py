@@ -27,7 +27,7 @@ EVENT_TYPES = frozenset(
         *("report.ready", "artifact.saved"),
     }
 )
-"""contract.md, section 7, the reset of section 3, and two about tools of MCP servers."""
+"""The documented events, the one of a reset, and two about tools of MCP servers."""
 
 
 class Finished(Protocol):
@@ -64,7 +64,7 @@ async def check(run: Finished, row: Any) -> None:
 
 
 def _check_transitions(events: Sequence[Any]) -> None:
-    """States change as contract.md, section 3, allows; a reset may come from any state."""
+    """States change as documented; a reset may come from any state."""
     status = None
     for event in events:
         following = _new_status(event)

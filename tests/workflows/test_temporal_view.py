@@ -19,7 +19,7 @@ ASK = {"tool_use": use("ask_user", question="?")}
 ASK_USER = ["ask_user"]
 
 MOST_EVENTS, MOST_BYTES = 30, 10_000
-"""Of an execution that waits for no person (design.md, section 14)."""
+"""Of an execution that waits for no person (chosen)."""
 
 
 def status_of(description: object) -> str | None:

@@ -28,7 +28,7 @@ from services.field_types import Variables
 from services.unit_of_work import UnitOfWork
 
 LONGEST_WATCH_SECONDS = 55
-"""Clients and proxies commonly give up after a minute (contract.md, section 9)."""
+"""Clients and proxies commonly give up after a minute."""
 
 FALLBACK_SECONDS = 2.0
 """Interval of reads if a notification is lost (chosen)."""

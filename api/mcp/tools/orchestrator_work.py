@@ -34,7 +34,7 @@ from services.external_work.context import make_reference
 from services.external_work.inputs import ArtifactType, ClaimBody, CompleteBody, FilePath, Summary
 
 LEASE_SECONDS = 24 * 3600
-"""Agents send no heartbeats: work without a report counts as stale after a day (upstream.md)."""
+"""Agents send no heartbeats: work without a report counts as stale after a day (chosen)."""
 
 
 class ReadyTask(OrchestratorResult):

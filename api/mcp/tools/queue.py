@@ -47,10 +47,10 @@ from services.field_types import Moment, Text
 from services.validation_messages import refuse_field
 
 LONGEST_DESCRIPTION = 10_000
-"""Characters (upstream.md, queue)."""
+"""Characters (chosen)."""
 
 MOST_LISTED = 500
-"""Tasks of one list (upstream.md, queue)."""
+"""Tasks of one list (chosen)."""
 
 
 class EnqueueArguments(QueueFields, OwnArguments):
