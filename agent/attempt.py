@@ -206,17 +206,23 @@ class Attempt:
         return Stop(Outcome.PAUSED, wakes_at=self.state.snapshot.limits.deadline_at)
 
     async def record_interrupted_call(self) -> None:
-        """Record that the current model call was interrupted; it is charged at its estimate."""
+        """Record that the model call was interrupted; if it was sent, it costs its estimate."""
+        if (step := self._stop_model_call()) != Step():
+            await self.write(step)
+
+    def _stop_model_call(self) -> Step:
+        """End the recorded model call, if there is one. If it was not sent, it costs nothing."""
         if (intent := self.state.intent) is None:
-            return
+            return Step()
         self.state.intent = None
+        is_sent = self.state.is_call_sent
         outcome = CallOutcome(
             id=intent.id,
             status=CallStatus.CANCELLED,
-            cost_usd=intent.estimate_usd,
-            usage_estimated=True,
+            cost_usd=intent.estimate_usd if is_sent else None,
+            usage_estimated=is_sent,
         )
-        await self.write(Step(call_outcome=outcome))
+        return Step(call_outcome=outcome)
 
     # --- reading signals ----------------------------------------------------------------------
 
@@ -232,10 +238,11 @@ class Attempt:
             self._is_cancelled = True
             return False
         self.is_pause_requested = unread.is_pause_requested
+        step = inbox.apply(self.state, unread)
         is_interrupted = inbox.is_interrupted(unread)
-        # First, because a call that is approved after the interruption runs.
-        step = inbox.stop_calls(self.state) if is_interrupted else Step()
-        step += inbox.apply(self.state, unread)
+        if is_interrupted:
+            # A model call that is recorded would be made without the message.
+            step += inbox.stop_calls(self.state, unread) + self._stop_model_call()
         must_finish = inbox.must_finish(unread) and not self.state.is_finishing
         if must_finish:
             step += inbox.stop_work(self.state, unread.children)
@@ -261,23 +268,24 @@ class Attempt:
             self.failure = step.failure or self.failure
             await self.write(step)
 
-    async def _must_stop(self) -> bool:
-        """Poll for a cancel or an interruption.
+    async def _must_stop(self, *, by_messages: bool) -> bool:
+        """Poll for a cancel, or a message that interrupts.
 
         A pause does not interrupt the current work, but starts no more.
         """
         unread = await self.record.poll_signals()
         self._is_cancelled = inbox.is_cancelled(unread)
         self.is_pause_requested = unread.is_pause_requested
-        return self._is_cancelled or inbox.is_interrupted(unread)
+        return self._is_cancelled or (by_messages and inbox.is_interrupted(unread))
 
     @asynccontextmanager
-    async def interruptible(self) -> AsyncIterator[None]:
+    async def interruptible(self, *, by_messages: bool = True) -> AsyncIterator[None]:
         """Run the block until it ends.
 
         Raises:
-            WorkInterruptedError: the time limit was reached, or a person cancelled or interrupted
-                the execution.
+            WorkInterruptedError: the time limit was reached, or a person cancelled or, with
+                `by_messages`, interrupted the execution. `read_inbox` consumes the interruption.
         """
-        async with self.interrupts.interruptible(until=self._time_limit, must_stop=self._must_stop):
+        must_stop = partial(self._must_stop, by_messages=by_messages)
+        async with self.interrupts.interruptible(until=self._time_limit, must_stop=must_stop):
             yield

@@ -1,8 +1,9 @@
 """Applying signals, answers and expiries to the run state. Pure: state in, step out."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from agent import events, input_requests
 from agent.state import RunState
@@ -130,20 +131,30 @@ def stop_work(state: RunState, children: Sequence[ChildResult]) -> Step:
     )
 
 
-def stop_calls(state: RunState) -> Step:
-    """Settle the calls that wait to run, for an interruption.
+def stop_calls(state: RunState, inbox: Inbox) -> Step:
+    """Settle the calls that wait to run, for an interruption whose inbox was applied.
 
-    Those that wait for a person or a subtask stay: the turn ends after the answer.
+    Those that wait for a person or a subtask stay: the turn ends after the answer. A call that was
+    approved after the interruption runs.
     """
     waiting = state.calls_in(
         ToolCallStatus.READY, ToolCallStatus.APPROVED, ToolCallStatus.WAITING_FOR_TIME
     )
+    approved = _answered_after_interruption(inbox)
     calls = [
         input_requests.settle(call, ToolCallStatus.CANCELLED, NOT_COMPLETED, is_error=True)
         for call in waiting
+        if call.id not in approved
     ]
     state.put_calls(calls)
     return Step(tool_calls=calls, events=[events.tool_ended(call) for call in calls])
+
+
+def _answered_after_interruption(inbox: Inbox) -> Collection[UUID | None]:
+    """The calls that a person has answered after the last interruption."""
+    last = max(n for n, signal in enumerate(inbox.signals) if signal.kind == INTERRUPT)
+    answered = {signal.payload.get("input_request_id") for signal in inbox.signals[last:]}
+    return {request.tool_call_id for request in inbox.answered if str(request.id) in answered}
 
 
 def _stop_call(call: ToolCall, *, is_effect_unknown: bool) -> ToolCall:

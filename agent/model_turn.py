@@ -66,6 +66,7 @@ class ModelTurn:
             return None
         try:
             async with self._attempt.interruptible():
+                self._state.is_call_sent = True
                 response = await self._model.call(
                     self._state.transcript.request(self._state.snapshot.prefix),
                     on_text=lambda delta: self._attempt.live_updates.publish_text(
@@ -108,7 +109,7 @@ class ModelTurn:
         return intent
 
     def _begin(self, intent: CallIntent) -> None:
-        self._state.intent = intent
+        self._state.intent, self._state.is_call_sent = intent, False
         self._state.turn, self._state.tries = intent.turn, intent.try_number
 
     async def _reserve(self) -> Stop | None:

@@ -59,6 +59,8 @@ class RunState:
         self.calls = {call.id: call for call in snapshot.tool_calls}
         self.requests = {request.id: request for request in snapshot.open_requests}
         self.intent: CallIntent | None = None
+        self.is_call_sent = False
+        """Whether the provider may have received the call of `intent`."""
         self.unsent_messages: list[Signal] = []
         self.must_finish_early = False
         """A person chose to complete the execution without another call."""

@@ -40,7 +40,8 @@ async def pin_tools(attempt: Attempt, remote: RemoteTools) -> Snapshot | Stop:
     if (stop := await attempt.record_end()) is not None:
         return stop
     try:
-        async with attempt.interruptible():
+        # A message that interrupts has nothing to stop yet.
+        async with attempt.interruptible(by_messages=False):
             listed = await remote.list_tools(scope_of(snapshot, attempt.state.workspace))
     except WorkInterruptedError:
         return await attempt.record_end() or Stop(Outcome.HANDED_OVER)

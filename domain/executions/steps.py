@@ -302,7 +302,10 @@ class Step:
         return bool(self.call_outcome or self.messages or self.requests or self.prefix or kept)
 
     def __add__(self, other: "Step") -> "Step":
-        """Both steps as one: lists are joined in order; of single values the later one is used."""
+        """Both steps as one: lists are joined in order; of single values the later one is used.
+
+        If both change a tool call, its later state is used: a statement writes a row once.
+        """
         merged: dict[str, Any] = {}
         for name in (f.name for f in fields(self)):
             first, second = getattr(self, name), getattr(other, name)
@@ -310,6 +313,7 @@ class Step:
                 merged[name] = (*first, *second)
             else:
                 merged[name] = first if second is None else second
+        merged["tool_calls"] = tuple({call.id: call for call in merged["tool_calls"]}.values())
         return Step(**merged)
 
 

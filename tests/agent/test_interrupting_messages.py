@@ -1,9 +1,14 @@
 """Messages that interrupt: the work in progress stops, and the model reads them at once."""
 
+import asyncio
 from typing import Any
 
+import pytest
+
 from agent.inbox import NOT_COMPLETED
+from domain.executions.steps import Inbox, Receipt, Step
 from tests.agent.in_memory.driver import Runner, use
+from tests.agent.in_memory.record import InMemoryRecord
 
 STOP = "Stop. Only look at the tests."
 ENDLESS = use("bash", command="until [ -e never ]; do sleep 0.1; done")
@@ -63,3 +68,70 @@ async def test_approved_calls_that_have_not_started_do_not_run(runner: Runner) -
     assert (stopped.status, skipped.status) == ("cancelled", "cancelled")
     assert skipped.output == NOT_COMPLETED
     assert "note" not in run.files
+
+
+@pytest.mark.parametrize("is_approved_first", [True, False])
+async def test_a_call_that_is_approved_before_the_message_does_not_run(
+    runner: Runner, *, is_approved_first: bool
+) -> None:
+    """The execution reads both at once; one that is approved after the message runs."""
+    run = await runner.start({"tool_use": WRITE}, ANSWER, ask_tools=["write_file"])
+    request = await run.wait_for_request()
+    if is_approved_first:
+        await run.answer(request, decision="approve")
+    await run.say(STOP, interrupt=True)
+    if not is_approved_first:
+        await run.answer(request, decision="approve")
+    await run.wait_for_end()
+    [call] = await run.tool_calls()
+    assert call.status == ("cancelled" if is_approved_first else "succeeded")
+    assert ("note" in run.files) is not is_approved_first
+
+
+@pytest.mark.parametrize("rule", ["allowed_tools", "disallowed_tools"])
+async def test_a_model_call_that_was_not_sent_is_not_made(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    """The message arrives while the step with the results and the next call is written."""
+    write = InMemoryRecord.write
+
+    async def write_and_interrupt(record: InMemoryRecord, step: Step) -> Receipt:
+        receipt = await write(record, step)
+        if (intent := step.call_intent) and (intent.turn, intent.try_number) == (2, 1):
+            await run.say(STOP, interrupt=True)
+        return receipt
+
+    monkeypatch.setattr(InMemoryRecord, "write", write_and_interrupt)
+    rules: dict[str, Any] = {rule: ["write_file"]}
+    run = await runner.start({"tool_use": WRITE}, ANSWER, **rules)
+    await run.wait_for_end()
+    first, stopped, repeated = await run.model_calls()
+    assert (first.status, repeated.status) == ("succeeded", "succeeded")
+    assert (stopped.status, stopped.cost_usd) == ("cancelled", None)
+    assert len(runner.model.requests) == 2
+    assert STOP.encode() in runner.model.requests[-1]
+
+
+async def test_tools_of_mcp_servers_are_listed_once(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that arrives before the first model call does not interrupt the listing."""
+    poll, was_polled = InMemoryRecord.poll_signals, asyncio.Event()
+
+    async def poll_signals(record: InMemoryRecord) -> Inbox:
+        was_polled.set()
+        return await poll(record)
+
+    monkeypatch.setattr(InMemoryRecord, "poll_signals", poll_signals)
+    runner.remote.may_list.clear()
+    servers = {"mcp_servers": {"shop": {"url": "https://shop.example.com"}}}
+    execution = runner.open(ANSWER, sdk_options=servers)
+    run = runner.run(execution.id)
+    await run.say(STOP, interrupt=True)
+    runner.move(execution)
+    await was_polled.wait()
+    runner.remote.may_list.set()
+    await run.wait_for_end()
+    assert runner.remote.listings == 1
+    [request] = runner.model.requests
+    assert STOP.encode() in request

@@ -1,5 +1,6 @@
 """Tools of MCP servers in memory: what they list may change, and they may fail."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,9 +45,12 @@ class InMemoryRemoteTools:
     def __init__(self) -> None:
         self.servers: dict[str, InMemoryServer] = {"shop": InMemoryServer()}
         self.listings = 0
+        self.may_list = asyncio.Event()
+        self.may_list.set()
 
     async def list_tools(self, scope: RemoteScope) -> Sequence[ServerTools]:
         self.listings += 1
+        await self.may_list.wait()
         servers = {key: self._server(key) for key in scope.servers}
         return [
             ServerTools(key, list(server.tools), is_trusted=server.is_trusted)
