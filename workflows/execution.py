@@ -313,7 +313,7 @@ class TaskExecution(WorkflowRun):
                 retry_policy=policies.FOREVER,
                 summary="Finish, if the worker has ended the work or it is cancelled",
             )
-            if worker.end is not None:
+            if worker.end is not None:  # the results of earlier versions have none
                 self._show_end(worker.end)
                 return worker.end
         return await self._finish(

@@ -161,7 +161,6 @@ async def list_unsent_backfills(session: AsyncSession, *, limit: int) -> Sequenc
             row.task_id,
             row.start_at,
             row.end_at,
-            # The gateway accepts no other value.
             row.overlap_policy,
         )
         for row in rows

@@ -241,6 +241,7 @@ _UNSENT = and_(
     SignalRow.wake_at > func.now() - LAST_CLOSING,
     select(func.count()).select_from(_CLOSING).scalar_subquery() >= MOST_CLOSING,
 )
+"""The ends that the relay does not send yet; see `MOST_CLOSING`."""
 
 _DUE = (
     select(SignalRow, ExecutionRow)

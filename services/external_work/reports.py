@@ -38,7 +38,8 @@ from services.external_work.inputs import CompleteBody, FailBody
 from services.unit_of_work import Services, UnitOfWork
 
 MOST_TRIES = 5
-"""Of an end, if executions begin to wait for this one meanwhile: each try needs more locks."""
+"""How often an end is tried if executions begin to wait for this one meanwhile: each try needs more
+locks."""
 
 DETAILED_WORK = "detailed_work.md"
 """The name of the artifact."""
