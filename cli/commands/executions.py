@@ -19,7 +19,8 @@ from cli.arguments.values import (
     parse_variables,
 )
 from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
-from cli.executions.following import Following, follow_started, with_detaching
+from cli.executions.follow_options import Following, with_detaching
+from cli.executions.following import follow_started
 from cli.executions.selection import Selection, with_selection
 from cli.terminal import show
 

@@ -11,13 +11,8 @@ from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import drop_none
 from cli.command_groups.resources import CommandGroup, Json, TableView, option
 from cli.commands.reports import Format, Output, choose_format, write_content
-from cli.executions.following import (
-    Following,
-    follow_started,
-    wait_for_end,
-    with_optional_watching,
-    with_watching,
-)
+from cli.executions.follow_options import Following, with_optional_watching, with_watching
+from cli.executions.following import follow_started, wait_for_end
 from cli.exits import CommandError
 from cli.terminal import show
 

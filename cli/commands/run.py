@@ -15,14 +15,8 @@ from cli.arguments.values import (
     hint_at_missing_variables,
     parse_variables,
 )
-from cli.executions.following import (
-    Following,
-    Interrupt,
-    follow_started,
-    wait_for_end,
-    with_detaching,
-    with_watching,
-)
+from cli.executions.follow_options import Following, Interrupt, with_detaching, with_watching
+from cli.executions.following import follow_started, wait_for_end
 
 if TYPE_CHECKING:
     from cli.connection.client import Client, Json

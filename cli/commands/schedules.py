@@ -13,7 +13,8 @@ from cli.arguments.references import (
 )
 from cli.arguments.times import parse_time
 from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
-from cli.executions.following import Following, follow_started, with_optional_watching
+from cli.executions.follow_options import Following, with_optional_watching
+from cli.executions.following import follow_started
 from cli.terminal import show
 
 GROUP = CommandGroup("schedules", "Tasks that run at set times.", TASK_REFERENCE)

@@ -9,7 +9,8 @@ from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import OTHERS, ArgumentError
 from cli.command_groups.resources import CommandGroup, Json, TableView, option
 from cli.commands.executions import print_transcript
-from cli.executions.following import Following, Interrupt, follow_started, with_detaching
+from cli.executions.follow_options import Following, Interrupt, with_detaching
+from cli.executions.following import follow_started
 from cli.terminal import show
 
 SessionId = Annotated[

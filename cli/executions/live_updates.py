@@ -7,7 +7,7 @@ from functools import partial
 from typing import Self
 
 from cli.connection.client import Client, Json, StreamedEvent
-from cli.executions.following import Following
+from cli.executions.follow_options import Following
 from cli.executions.timeline import WAITING, Timeline, format_progress
 from cli.executions.tree_events import TreeEvents
 from cli.exits import Exit
