@@ -47,6 +47,9 @@ DYNAMIC_CONFIG: Mapping[str, str] = MappingProxyType(
     }
 )
 
+ODD_CHARACTERS = frozenset("?#%")
+"""The server puts its file's path into a URI as it is, and opens another file if one is in it."""
+
 CACHE_ATTRIBUTES = "system.forceSearchAttributesCacheRefreshOnRead=false"
 """The development server reads the search attributes of a namespace from its database a dozen times
 for each workflow, which takes a fifth of its CPU (measured 2026-11-29). With this setting, those
@@ -110,19 +113,31 @@ class Temporal:
         """Store that the database has our search attributes: a worker has registered them."""
         self.attributes_file.write_text(self._attributes(), encoding="utf-8")
 
-    def drop_indexes(self) -> None:
-        """Drop the indexes of the visibility store that are not in `KEPT_INDEXES`."""
-        with closing(sqlite3.connect(self.database, timeout=BUSY_SECONDS)) as connection:
-            names = connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-                " AND tbl_name = 'executions_visibility'"
-            ).fetchall()
-            for (name,) in names:
-                if name not in KEPT_INDEXES:
-                    connection.execute(f'DROP INDEX "{name}"')
+    def drop_indexes(self, log: Path) -> None:
+        """Drop the indexes of the visibility store that are not in `KEPT_INDEXES`.
+
+        Those that keep rows unique stay: a later version of the server may have some. If the
+        database is locked or can't be written, the log says so: the server works, but more slowly.
+        """
+        try:
+            with closing(sqlite3.connect(self.database, timeout=BUSY_SECONDS)) as connection:
+                _drop_indexes(connection)
+        except sqlite3.Error as error:
+            with log.open("a", encoding="utf-8") as lines:
+                lines.write(f"Unused indexes stay until the next start: {error}\n")
 
     def _attributes(self) -> str:
         return json.dumps({self.namespace: dict(SEARCH_ATTRIBUTES)})
+
+
+def _drop_indexes(connection: sqlite3.Connection) -> None:
+    names = connection.execute(
+        "SELECT name FROM pragma_index_list('executions_visibility')"
+        """ WHERE origin = 'c' AND NOT "unique" """
+    ).fetchall()
+    for (name,) in names:
+        if name not in KEPT_INDEXES:
+            connection.execute(f'DROP INDEX "{name}"')
 
 
 def binary() -> str:
@@ -149,7 +164,15 @@ def part(server: Temporal, log: Path, *, caches_attributes: bool = False) -> Par
     The server always opens a port for HTTP, without credentials, to which any web page of a browser
     on this machine could send requests. So it only accepts requests for a secret host name, which
     no page can have, and which only the check for readiness uses.
+
+    Raises:
+        PartFailedError: the server is not installed, or would open another file.
     """
+    if odd := ODD_CHARACTERS & {*str(server.database)}:
+        raise PartFailedError(
+            f"The Temporal server can't open {server.database}, because of the {min(odd)} in its "
+            "path. Choose another PERDURE_HOME."
+        )
     host_name = f"{secrets.token_hex(16)}.invalid"
     allowed = {"frontend.httpAllowedHosts": json.dumps([host_name])}
     command = [
@@ -173,7 +196,7 @@ def part(server: Temporal, log: Path, *, caches_attributes: bool = False) -> Par
         path = f"/api/v1/namespaces/{server.namespace}"
         if not await answers_ok(HOST, server.http_port, path, host_name=host_name):
             return False
-        await asyncio.to_thread(server.drop_indexes)
+        await asyncio.to_thread(server.drop_indexes, log)
         return True
 
     return Part(

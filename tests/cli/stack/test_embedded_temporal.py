@@ -1,4 +1,4 @@
-"""The embedded Temporal server: whether it has our search attributes from its start."""
+"""The embedded Temporal server: its search attributes, its indexes, and where its file may be."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from cli.stack import temporal
 from cli.stack.addresses import free_port
-from cli.stack.process import RunningPart
+from cli.stack.process import PartFailedError, RunningPart
 from cli.stack.temporal import CACHE_ATTRIBUTES, KEPT_INDEXES, Temporal
 from contracts import names
 from domain.executions.dispatch import WorkflowFacts
@@ -112,3 +112,52 @@ async def test_lists_by_our_search_attributes_use_the_indexes_that_are_kept(
     assert indexes == KEPT_INDEXES
     assert used <= KEPT_INDEXES
     assert len(used) == 4  # no task and no agent
+
+
+UNKNOWN_STORE = """
+CREATE TABLE executions_visibility (run_id TEXT PRIMARY KEY, status INT, added TEXT, key TEXT);
+CREATE INDEX by_status ON executions_visibility (status);
+CREATE INDEX by_added ON executions_visibility (added);
+CREATE UNIQUE INDEX one_key ON executions_visibility (key);
+"""
+"""As a later version of the server may create it."""
+
+
+def list_indexes(connection: sqlite3.Connection) -> set[str]:
+    """The indexes that are not of a primary key."""
+    found = connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE %INDEX%'")
+    return {name for (name,) in found}
+
+
+def test_only_indexes_that_keep_no_rows_unique_are_dropped(server: Temporal) -> None:
+    log = server.database.with_suffix(".log")
+    with closing(sqlite3.connect(server.database)) as connection:
+        connection.executescript(UNKNOWN_STORE)
+
+        server.drop_indexes(log)
+
+        assert list_indexes(connection) == {"by_status", "one_key"}
+    assert not log.exists()
+
+
+def test_the_log_says_that_a_locked_database_keeps_its_indexes(
+    server: Temporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal, "BUSY_SECONDS", 0.0)
+    log = server.database.with_suffix(".log")
+    with closing(sqlite3.connect(server.database)) as connection:
+        connection.executescript(UNKNOWN_STORE)
+        connection.execute("BEGIN IMMEDIATE")
+
+        server.drop_indexes(log)
+
+        assert list_indexes(connection) == {"by_status", "by_added", "one_key"}
+    assert "indexes stay until the next start: database is locked" in log.read_text()
+
+
+@pytest.mark.parametrize("name", ["50%25", "a#b", "what?"])
+def test_a_path_that_the_server_would_not_open_is_refused(server: Temporal, name: str) -> None:
+    odd = replace(server, database=server.database.with_name(name) / "temporal.db")
+
+    with pytest.raises(PartFailedError, match="Choose another PERDURE_HOME"):
+        temporal.part(odd, server.database.with_suffix(".log"))
