@@ -248,7 +248,7 @@ def _report(client: Client, claimed: Json, lease_seconds: float, outcome: Comman
         nonlocal kept_at
         if time.monotonic() - kept_at >= _choose_interval(lease_seconds):
             kept_at = time.monotonic()
-            with suppress(LeaseEnded):  # of a report that is too late, the output is stored
+            with suppress(LeaseEnded):  # the output of a late report is stored, too
                 _keep_lease(client, claimed)
 
     if outcome.code == 0:

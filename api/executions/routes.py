@@ -15,7 +15,7 @@ from api.executions.schemas import (
 from api.http.oversight import choose_owner
 from api.http.paging import Listing, ListQuery
 from api.http.request_context import Called
-from api.http.responses import rendered
+from api.http.responses import respond_json
 from api.links import BASE
 from domain.errors import NotFoundError
 from persistence.definitions import tasks
@@ -52,7 +52,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
         async with call.gateway.database.reading() as session:
             await readable_execution(session, call.caller, execution_id)
     content = call.gateway.executions.render(ExecutionRead, cached_fields(call, columns))
-    return rendered(call.request, content)
+    return respond_json(call.request, content)
 
 
 @router.get(

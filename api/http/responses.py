@@ -27,11 +27,11 @@ def answer(
 
 def single(request: Request, model: BaseModel) -> Response:
     """One resource with its `ETag`; 304 if the client already has this version."""
-    return rendered(request, to_json(model))
+    return respond_json(request, to_json(model))
 
 
-def rendered(request: Request, content: bytes) -> Response:
-    """As `single`, of JSON."""
+def respond_json(request: Request, content: bytes) -> Response:
+    """As `single`, for a resource that is rendered already."""
     tag = etag(content)
     if unchanged := known(request, tag):
         return unchanged

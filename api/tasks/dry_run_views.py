@@ -35,12 +35,13 @@ async def respond_dry_run(call: Call, _: AsyncSession, result: DryRunResult) -> 
 
 
 def complete_dry_run(services: Services, result: DryRunResult) -> DryRunRead:
-    """Return what an execution would be, with the warnings that depend on the server."""
+    """Return what an execution would be, with all warnings."""
     operator = services.settings.network
     rendered = render_dry_run(result, operator)
     more = [
         *network_warnings(result.start.work.definition, operator),
         *model_warnings(services.models, result.model),
+        *result.warnings,
     ]
     return rendered.model_copy(update={"warnings": [*rendered.warnings, *more]})
 

@@ -176,7 +176,7 @@ Until = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Forget it then: 30d for in 30 days, or 2027-01-31. "
+        help="Remember it until then: 30d is in 30 days; or a date, as 2027-01-31. "
         "(default: at the end of the execution; for a task, in 90 days)",
         callback=lambda given: given and parse_later(given),
     ),
@@ -226,8 +226,12 @@ def answer(
             body = answering.make_answer(request, chosen, decision)
         rule = {"remember": remember, "remember_pattern": pattern, "remember_until": until}
         body |= {name: value for name, value in rule.items() if value is not None}
-        client.call("answer_input_request", body, request_id=request_id)
-    show.out.print("Answered; the execution continues.")
+        answered = client.call("answer_input_request", body, request_id=request_id)
+    if answered["status"] == "open":
+        left = answered["approvals_required"] - len(answered["approvals"])
+        show.out.print(f"Approved. It stays open; approvals of others that it needs: {left}.")
+    else:
+        show.out.print("Answered; the execution continues.")
 
 
 @GROUP.app.command()

@@ -174,7 +174,34 @@ def part(server: Temporal, log: Path, *, caches_attributes: bool = False) -> Par
             "path. Choose another PERDURE_HOME."
         )
     host_name = f"{secrets.token_hex(16)}.invalid"
-    allowed = {"frontend.httpAllowedHosts": json.dumps([host_name])}
+
+    async def is_ready(_: int) -> bool:
+        # HTTP reaches the same frontend as gRPC, and answers once the namespace exists.
+        path = f"/api/v1/namespaces/{server.namespace}"
+        if not await answers_ok(HOST, server.http_port, path, host_name=host_name):
+            return False
+        await asyncio.to_thread(server.drop_indexes, log)
+        return True
+
+    return Part(
+        name="temporal",
+        command=_command(server, host_name, caches_attributes=caches_attributes),
+        # HOME: the command looks for its configuration there, which must not be a user's.
+        # USER: without it, it does not start for a user that has no name.
+        environment={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(server.database.parent),
+            "USER": "perdure",
+        },
+        is_ready=is_ready,
+        log=log,
+        start_seconds=START_SECONDS,
+        stop_seconds=STOP_SECONDS,
+    )
+
+
+def _command(server: Temporal, host_name: str, *, caches_attributes: bool) -> list[str]:
+    """The command line of the server, which accepts requests over HTTP for `host_name` only."""
     command = [
         *(binary(), "server", "start-dev", "--ip", HOST, "--ui-ip", HOST),
         *("--port", str(server.port), "--ui-port", str(server.ui_port)),
@@ -188,29 +215,7 @@ def part(server: Temporal, log: Path, *, caches_attributes: bool = False) -> Par
         command += ["--search-attribute", f"{name}={kind}"]
     if caches_attributes and server.has_attributes:
         command += ["--dynamic-config-value", CACHE_ATTRIBUTES]
+    allowed = {"frontend.httpAllowedHosts": json.dumps([host_name])}
     for name, value in {**DYNAMIC_CONFIG, **allowed, **server.dynamic_config}.items():
         command += ["--dynamic-config-value", f"{name}={value}"]
-
-    async def is_ready(_: int) -> bool:
-        # HTTP reaches the same frontend as gRPC, and answers once the namespace exists.
-        path = f"/api/v1/namespaces/{server.namespace}"
-        if not await answers_ok(HOST, server.http_port, path, host_name=host_name):
-            return False
-        await asyncio.to_thread(server.drop_indexes, log)
-        return True
-
-    return Part(
-        name="temporal",
-        command=command,
-        # HOME: the command looks for its configuration there, which must not be a user's.
-        # USER: without it, it does not start for a user that has no name.
-        environment={
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(server.database.parent),
-            "USER": "perdure",
-        },
-        is_ready=is_ready,
-        log=log,
-        start_seconds=START_SECONDS,
-        stop_seconds=STOP_SECONDS,
-    )
+    return command

@@ -55,6 +55,13 @@ async def list_names(session: AsyncSession, user: UserRow) -> Sequence[str]:
     return (await session.scalars(select(GroupRow.name).where(is_member))).all()
 
 
+async def list_subjects(session: AsyncSession, name: str) -> set[str]:
+    """The subjects of a group: its members, and the known users whose token names the group."""
+    row = await find_by_name(session, name)
+    claiming = select(UserRow.subject).where(UserRow.claimed_groups.contains([name]))
+    return {*(row.members if row is not None else ()), *await session.scalars(claiming)}
+
+
 async def find_users(session: AsyncSession, subjects: Collection[str]) -> Sequence[UUID]:
     """The ids of the users with these subjects who have used the gateway."""
     return (await session.scalars(select(UserRow.id).where(UserRow.subject.in_(subjects)))).all()

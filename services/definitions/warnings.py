@@ -2,12 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
+from domain.people.requests import group_of
 from domain.rules.permissions import valid_rules
 from domain.templates import names, normalise, unknown_expressions
 from domain.tools.requirements import ToolRequirement, unmet_requirement
 from domain.web.network import NetworkList
+from persistence.identity import groups, users
 from services.model_catalog import ModelCatalog
 from services.scheduling.variables import SCHEDULE_VARIABLES
 
@@ -22,6 +27,30 @@ def network_warnings(definition: TaskDefinition, operator: NetworkList) -> Seque
     """Return a sentence for each host that the operator no longer allows completely."""
     entries = definition.allowed_network.entries
     return [found for entry in entries if (found := operator.excess_problem(entry)) is not None]
+
+
+async def approver_warnings(
+    session: AsyncSession, definition: TaskDefinition, starter_id: UUID
+) -> Sequence[str]:
+    """Return a sentence if fewer people can approve a tool call than must.
+
+    These are the members of the group that is asked, and the starter unless the task says
+    otherwise. Groups change, so this is no reason to refuse the task.
+    """
+    policy = definition.human_input_policy
+    group = group_of(policy.assignee)
+    if policy.approvals_required == 1 or group is None:
+        return []
+    approvers = await groups.list_subjects(session, group)
+    starter = (await users.find_subjects(session, [starter_id])).values()
+    if policy.starter_may_not_approve:
+        approvers.difference_update(starter)
+    else:
+        approvers.update(starter)
+    if len(approvers) >= policy.approvals_required:
+        return []
+    lack = f"{policy.approvals_required} people must approve a tool call; only {len(approvers)} can"
+    return [f"{lack}. Add members to the group {group!r}, or lower approvals_required."]
 
 
 def definition_warnings(definition: TaskDefinition) -> Sequence[str]:

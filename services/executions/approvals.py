@@ -60,7 +60,7 @@ async def add_approval(work: UnitOfWork, row: InputRequestRow, answer: Mapping[s
     if has_approved(row, caller):
         left = row.approvals_required - len(row.approvals)
         raise AlreadyAnsweredError(
-            f"You have approved this request; it still needs {left} more people."
+            f"You have approved this request. Approvals of others that it still needs: {left}."
         )
     given = {
         "user_id": str(caller.user_id),

@@ -1,5 +1,6 @@
 """Dry runs: what an execution of a task would be, without one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,6 +10,7 @@ from persistence.executions.creation import Start
 from persistence.ledger import forecasts
 from persistence.ledger.forecasts import Forecast
 from services.definitions import task_rules
+from services.definitions.warnings import approver_warnings
 from services.executions import starting
 from services.executions.access import readable_task
 from services.executions.inputs import DryRunBody, ExecuteBody
@@ -24,6 +26,8 @@ class DryRunResult:
     agent: Agent | None
     model: str
     forecast: Forecast
+    warnings: Sequence[str]
+    """Those that depend on what is stored beside the task."""
 
 
 async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunResult:
@@ -41,4 +45,6 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     default_model = work.services.settings.default_model
     model = task_rules.choose_model(start.work.definition, agent, default_model)
     forecast = await forecasts.make_forecast(work.session, task_id, start.user_id)
-    return DryRunResult(start, agent, model, forecast)
+    definition, starter_id = start.work.definition, start.user_id
+    warnings = await approver_warnings(work.session, definition, starter_id)
+    return DryRunResult(start, agent, model, forecast, warnings)

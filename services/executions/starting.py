@@ -27,6 +27,7 @@ from services.caller import missing
 from services.definitions import inline_work, references, task_rules
 from services.definitions.json_schemas import value_problems
 from services.definitions.warnings import (
+    approver_warnings,
     definition_warnings,
     model_warnings,
     network_warnings,
@@ -162,7 +163,7 @@ async def start_execution(
     await work.services.quotas.check(work.session, start.user_id)
     await work.services.storage.check(work.session, start.user_id)
     blocked_by = PREREQUISITES if is_unmet else SESSION_BUSY if is_session_busy else None
-    start = replace(start, warnings=_find_warnings(work, start, agent))
+    start = replace(start, warnings=await _find_warnings(work, start, agent))
     on = work.connected if is_whole_service and not start.is_budgeted else work.session
     row = await creation.store(on, start, blocked_by=blocked_by)
     if start.prerequisites:
@@ -192,13 +193,14 @@ def _list_queue_fields(start: Start) -> list[str]:
     return [name for name, value in asdict(start.queue).items() if value is not None]
 
 
-def _find_warnings(work: UnitOfWork, start: Start, agent: Agent | None) -> Sequence[str]:
+async def _find_warnings(work: UnitOfWork, start: Start, agent: Agent | None) -> Sequence[str]:
     definition, services = start.work.definition, work.services
     model = task_rules.choose_model(definition, agent, services.settings.default_model)
     return [
         *definition_warnings(definition),
         *network_warnings(definition, services.settings.network),
         *model_warnings(services.models, model),
+        *await approver_warnings(work.session, definition, start.user_id),
     ]
 
 

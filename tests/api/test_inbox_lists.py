@@ -114,8 +114,8 @@ async def test_a_view_with_a_filter_that_no_longer_exists_is_shown_without_it(wo
     address = re.search(r'href="([^"]+)"[^>]*>Old</a>', listed.text)
     assert address is not None
     shown = await page.get(unescape(address[1]))
-    assert "There is no kind retired_kind any more" in words(shown)
-    assert "There is no colour red any more" in words(shown)
+    assert "The filter kind retired_kind is not valid" in words(shown)
+    assert "The filter colour red is not valid" in words(shown)
     assert "For the boss" in words(shown)
     assert "For all" not in words(shown)
     assert "Remove the view Old" in words(shown)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
+import pytest
 
 from domain.ids import new_id
 from domain.people.requests import make_reminder
@@ -145,6 +146,27 @@ async def test_several_people_must_approve(world: World) -> None:
         other = await path_of_request(world, starter, **APPROVAL, **rules)
         denied = (await starter.post(f"{other}/answer", json={"decision": "deny"})).json()
         assert denied["status"] == "answered"
+
+
+@pytest.mark.parametrize(
+    ("policy", "able"),
+    [
+        ({"approvals_required": 2}, None),
+        ({"approvals_required": 3}, 2),
+        ({"approvals_required": 2, "starter_may_not_approve": True}, 1),
+    ],
+)
+async def test_a_start_warns_if_too_few_people_can_approve(
+    world: World, policy: dict[str, Any], able: int | None
+) -> None:
+    async with world.client("starter") as starter:
+        rules = {**policy, "assignee": await make_group(world, "ann", "starter")}
+        task = await make_task(starter, human_input_policy=rules)
+        started = await execute(starter, task)
+        planned = (await starter.post(task["_links"]["dry_run"], json={})).json()
+    for found in (started["warnings"], planned["warnings"]):
+        warned = [warning for warning in found if "must approve" in warning]
+        assert [f"only {able} can." in warning for warning in warned] == ([True] if able else [])
 
 
 async def test_policies_that_no_request_could_satisfy_are_refused(client: Client) -> None:

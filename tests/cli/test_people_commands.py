@@ -75,6 +75,8 @@ async def test_alike_requests_are_shown_and_answered_together(
     done = ok(await perdure("inbox", "answer-alike", several, "--approve"))
     assert "Answered: 0." in done
     assert "waiting for more people: 1." in done
+    [other] = await ask_approvals(world, 1, approvals_required=2)
+    assert "approvals of others that it needs: 1." in ok(await perdure("inbox", "approve", other))
     again = await perdure("inbox", "answer-alike", first, "--deny")
     assert "no answer any more" in again.stderr
 

@@ -19,6 +19,7 @@ from cli.stack.temporal import CACHE_ATTRIBUTES, KEPT_INDEXES, Temporal
 from contracts import names
 from domain.executions.dispatch import WorkflowFacts
 from runtime.dispatch import search_attributes
+from tests.waiting import eventually
 
 FACTS = WorkflowFacts(user_id=uuid4(), task_id=None, title="a task", trigger_type="api", tags=["a"])
 
@@ -93,8 +94,12 @@ async def test_lists_by_our_search_attributes_use_the_indexes_that_are_kept(
 ) -> None:
     async with running(server, caches=True) as client:
         await start_workflow(client)
-        found = [flow async for flow in client.list_workflows("PerdureStatus = 'pending'")]
-        assert len(found) == 1
+
+        async def is_listed() -> bool:
+            found = client.list_workflows("PerdureStatus = 'pending'")
+            return len([flow async for flow in found]) == 1
+
+        await eventually(is_listed, what="the workflow in the list")
 
     with closing(sqlite3.connect(server.database)) as connection:
         (stored,) = connection.execute(
