@@ -15,7 +15,7 @@ LONGEST_KEPT = 32_768
 """Bytes of a rendered resource; with those of `KEPT`, they take 16 MB at most (chosen)."""
 
 
-class Rendered(NamedTuple):
+class RenderedResource(NamedTuple):
     """A resource as JSON, with its `ETag`."""
 
     content: bytes
@@ -27,14 +27,14 @@ class PolledResources:
 
     def __init__(self) -> None:
         """Keeps none yet."""
-        self._kept: dict[UUID, tuple[object, Rendered]] = {}
+        self._kept: dict[UUID, tuple[object, RenderedResource]] = {}
 
-    def render(self, key: UUID, state: object, make: Callable[[], BaseModel]) -> Rendered:
+    def render(self, key: UUID, state: object, make: Callable[[], BaseModel]) -> RenderedResource:
         """The resource `key`. `state` is all that `make` makes it from, with who reads it."""
         kept = self._kept.pop(key, None)
         if kept is None or kept[0] != state:
             content = to_json(make())
-            kept = state, Rendered(content, etag(content))
+            kept = state, RenderedResource(content, etag(content))
         if len(kept[1].content) <= LONGEST_KEPT:
             self._kept[key] = kept
             if len(self._kept) > KEPT:
