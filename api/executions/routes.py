@@ -1,7 +1,6 @@
 """Routes that read executions."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from api.executions.schemas import (
     ExecutionQuery,
     ExecutionRead,
-    render_cached_execution,
+    cached_fields,
     render_page,
 )
 from api.http.oversight import choose_owner
@@ -52,10 +51,8 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     if not call.caller.owns(columns["user_id"]):
         async with call.gateway.database.reading() as session:
             await readable_execution(session, call.caller, execution_id)
-    viewer = (call.caller.user_id, call.caller.is_admin)
-    make = partial(render_cached_execution, call, columns)
-    rendered = call.gateway.executions.render(execution_id, (viewer, columns), make)
-    return respond_json(call.request, *rendered)
+    content = call.gateway.executions.render(ExecutionRead, cached_fields(call, columns))
+    return respond_json(call.request, content)
 
 
 @router.get(

@@ -27,12 +27,12 @@ def answer(
 
 def single(request: Request, model: BaseModel) -> Response:
     """One resource with its `ETag`; 304 if the client already has this version."""
-    content = to_json(model)
-    return respond_json(request, content, etag(content))
+    return respond_json(request, to_json(model))
 
 
-def respond_json(request: Request, content: bytes, tag: str) -> Response:
+def respond_json(request: Request, content: bytes) -> Response:
     """As `single`, for a resource that is rendered already."""
+    tag = etag(content)
     if unchanged := known(request, tag):
         return unchanged
     return Response(content, headers={"ETag": tag}, media_type=JSON)
