@@ -12,8 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
@@ -43,6 +43,24 @@ def _accepts(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+@contextmanager
+def _serving(
+    command: Sequence[str], environment: Mapping[str, str], port: int, *, what: str
+) -> Iterator[None]:
+    """Run a server on this port while the block runs."""
+    with subprocess.Popen(
+        tie_to_parent(command, signal.SIGKILL, launch.SELF),
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.DEVNULL,
+    ) as server:
+        try:
+            until(lambda: _accepts(port), within=START_SECONDS, what=what)
+            yield
+        finally:
+            server.terminate()
+
+
 @pytest.fixture(scope="session")
 def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The address of the server, and its directory, in which a directory is a bucket."""
@@ -51,15 +69,8 @@ def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[s
     command = [str(program), "serve", "--data-dir", str(data), "--host", "127.0.0.1"]
     quiet = ["--port", str(port), "--no-access-log", "--log-level", "error"]
     credentials = {"NANIO_ACCESS_KEY": KEY, "NANIO_SECRET_KEY": SECRET}
-    with subprocess.Popen(
-        tie_to_parent([*command, *quiet], signal.SIGKILL, launch.SELF),
-        env={**os.environ, **credentials},
-    ) as server:
-        try:
-            until(lambda: _accepts(port), within=START_SECONDS, what="the S3 server")
-            yield f"http://127.0.0.1:{port}", data
-        finally:
-            server.terminate()
+    with _serving([*command, *quiet], credentials, port, what="the S3 server"):
+        yield f"http://127.0.0.1:{port}", data
 
 
 @pytest.fixture
@@ -81,16 +92,10 @@ def azure_storage() -> Iterator[str]:
     port = free_port()
     place = ["--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", str(port)]
     quiet = ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
-    with subprocess.Popen(
-        tie_to_parent([*azure_server(), *place, *quiet], signal.SIGKILL, launch.SELF),
-        env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{ACCOUNT_KEY}"},
-        stdout=subprocess.DEVNULL,
-    ) as server:
-        try:
-            until(lambda: _accepts(port), within=START_SECONDS, what="the Azure server")
-            yield f"http://127.0.0.1:{port}/{ACCOUNT}"
-        finally:
-            server.terminate()
+    accounts = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{ACCOUNT_KEY}"}
+    command = [*azure_server(), *place, *quiet]
+    with _serving(command, accounts, port, what="the Azure server"):
+        yield f"http://127.0.0.1:{port}/{ACCOUNT}"
 
 
 @pytest.fixture
@@ -153,18 +158,9 @@ def google_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[s
         google_server.DATA: str(place / "buckets"),
         google_server.PUBLIC_KEY: public_key.decode(),
     }
-    with subprocess.Popen(
-        tie_to_parent(
-            [sys.executable, *serve, "--log-level", "error"], signal.SIGKILL, launch.SELF
-        ),
-        env={**os.environ, **environment},
-        cwd=Path(__file__).parent.parent,
-    ) as server:
-        try:
-            until(lambda: _accepts(port), within=START_SECONDS, what="the Google server")
-            yield f"http://127.0.0.1:{port}", place
-        finally:
-            server.terminate()
+    command = [sys.executable, *serve, "--log-level", "error"]
+    with _serving(command, environment, port, what="the Google server"):
+        yield f"http://127.0.0.1:{port}", place
 
 
 @pytest.fixture

@@ -263,7 +263,7 @@ IS_ANY_DUE = text(
 
 
 async def is_any_due(database: Database) -> bool:
-    """Whether `take_due` may find a row; usually it does not, and costs ten times as much."""
+    """Whether `take_due` may find a row. Usually it does not, and it needs a session."""
     (found,) = await database.raw.rows(IS_ANY_DUE, {})
     is_any: bool = found.is_any
     return is_any
