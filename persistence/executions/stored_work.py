@@ -46,8 +46,10 @@ SELECT {select_columns("claimed")}, {select_readers("claimed")},
         SELECT json_agg(json_build_object(
             'id', o.id, 'title', o.title, 'summary', o.summary, 'result', o.result_data
         ) ORDER BY o.id)
-        FROM execution_prerequisites p JOIN executions o ON o.id = p.prerequisite_id
-        WHERE p.execution_id = claimed.id AND o.status = 'completed'
+        FROM execution_prerequisites p, LATERAL (
+            SELECT * FROM executions WHERE id = p.prerequisite_id AND status = 'completed' OFFSET 0
+        ) AS o
+        WHERE p.execution_id = claimed.id
     ) AS prerequisites,
     (
         SELECT json_agg(json_build_object(
@@ -69,6 +71,9 @@ FROM claimed
 """Reads the rows of a query `claimed`, which has the columns of executions.
 
 JSON is passed on whole: Postgres can't take text from JSON with characters that it does not store.
+
+`OFFSET 0` keeps the order of the join. While Postgres's statistics say that few executions are
+completed, it would read all completed ones first.
 """
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import event, text
 
 from domain.executions.states import TERMINAL
 from persistence.db.database import Database
-from persistence.executions import planned_work, queue_state
+from persistence.executions import leases, planned_work, queue_state
+from persistence.executions.leases import Lease
 from persistence.executions.queue_state import FinishedFilter
 from persistence.identity import users
 
@@ -63,6 +64,17 @@ async def finished_id(database: Database, user_id: UUID) -> UUID:
         )
     await _vacuum(database)
     return finished_id
+
+
+@pytest.fixture
+async def newly_completed(database: Database, user_id: UUID) -> None:
+    """Much work of that user was completed since Postgres last read the table."""
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE executions SET status = 'pending'"))
+    await _vacuum(database)
+    async with database.transaction() as session:
+        complete = text("UPDATE executions SET status = 'completed' WHERE agent_id IS NOT NULL")
+        await session.execute(complete)
 
 
 @pytest.fixture
@@ -138,3 +150,13 @@ async def test_pruned_work_is_not_read_to_find_finished_work(
     async with database.reading() as session:
         found = await queue_state.list_finished(session, explained, finished, limit=10)
     assert [row.id for row in found] == [finished_id]
+
+
+@pytest.mark.usefixtures("newly_completed", "explained")
+async def test_a_claim_does_not_read_completed_work_of_which_postgres_has_no_statistics(
+    database: Database, user_id: UUID
+) -> None:
+    async with database.reading() as session:
+        found = await leases.claim_next(session, user_id, Lease(claimed_by="worker", seconds=60))
+    assert found is not None
+    assert found.prerequisites == []
