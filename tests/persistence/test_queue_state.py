@@ -73,8 +73,11 @@ async def newly_completed(database: Database, user_id: UUID) -> None:
         await session.execute(text("UPDATE executions SET status = 'pending'"))
     await _vacuum(database)
     async with database.transaction() as session:
-        complete = text("UPDATE executions SET status = 'completed' WHERE agent_id IS NOT NULL")
-        await session.execute(complete)
+        complete = text("""
+            UPDATE executions SET status = 'completed'
+            WHERE user_id = :user_id AND agent_id IS NOT NULL
+        """)
+        await session.execute(complete, {"user_id": user_id})
 
 
 @pytest.fixture
