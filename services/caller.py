@@ -31,9 +31,10 @@ class Caller:
     """The user on whose behalf a service runs.
 
     `api_key_id` is set if the request came with an API key. `trigger_type` is that of the
-    executions the caller starts. `groups` are the names of the user's groups. `actor` goes into the
-    audit log; its user is empty if a hook or the engine acts for the user. For an agent's tool
-    (`is_agent`), what belongs to another user does not exist.
+    executions the caller starts. `groups` are the names of the user's groups, `scopes` what the
+    credentials allow beyond the user's rights (`domain.scopes`). `actor` goes into the audit log;
+    its user is empty if a hook or the engine acts for the user. For an agent's tool (`is_agent`),
+    what belongs to another user does not exist.
     """
 
     user_id: UUID
@@ -44,6 +45,7 @@ class Caller:
     trigger_type: str = "manual"
     is_agent: bool = False
     groups: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
 
     @classmethod
     def engine(cls) -> Self:

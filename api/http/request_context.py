@@ -79,6 +79,7 @@ class Call:
             trigger_type="cli" if is_cli else self.principal.trigger_type,
             actor=self.actor,
             groups=self.principal.groups,
+            scopes=self.principal.scopes,
         )
 
     async def require_current_credentials(self) -> None:

@@ -316,8 +316,9 @@ async def answer_input_request(
 ) -> Response:
     """Answer a request; the execution then continues.
 
-    If an operator has terminated the workflow in Temporal, the response is 409 `execution_terminal`
-    and the execution has failed.
+    An API key without the scope `approve` can answer only questions and forms. If an operator has
+    terminated the workflow in Temporal, the response is 409 `execution_terminal` and the execution
+    has failed.
     """
     service = partial(answers.answer, request_id=request_id, body=body)
     return await run_service(call, service, respond_input_request)

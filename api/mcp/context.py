@@ -19,8 +19,6 @@ from api import links
 from api.gateway import Gateway
 from api.http.paging import public_address
 from api.http.request_context import Call
-from domain.errors import ScopeMissingError
-from domain.scopes import Scope
 from persistence.db.idempotency import Key, claim, store
 from services.caller import Caller
 from services.unit_of_work import UnitOfWork
@@ -66,15 +64,6 @@ class ToolContext:
     def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Open one transaction, whose effects run after the commit."""
         return self.call.services.transaction(self.caller)
-
-    def require_scope(self, scope: Scope, purpose: str) -> None:
-        """Refuse credentials without a scope.
-
-        Raises:
-            ScopeMissingError: they do not have it.
-        """
-        if scope not in self.call.principal.scopes:
-            raise ScopeMissingError(f"These credentials lack the scope `{scope}` {purpose}.")
 
     async def start_once(
         self,

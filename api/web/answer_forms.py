@@ -10,11 +10,10 @@ from pydantic import BaseModel
 from api.http.bodies import JsonBody
 from api.web.tool_inputs import editable_json, editable_texts
 from api.web.visits import Form, Visit
-from domain.errors import FieldProblem, InvalidInputError, ScopeMissingError
+from domain.errors import FieldProblem, InvalidInputError
 from domain.people.form_entries import describe_json_error, read_control
 from domain.people.nested_forms import Control, make_control
 from domain.people.requests import QUESTIONS, RequestKind
-from domain.scopes import Scope
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers, discussions, holding
 from services.executions.discussions import AssignBody, CommentBody
@@ -47,29 +46,11 @@ async def submit(visit: Visit, row: InputRequestRow, form: Form) -> None:
         InvalidInputError: a field has an invalid value.
         AlreadyAnsweredError: it is answered, expired or cancelled.
         InputChangedError: the page showed another tool input.
-        ScopeMissingError: the browser has signed in with an API key that must not approve.
+        ScopeMissingError: the browser has signed in with an API key that may not approve.
     """
-    require_scope(visit, RequestKind(row.kind))
     body = read_answer(row, form)
     async with visit.call.services.transaction(visit.call.caller) as work:
         await answers.answer(work, row.id, body)
-
-
-def require_scope(visit: Visit, kind: RequestKind) -> None:
-    """Refuse a decision of a viewer who has signed in with an API key that must not approve.
-
-    A model may have an API key; a token belongs to a person, or to the operator's programs.
-
-    Raises:
-        ScopeMissingError: the key has not the scope `approve`.
-    """
-    principal = visit.call.principal
-    is_decision = kind not in QUESTIONS
-    if is_decision and principal.api_key_id and Scope.APPROVE not in principal.scopes:
-        raise ScopeMissingError(
-            "You have signed in with an API key without the scope `approve`, which can only answer "
-            "questions and forms. Sign out, and sign in with a token or another key."
-        )
 
 
 async def submit_comment(visit: Visit, row: InputRequestRow, form: Form) -> None:

@@ -9,13 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from api import links
-from api.web import answer_forms, decisions, pages
+from api.web import decisions, pages
 from api.web.page_forms import SHOWN_ERRORS, form_values, make_body, status_for
 from api.web.page_route import PageRoute
 from api.web.request_views import UNDO_SECONDS, describe_call
 from api.web.visits import Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
-from domain.people.requests import RequestKind
 from persistence.executions import input_requests, queries
 from services.executions import bulk_answers
 from services.executions.access import answerable_request
@@ -63,7 +62,6 @@ async def withdraw_together(visit: Visiting, form: OwnForm) -> Response:
 
 
 async def _answer(visit: Visit, form: Form, seen: Sequence[tuple[str, ...]]) -> AlikeOutcome:
-    answer_forms.require_scope(visit, RequestKind.APPROVAL)
     members = {
         "requests": [{"id": of, "input_sha256": sha} for of, sha in seen],
         "decision": form.text("decision"),

@@ -115,7 +115,7 @@ API_KEYS.add_action(
         "days": option("Days it is valid. (default: no end)", kind=int | None, min=1, max=3649),
         "admin": option("Give it the role of an admin.", "--admin", kind=bool, default=False),
         "approve": option(
-            "Let tools of the MCP server approve with it; not for keys that a model uses.",
+            "Let the key approve tool calls, plans and budgets; not for keys that a model uses.",
             "--approve",
             kind=bool,
             default=False,

@@ -4,9 +4,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import ExecutionTerminalError, InvalidInputError
+from domain.errors import ExecutionTerminalError, InvalidInputError, ScopeMissingError
 from domain.executions.states import ExecutionStatus
 from domain.ids import is_id
+from domain.people.requests import QUESTIONS, RequestKind
+from domain.scopes import Scope
 from persistence.db.raw_connection import Connected
 from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask
@@ -142,6 +144,24 @@ def require_answerable(caller: Caller, row: InputRequestRow) -> None:
     """
     if not may_answer(caller, row):
         raise caller.not_owned("input request", row.id)
+
+
+def require_scope_to_answer(caller: Caller, kind: RequestKind) -> None:
+    """Refuse a decision with credentials that a model may have, unless they may approve.
+
+    Those are an API key, and what an agent's tool uses. A token belongs to a person or to a program
+    of the operator.
+
+    Raises:
+        ScopeMissingError: they lack the scope `approve`.
+    """
+    is_limited = caller.is_agent or caller.api_key_id is not None
+    if kind not in QUESTIONS and is_limited and Scope.APPROVE not in caller.scopes:
+        message = (
+            f"These credentials lack the scope `approve` to decide this {kind} request; they can "
+            "answer only questions and forms. Use a token, or an API key with this scope."
+        )
+        raise ScopeMissingError(message)
 
 
 def may_answer(caller: Caller, row: InputRequestRow) -> bool:

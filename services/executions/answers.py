@@ -17,7 +17,11 @@ from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
 from services.definitions.json_schemas import value_problems
-from services.executions.access import answerable_request, require_answerable
+from services.executions.access import (
+    answerable_request,
+    require_answerable,
+    require_scope_to_answer,
+)
 from services.executions.approvals import (
     add_approval,
     approval_problems,
@@ -39,15 +43,17 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
         InputChangedError: the answer was given for another tool input.
         ExecutionTerminalError: the workflow was terminated in Temporal. Raised after the commit:
             the answer is stored, and the execution has failed.
+        ScopeMissingError: the credentials may not decide (`access.require_scope_to_answer`).
     """
     row = await answerable_request(work.session, work.caller, request_id)
+    require_scope_to_answer(work.caller, RequestKind(row.kind))
     return await answer_found(work, row, body, must_run=True)
 
 
 async def answer_found(
     work: UnitOfWork, row: InputRequestRow, body: AnswerBody, *, must_run: bool = False
 ) -> InputRequestRow:
-    """As `answer`, of a request that the caller may answer.
+    """As `answer`, of a request that the caller may answer, with credentials that may decide it.
 
     Without `must_run` there is no error after the commit, for an answer that is one of several.
     """

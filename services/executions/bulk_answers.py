@@ -15,7 +15,7 @@ from persistence.executions.input_requests import CallLikeness
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller
 from services.executions import answers, holding
-from services.executions.access import answerable_request
+from services.executions.access import answerable_request, require_scope_to_answer
 from services.executions.holding import can_be_held
 from services.executions.inputs import AnswerBody, UndoSeconds
 from services.field_types import Body, Text
@@ -88,7 +88,9 @@ async def answer_alike(work: UnitOfWork, body: AlikeBody) -> AlikeOutcome:
 
     Raises:
         InvalidInputError: they are not alike. No request is answered then.
+        ScopeMissingError: the credentials may not decide (`access.require_scope_to_answer`).
     """
+    require_scope_to_answer(work.caller, RequestKind.APPROVAL)
     seen = {request.id: request for request in body.requests}
     async with work.services.database.reading() as session:
         await _require_alike(session, work.caller, list(seen.values()))

@@ -122,7 +122,8 @@ async def _apply(
         await input_requests.dismiss(work.session, row, None)
         return
     try:
-        answered = await answers.answer(work, row.id, _make_body(given))
+        # No scope is needed, because the client has asked a person.
+        answered = await answers.answer_found(work, row, _make_body(given), must_run=True)
         if answered.status == "open":  # it still needs approvals of others
             await input_requests.dismiss(work.session, row, None)
     except InvalidInputError as error:

@@ -36,8 +36,8 @@ class ApiKeyCreate(Body):
         tuple[Scope, ...],
         Field(
             max_length=len(Scope),
-            description="`approve` lets tools of the MCP server approve tool calls, plans and "
-            "budgets. Don't give it to a key that a model uses.",
+            description="With `approve`, the key can decide about tool calls, plans, budgets and "
+            "interrupted calls. Don't give it to a key that a model uses.",
         ),
     ] = ()
 

@@ -12,7 +12,7 @@ from api.auth import authentication
 from domain.ids import new_id
 from persistence.identity import api_keys
 from persistence.tables.ledger import ApiKeyRow
-from tests.api.world import World, execute, make_task
+from tests.api.world import APPROVAL, World, ask, execute, make_task
 
 Client = httpx2.AsyncClient
 KEYS = "/api/v1/api-keys"
@@ -45,6 +45,28 @@ async def test_a_key_authenticates_as_its_user(world: World, client: Client) -> 
             "trigger_type": "api",
         }
         assert (await execute(program, task))["trigger_type"] == "api"
+
+
+async def test_a_key_decides_only_with_the_scope_to_approve(world: World, client: Client) -> None:
+    execution = await execute(client, await make_task(client))
+    requests = "/api/v1/input-requests"
+    question, approval = await ask(world, execution), await ask(world, execution, **APPROVAL)
+    decision = {"decision": "approve"}
+    seen = [{"id": approval, "input_sha256": bytes(range(32)).hex()}]
+    async with with_key(world, await make_key(client)) as program:
+        answered = await program.post(f"{requests}/{question}/answer", json={"message": "Blue."})
+        assert answered.status_code == 200
+        for path, body in (
+            (f"{approval}/answer", decision),
+            (f"{approval}/answer", {"decision": "deny"}),
+            ("bulk/answer", {"requests": seen, **decision}),
+        ):
+            refused = await program.post(f"{requests}/{path}", json=body)
+            assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert (await client.get(f"{requests}/{approval}")).json()["status"] == "open"
+    async with with_key(world, await make_key(client, scopes=["approve"])) as program:
+        decided = await program.post(f"{requests}/{approval}/answer", json=decision)
+    assert decided.json()["answer"] == decision
 
 
 async def test_a_secret_is_shown_once_and_not_stored(world: World, client: Client) -> None:

@@ -134,7 +134,7 @@ async def test_a_session_has_the_scopes_of_its_key(world: World, scopes: list[st
             assert decided.status_code == 303
         else:
             assert decided.status_code == 403
-            assert "API key without the scope approve" in words(decided).replace("`", "")
+            assert "lack the scope approve" in words(decided).replace("`", "")
             assert "Because." in decided.text
             assert (await stored(world, approval))["status"] == "open"
 

@@ -8,12 +8,10 @@ from pydantic import Field
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, ToolArguments, ToolResult
 from api.mcp.views import RequestView, view_request
-from domain.people.requests import QUESTIONS, RequestKind
-from domain.scopes import Scope
+from domain.errors import ScopeMissingError
 from persistence.db.paging import Window
 from persistence.executions import input_requests
 from services.executions import answers
-from services.executions.access import answerable_request
 from services.executions.inputs import AnswerBody, Decision
 from services.field_types import Text
 
@@ -92,13 +90,12 @@ async def _answer_input_request(
 ) -> AnsweredRequest:
     body = AnswerBody(**arguments.model_dump(exclude={"input_request_id"}, exclude_unset=True))
     async with context.transaction() as work:
-        row = await answerable_request(work.session, work.caller, arguments.input_request_id)
-        if RequestKind(row.kind) not in QUESTIONS:
-            page = context.request_page(row.id)
-            context.require_scope(
-                Scope.APPROVE, f"to decide this {row.kind} request. A person decides it at {page}"
-            )
-        view = view_request(context, await answers.answer(work, row.id, body))
+        try:
+            row = await answers.answer(work, arguments.input_request_id, body)
+        except ScopeMissingError as error:
+            page = context.request_page(arguments.input_request_id)
+            raise ScopeMissingError(f"{error.detail} A person decides it at {page}") from error
+        view = view_request(context, row)
     next_step = (
         "The approval is stored, but the request needs the approval of more people."
         if view.status == "open"
