@@ -7,5 +7,6 @@ class Scope(StrEnum):
     """A right that credentials have only if they name it."""
 
     APPROVE = "approve"
-    """API keys, and tools of the MCP server with any credentials, may decide with it everything that
-    a person decides. Credentials of a model lack it, so that it can't approve its own calls."""
+    """API keys, and tools of the MCP server with any credentials, may decide with it everything
+    that a person decides. Credentials of a model lack it, so that it can't approve its own calls.
+    """

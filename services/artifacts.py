@@ -162,7 +162,10 @@ async def receive_upload(
     async with services.database.reading() as session:
         owner_id = await _find_owner(session, caller, upload.execution_id, lock=False)
         await services.storage.check(session, owner_id)
-    room = await services.storage.room(owner_id)
+    most = room = await services.storage.room(owner_id)
+    if room is not None:  # a repeated file needs none
+        refused = services.storage.refused(owner_id)
+        most = max([room, *(file.size_bytes for file in refused)])
     head = b""
     with services.blobs.incoming() as incoming:
         async for part in parts:
@@ -172,13 +175,22 @@ async def receive_upload(
                 raise UploadTooLargeError(
                     f"The file has more than {limit_bytes} bytes; send a smaller one."
                 )
-            if room is not None and incoming.size_bytes > room:
-                async with services.database.reading() as session:
-                    await services.storage.check(session, owner_id, adding=incoming.size_bytes)
-                # Others were deleted meanwhile. `create_uploaded` counts the file.
-                services.storage.forget(owner_id)
-                room = None
+            if most is not None and incoming.size_bytes > most:
+                await _check_again(services, owner_id, incoming.identify())
+                most = room = None
+        if room is not None and incoming.size_bytes > room:
+            await _check_again(services, owner_id, incoming.identify())
         return ReceivedFile(await incoming.store(), head)
+
+
+async def _check_again(services: Services, owner_id: UUID, file: StoredBlob) -> None:
+    """Check what exceeds the room that there was; other files may be deleted since.
+
+    `create_uploaded` counts the file.
+    """
+    async with services.database.reading() as session:
+        await services.storage.check_file(session, owner_id, file)
+    services.storage.forget(owner_id)
 
 
 async def create_uploaded(
@@ -191,8 +203,7 @@ async def create_uploaded(
         QuotaExceededError: the owner stores too much.
     """
     owner_id = await _find_owner(work.session, work.caller, upload.execution_id, lock=True)
-    size = received.stored.size_bytes
-    await work.services.storage.check(work.session, owner_id, adding=size)
+    await work.services.storage.check_file(work.session, owner_id, received.stored)
     return await _create(work, owner_id, upload, received)
 
 

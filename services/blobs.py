@@ -67,15 +67,19 @@ class Incoming:
         while rest:  # the last bytes of a disk take only a part of it
             rest = rest[os.write(self._descriptor, rest) :]
 
+    def identify(self) -> StoredBlob:
+        """The file in the store that has what was written."""
+        return StoredBlob(self._digest.hexdigest(), self.size_bytes)
+
     async def store(self) -> StoredBlob:
         """Store what was written.
 
         Raises:
             BlobStoreUnavailableError: as `Blobs.put`.
         """
-        sha256 = self._digest.hexdigest()
-        await self._blobs.put(NewBlob(self._path, sha256, self.size_bytes))
-        return StoredBlob(sha256, self.size_bytes)
+        blob = self.identify()
+        await self._blobs.put(NewBlob(self._path, blob.sha256, blob.size_bytes))
+        return blob
 
 
 class Blobs:

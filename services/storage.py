@@ -1,13 +1,14 @@
 """How much each user stores, and the limit for it."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import QuotaExceededError
+from domain.files.blobs import StoredBlob
 from persistence.db.database import Database
 from persistence.ledger import storage
 from persistence.ledger.storage import StoredBytes
@@ -43,8 +44,8 @@ class StorageGuard:
         self._defaults = defaults
         self._database = database
         self._known: dict[UUID, tuple[StoredBytes, float]] = {}
-        self._refused: dict[UUID, list[tuple[float, int]]] = {}
-        """When refused files are deleted, and their bytes."""
+        self._refused: dict[UUID, dict[StoredBlob, float]] = {}
+        """Files of refused uploads, and when they are deleted."""
 
     async def stored(self, session: AsyncSession, user_id: UUID) -> StoredBytes:
         """What the user stores; some seconds old."""
@@ -53,7 +54,7 @@ class StorageGuard:
             if len(self._known) >= REMEMBERED_USERS:
                 self._known.clear()
             known = await storage.load_stored(session, user_id)
-            size_bytes = known.artifact_bytes + self._sum_refused(user_id)
+            size_bytes = known.artifact_bytes + await self._sum_refused(session, user_id)
             known = replace(known, artifact_bytes=size_bytes)
             self._known[user_id] = known, time.monotonic() + REMEMBERED_SECONDS
         return known
@@ -94,6 +95,15 @@ class StorageGuard:
             )
             self._known[user_id] = stored, until
 
+    async def check_file(self, session: AsyncSession, user_id: UUID, file: StoredBlob) -> None:
+        """As `check`, for a file. That of a refused upload counts already."""
+        await self.stored(session, user_id)
+        if file in self.refused(user_id):
+            await self.check(session, user_id)
+            self.forget(user_id)  # the next sum contains the artifact instead
+        else:
+            await self.check(session, user_id, adding=file.size_bytes)
+
     async def room(self, user_id: UUID) -> int | None:
         """How many bytes more `check` accepts; None if there is no limit."""
         async with self._database.reading() as session:
@@ -111,18 +121,34 @@ class StorageGuard:
         own = stored.own_max_entries
         return self._defaults.max_memory_entries if own is None else own
 
-    def add_refused(self, user_id: UUID, size_bytes: int) -> None:
-        """Count a file that is stored until garbage collection, although its upload was refused."""
+    def add_refused(self, user_id: UUID, file: StoredBlob) -> None:
+        """Count a file that is stored until garbage collection, although its upload was refused.
+
+        A file counts once, however often its upload is repeated.
+        """
         ends_at = time.monotonic() + UNUSED_FOR.total_seconds()
-        self._refused.setdefault(user_id, []).append((ends_at, size_bytes))
+        self._refused.setdefault(user_id, {})[file] = ends_at
         self.forget(user_id)
 
-    def _sum_refused(self, user_id: UUID) -> int:
+    def refused(self, user_id: UUID) -> Collection[StoredBlob]:
+        """The files of refused uploads that count."""
+        return self._refused.get(user_id, {}).keys()
+
+    async def _sum_refused(self, session: AsyncSession, user_id: UUID) -> int:
+        """Sum the files of refused uploads, without those that are artifacts of the user now."""
+        hashes = [file.sha256 for file in self.refused(user_id)]
+        if not hashes:
+            return 0
+        created = await storage.list_created(session, user_id, hashes)
         now = time.monotonic()
-        left = [file for file in self._refused.pop(user_id, ()) if file[0] > now]
+        left = {
+            file: ends_at
+            for file, ends_at in self._refused.pop(user_id, {}).items()
+            if ends_at > now and file.sha256 not in created
+        }
         if left:
             self._refused[user_id] = left
-        return sum(size_bytes for _, size_bytes in left)
+        return sum(file.size_bytes for file in left)
 
     def forget(self, user_id: UUID) -> None:
         """Sum again what this user stores."""

@@ -146,6 +146,5 @@ async def _create_uploaded(call: Call, upload: ArtifactUpload, received: Receive
         is_refused = response.status_code >= 400  # noqa: PLR2004 - the classes of refusals
     finally:
         if is_refused:
-            size_bytes = received.stored.size_bytes
-            call.services.storage.add_refused(call.caller.user_id, size_bytes)
+            call.services.storage.add_refused(call.caller.user_id, received.stored)
     return response

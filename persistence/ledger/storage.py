@@ -1,13 +1,13 @@
 """What each user stores: definitions, artifacts, workspaces and memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import exists, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.tables.sessions import SessionRow
+from persistence.tables.sessions import ArtifactRow, SessionRow
 from persistence.tables.workspaces import WorkerHostRow
 
 _STORED = text("""
@@ -81,6 +81,15 @@ async def load_stored(session: AsyncSession, user_id: UUID) -> StoredBytes:
     return StoredBytes(
         **sizes, own_limit_bytes=found.own_limit_bytes, own_max_entries=found.own_max_entries
     )
+
+
+async def list_created(
+    session: AsyncSession, user_id: UUID, hashes: Sequence[str]
+) -> Collection[str]:
+    """Those of these files that are artifacts of the user, by their sha256."""
+    row = ArtifactRow
+    found = select(row.sha256).where(row.sha256.in_(hashes), row.user_id == user_id)
+    return set(await session.scalars(found))
 
 
 async def set_workspace_bytes(

@@ -134,6 +134,23 @@ async def test_a_refused_upload_counts_until_its_file_is_deleted(
     assert (await user.post(path, content=os.urandom(MIB + 1))).status_code == 429
 
 
+async def test_a_repeated_upload_counts_once(limited: World, user: httpx2.AsyncClient) -> None:
+    path, key = "/api/v1/artifacts/upload", {"Idempotency-Key": "key"}
+    assert (await user.post(path, content=b"first", headers=key)).status_code == 201
+    content = os.urandom(2 * MIB)
+    for _ in range(2):
+        refused = await user.post(path, content=content, headers=key)
+        assert refused.json()["code"] == "idempotency_key_reused"
+    assert (await profile(limited, user))["usage"]["artifact_bytes"] == 2 * MIB + 5
+    # It is in the store already, so it fits; another file of its size does not.
+    other = await user.post(path, content=os.urandom(2 * MIB))
+    assert (other.status_code, other.json()["code"]) == (429, "quota_exceeded")
+    created = await user.post(path, content=content)
+    assert created.status_code == 201, created.text
+    assert (await profile(limited, user))["usage"]["artifact_bytes"] == 2 * MIB + 5
+    assert (await user.post(path, content=content)).status_code == 429
+
+
 async def test_workspaces_count_and_stop_new_executions(
     limited: World, user: httpx2.AsyncClient
 ) -> None:
