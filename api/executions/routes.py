@@ -15,7 +15,7 @@ from api.executions.schemas import (
 from api.http.oversight import choose_owner
 from api.http.paging import Listing, ListQuery
 from api.http.request_context import Called
-from api.http.responses import respond_json
+from api.http.responses import respond_rendered
 from api.links import BASE
 from domain.errors import NotFoundError
 from persistence.definitions import tasks
@@ -51,8 +51,8 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
     if not call.caller.owns(columns["user_id"]):
         async with call.gateway.database.reading() as session:
             await readable_execution(session, call.caller, execution_id)
-    content = call.gateway.executions.render(ExecutionRead, cached_fields(call, columns))
-    return respond_json(call.request, content)
+    resource = call.gateway.executions.render(ExecutionRead, cached_fields(call, columns))
+    return respond_rendered(call.request, resource)
 
 
 @router.get(

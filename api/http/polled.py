@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from api.http.responses import to_json
+from api.http.responses import Rendered, render
 
 KEPT = 256
 """Resources of a gateway (chosen)."""
@@ -22,14 +22,14 @@ class PolledResources:
 
     def __init__(self) -> None:
         """Keeps none yet."""
-        self._kept: dict[UUID, tuple[Fields, bytes]] = {}
+        self._kept: dict[UUID, tuple[Fields, Rendered]] = {}
 
-    def render(self, model: type[BaseModel], fields: Fields) -> bytes:
-        """The resource `fields["id"]` as JSON; its fields as this caller sees them."""
+    def render(self, model: type[BaseModel], fields: Fields) -> Rendered:
+        """The resource `fields["id"]`; its fields as this caller sees them."""
         kept = self._kept.pop(fields["id"], None)
         if kept is None or kept[0] != fields:
-            kept = fields, to_json(model(**fields))
-        if len(kept[1]) <= LONGEST_KEPT:
+            kept = fields, render(model(**fields))
+        if len(kept[1].content) <= LONGEST_KEPT:
             self._kept[fields["id"]] = kept
             if len(self._kept) > KEPT:
                 del self._kept[next(iter(self._kept))]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi import Request, Response
 from pydantic import BaseModel
@@ -25,17 +26,30 @@ def answer(
     return Response(to_json(model), status, dict(headers or {}), JSON)
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A resource as JSON, with its ETag."""
+
+    content: bytes
+    tag: str
+
+
+def render(model: BaseModel) -> Rendered:
+    """The model as JSON, with its ETag."""
+    content = to_json(model)
+    return Rendered(content, etag(content))
+
+
 def single(request: Request, model: BaseModel) -> Response:
     """One resource with its `ETag`; 304 if the client already has this version."""
-    return respond_json(request, to_json(model))
+    return respond_rendered(request, render(model))
 
 
-def respond_json(request: Request, content: bytes) -> Response:
+def respond_rendered(request: Request, resource: Rendered) -> Response:
     """As `single`, for a resource that is rendered already."""
-    tag = etag(content)
-    if unchanged := known(request, tag):
+    if unchanged := known(request, resource.tag):
         return unchanged
-    return Response(content, headers={"ETag": tag}, media_type=JSON)
+    return Response(resource.content, headers={"ETag": resource.tag}, media_type=JSON)
 
 
 def known(request: Request, tag: str) -> Response | None:
