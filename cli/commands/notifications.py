@@ -81,13 +81,18 @@ def _make_sample(given: Json) -> Json:
 
 
 def send_test(client: "Client", given: Json) -> Json:
-    """Send a sample, and wait until it was tried once."""
+    """Send a sample, and wait for the result of the first attempt."""
     notification = client.start("test_notification", _make_sample(given))
     deadline = time.monotonic() + TRY_SECONDS
-    while not notification.get("attempts") and time.monotonic() < deadline:
+    while not _was_tried(notification) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         notification = client.call("get_notification", notification_id=notification["id"])
     return dict(notification)
+
+
+def _was_tried(notification: Json) -> bool:
+    """Whether an attempt has ended: each is recorded before it is made."""
+    return any(attempt["duration_ms"] is not None for attempt in notification.get("attempts", ()))
 
 
 @GROUP.app.command("test")

@@ -341,3 +341,9 @@ def test_a_schedule_is_shown_paused_triggered_and_backfilled(
     assert at_stack("schedules", "resume", "noon").stdout.startswith("active; next ")
     refused = at_stack("schedules", "backfill", "noon", "2026-01-01", "soon")
     assert refused.returncode == 2
+
+
+def test_a_test_notification_shows_the_result_of_its_attempt(at_stack: StackCommand) -> None:
+    result = at_stack("notifications", "test", "--email", "ada@example.com", "-o", "json")
+    assert result.returncode == 1
+    assert "PERDURE_SMTP_URL" in parse_json(result)["error"]
