@@ -6,6 +6,7 @@ import typer
 
 from cli.connection.endpoint import Given
 from cli.exits import CommandError
+from cli.program import program
 
 
 def mcp(
@@ -24,15 +25,19 @@ def mcp(
     configuration the command is `perdure mcp`.
     """
     import asyncio
+    import os
+    import shlex
+    import stat
     import sys
     from urllib.parse import quote
 
     from cli.mcp.relay import relay_stdio
 
-    if sys.stdin.isatty():
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise CommandError(
-            "An MCP client starts this command. For Claude Code, run: "
-            "claude mcp add perdure -- perdure mcp"
+            "An MCP client starts this command, and writes to it through a pipe. For Claude Code, "
+            f"run: claude mcp add perdure -- {shlex.join([program(), 'mcp'])}"
         )
     given: Given = context.obj
 

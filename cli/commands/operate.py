@@ -104,6 +104,10 @@ def migrate() -> None:
         revision = asyncio.run(migrate_database(str(settings.database_url)))
     except PreReleaseDatabaseError as error:
         raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(
+            f"The database does not answer ({error}). Start it, or correct PERDURE_DATABASE_URL."
+        ) from error
     typer.echo(f"The database is at revision {revision}.")
 
 

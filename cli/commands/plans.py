@@ -14,6 +14,7 @@ from cli.commands.reports import Format, Output, choose_format, write_content
 from cli.executions.follow_options import Following, with_optional_watching, with_watching
 from cli.executions.following import follow_started, wait_for_end
 from cli.exits import CommandError
+from cli.program import program
 from cli.terminal import show
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def print_plan(plan: Json) -> None:
     fields = {name: value for name, value in plan.items() if name not in hidden}
     done = f"{progress['completed']} of {progress['total']} steps completed"
     show.print_fields({**fields, "progress": done})
+    steps = [{**step, "batch": step["batch"] + 1} for step in plan["steps"]]  # as in reports
     show.print_items(
-        sorted(plan["steps"], key=lambda step: int(step["batch"])),
+        sorted(steps, key=lambda step: int(step["batch"])),
         "batch, status?, step: key, title, needs: depends_on?, cost: cost_usd, "
         "error: error_code?, execution: execution_id?",
         nothing="",
@@ -159,7 +161,7 @@ def generate(
             plan = client.start("start_plan", {}, plan_id=plan["id"])
         show.print_answer(plan, output, print_plan)
         if not start:
-            show.err.print_line(("start it:  ", "dim"), f"perdure plans start {plan['id']}")
+            show.err.print_line(("start it:  ", "dim"), f"{program()} plans start {plan['id']}")
 
 
 def _generate(client: "Client", body: Json) -> Json:

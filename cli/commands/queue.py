@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -311,6 +312,8 @@ def work(
     if not command:
         raise ArgumentError("Give the command after --, as in `perdure queue work -- ./work.sh`.")
     if shutil.which(command[0]) is None:
+        if Path(command[0]).is_file():
+            raise ArgumentError(f"{command[0]!r} is not executable: run chmod +x {command[0]}.")
         raise ArgumentError(f"There is no command {command[0]!r}.")
     options = WorkerOptions(
         agent_id=agent,

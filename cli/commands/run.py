@@ -63,6 +63,11 @@ def _find_task(client: "Client", name: str) -> "Json":
     except ArgumentError as error:
         from cli.definitions.files import SUFFIXES
 
+        if Path(name).is_dir():
+            raise ArgumentError(
+                f"{name!r} is a directory: `perdure apply -f {name}` stores its tasks, and "
+                "`perdure run` executes one of its files."
+            ) from error
         if Path(name).suffix in SUFFIXES:
             raise ArgumentError(
                 f"There is no file {name!r} in {Path.cwd()}, and no task of this name. "

@@ -96,8 +96,10 @@ def logs(
     found = sorted(home().logs.glob("*.log"))
     chosen = [log for log in found if component in (None, log.stem)]
     if not chosen:
-        known = ", ".join(log.stem for log in found) or "none yet"
-        raise CommandError(f"There is no log of {component or home().path}; there are: {known}.")
+        if not found:
+            raise CommandError(f"There are no logs in {home().logs}. `perdure up` writes them.")
+        known = ", ".join(log.stem for log in found)
+        raise CommandError(f"There is no log of {component}; there are: {known}.")
     files = {log.stem: log.open(encoding="utf-8", errors="replace") for log in chosen}
     is_named = len(files) > 1
     for name, file in files.items():

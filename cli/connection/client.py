@@ -246,7 +246,8 @@ class Client:
                 was_sent=True,
             )
         if not response.is_success:
-            raise _read_refusal(response)
+            refusal = _read_refusal(response)
+            raise refusal if "code" in refusal.problem else self._no_gateway(response)
         return response
 
     def _prepare(

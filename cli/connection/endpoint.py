@@ -104,10 +104,13 @@ class Given:
         Raises:
             UnreachableError: no gateway is known, or no token for it.
             ProfileError: there is no such profile, or PERDURE_TOKEN is set, but not its gateway.
+            CommandError: the address is no URL.
         """
         variables = {} if self.profile else os.environ
         # An empty variable is none: else the token of a profile would be sent to any address.
         url = self.api_url or variables.get("PERDURE_API_URL") or None
+        if url and not url.startswith(("http://", "https://")):
+            raise CommandError(f"The address of a gateway begins with http:// or https://: {url}.")
         variable = variables.get("PERDURE_TOKEN") or None
         token = self.token or variable
         if url and token:

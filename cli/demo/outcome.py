@@ -38,7 +38,7 @@ def _print_proof(client: Client, execution_id: str) -> bool:
     tries = list(client.iterate("list_model_calls", execution_id=execution_id))
     calls = list(client.iterate("list_tool_calls", execution_id=execution_id))
     answers = Counter(one["turn"] for one in tries if one["status"] == "succeeded")
-    lost = sum(one["status"] == "lost" for one in tries)
+    lost = [one for one in tries if one["status"] == "lost"]
     most = max(answers.values(), default=0)
     lines = _count_runs(client, execution_id)
     is_proven = most == 1 and lines == 1 and _is_each_once(calls)
@@ -46,8 +46,10 @@ def _print_proof(client: Client, execution_id: str) -> bool:
     show.out.rule(f"the worker was killed twice, and {outcome}")
     show.out.print(f"model calls   {len(answers)} answered, none more often than {most} time")
     if lost:
+        estimated = show.format_money(sum(one["cost_usd"] or 0.0 for one in lost))
         show.out.print(
-            f"              {lost} had no answer when the worker died, and was sent again"
+            f"              {len(lost)} had no answer when the worker died, and was sent again; "
+            f"its estimated cost, {estimated}, counts"
         )
     show.out.print(f"tool calls    {len(calls)} recorded")
     show.out.print(

@@ -20,6 +20,16 @@ class AlreadyRunningError(CommandError):
     """Another `perdure up` runs on this home."""
 
 
+class HomeError(CommandError):
+    """The directory can't be used as a home."""
+
+    def __init__(self, path: Path, reason: str | None) -> None:
+        """`reason` is the error of the system."""
+        super().__init__(
+            f"{path} can't be used: {reason}. Set PERDURE_HOME to a directory that you can write."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """The layout of the directory, which only its owner may read."""
@@ -28,9 +38,16 @@ class Home:
 
     @classmethod
     def open(cls, path: Path) -> "Home":
-        """The home at `path`, created if needed."""
+        """The home at `path`, created if needed.
+
+        Raises:
+            HomeError: the directory can't be created or written.
+        """
         home = cls(path.absolute())
-        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeError(home.path, error.strerror) from None
         return home
 
     @property
@@ -92,11 +109,17 @@ class Home:
         write_secret(self.ready_file, json.dumps(facts, indent=2) + "\n")
 
     def read_ready(self) -> dict[str, Any] | None:
-        """The content of `ready.json`, or None when no stack runs here."""
+        """The content of `ready.json`, or None when no stack runs here.
+
+        Raises:
+            HomeError: the file can't be read.
+        """
         try:
             facts: dict[str, Any] = json.loads(self.ready_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise HomeError(self.path, error.strerror) from None
         return facts
 
     @contextmanager
@@ -105,8 +128,13 @@ class Home:
 
         Raises:
             AlreadyRunningError: another process holds the lock.
+            HomeError: the directory can't be written.
         """
-        with (self.path / "lock").open("a+", encoding="ascii") as lock:
+        try:
+            file = (self.path / "lock").open("a+", encoding="ascii")
+        except OSError as error:
+            raise HomeError(self.path, error.strerror) from None
+        with file as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

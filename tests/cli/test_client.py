@@ -74,3 +74,11 @@ def test_an_answer_that_is_not_json_names_the_address_to_correct() -> None:
             client.call("execute_work", {"prompt": "x"})
         assert f"{endpoint.api_url} answered with" in str(refused.value)
         assert "PERDURE_API_URL" in str(refused.value)
+
+
+def test_a_refusal_of_another_server_names_the_address_to_correct() -> None:
+    answer = (404, {"code_of": "no gateway"})
+    with answering(answer) as (endpoint, _), Client(endpoint) as client:
+        with pytest.raises(NoGatewayError) as refused:
+            client.call("execute_work", {"prompt": "x"})
+        assert "PERDURE_API_URL" in str(refused.value)

@@ -86,6 +86,7 @@ async def test_a_worker_runs_a_command_for_each_execution(world: World, perdure:
     assert (await perdure("queue", "claim", "-o", "id", "--wait", "0.1")).stdout == ""
     assert (await perdure("queue", "work")).returncode == 2
     assert (await perdure("queue", "work", "--", "no-such-command")).returncode == 2
+    assert f"chmod +x {__file__}" in (await perdure("queue", "work", "--", __file__)).stderr
 
 
 async def test_finished_work_is_pruned(world: World, perdure: Command) -> None:

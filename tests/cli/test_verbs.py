@@ -1,15 +1,18 @@
 """What a new user does first, with one command each; and what the command line asks and refuses."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.stack.home import Home, HomeError
 from domain.ids import new_id
 from tests.api.world import World, ask, execute, in_session, make_task
 from tests.cli.conftest import Command
 from tests.cli.runner import Invocation, invoke, parse_json
+from tests.stack import PERDURE, environment
 
 
 def ok(result: Invocation) -> str:
@@ -156,6 +159,50 @@ def test_profiles_name_gateways(tmp_path: Path) -> None:
     assert closed in named.stderr
     ok(invoke("profile", "delete", "far", **environment))
     assert json.loads(file.read_text()) == {"current": None, "profiles": {}}
+
+
+def test_the_address_of_a_gateway_is_a_url(tmp_path: Path) -> None:
+    result = invoke("--api-url", "example.com", "tasks", "list", PERDURE_HOME=str(tmp_path))
+    assert "begins with http:// or https://: example.com" in refused(result)
+
+
+def test_a_home_that_is_no_directory_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    result = invoke("tasks", "list", PERDURE_HOME=str(file))
+    assert f"{file} can't be used: Not a directory. Set PERDURE_HOME" in refused(result)
+    with pytest.raises(HomeError, match="Set PERDURE_HOME"):
+        Home.open(file)
+    with pytest.raises(HomeError, match="Set PERDURE_HOME"):
+        Home.open(file / "home")
+
+
+def test_a_home_without_logs_is_named(tmp_path: Path) -> None:
+    result = invoke("logs", PERDURE_HOME=str(tmp_path))
+    assert f"There are no logs in {tmp_path / 'logs'}" in refused(result)
+
+
+def test_mcp_without_a_client_says_how_to_add_it(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [PERDURE, "mcp"],
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "run: claude mcp add perdure -- " in result.stderr
+
+
+def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    closed = "postgresql://user@127.0.0.1:9/perdure"
+    result = invoke("migrate", PERDURE_HOME=str(tmp_path), PERDURE_DATABASE_URL=closed)
+    assert "correct PERDURE_DATABASE_URL" in refused(result)
+
+
+async def test_a_directory_is_not_run(perdure: Command, tmp_path: Path) -> None:
+    assert f"`perdure apply -f {tmp_path}`" in refused(await perdure("run", str(tmp_path)))
 
 
 def test_unknown_variables_are_named(tmp_path: Path) -> None:
