@@ -101,7 +101,7 @@ class AgentTool(Generic[A, R]):
         Raises:
             InvalidInputError: they don't match the model; lists the invalid arguments.
         """
-        return read_model(self.arguments, json.dumps(given).encode("ascii"), what="arguments")
+        return read_model(self.arguments, json.dumps(given).encode("ascii"), what="input")
 
 
 class Catalogue:

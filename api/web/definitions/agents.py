@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
+from markupsafe import Markup
 
 from api.agents.schemas import render_agent
 from api.web import pages
@@ -34,8 +35,10 @@ AGENT_PAGES = DefinitionPages(
     texts={
         "title": "Agents",
         "noun": "agent",
-        "lead": "Specialists that tasks, plans and conversations name. Agents of other programs "
-        "are imported with `perdure agents import FILE`.",
+        "lead": Markup(
+            "Specialists that tasks, plans and conversations name. Agents of other programs "
+            "are imported with <code>perdure agents import FILE</code>."
+        ),
         "delete": "Tasks that name it can't be changed until they name another one.",
     },
     store=ResourceStore(AGENTS, AgentCreate, AgentUpdate),
