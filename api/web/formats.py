@@ -44,10 +44,10 @@ SHORT_PROSE = 4_000
 
 
 def format_local_time(at: datetime, zone: ZoneInfo, now: datetime) -> str:
-    """`Today, 14:05`, `28 Nov, 14:05`, `28 Nov 2025, 14:05`."""
+    """`today, 14:05`, `28 Nov, 14:05`, `28 Nov 2025, 14:05`."""
     local, today = at.astimezone(zone), now.astimezone(zone)
     if local.date() == today.date():
-        return f"Today, {local:%H:%M}"
+        return f"today, {local:%H:%M}"
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%b}{year}, {local:%H:%M}"
 

@@ -150,7 +150,7 @@ GROUP.add_action(
     "backfill",
     "backfill_schedule",
     "Run a task for the times in the past at which its schedule did not run it.",
-    "{fires} runs are requested.",
+    "Requested runs: {fires}",
     options={
         "start": argument("START", "As 2026-01-31 or 2026-01-31T09:00:00+01:00."),
         "end": argument("END", "The same, included. (UTC by default)"),

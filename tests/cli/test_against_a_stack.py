@@ -328,7 +328,7 @@ def test_a_schedule_is_shown_paused_triggered_and_backfilled(
     assert triggered.returncode == 0, triggered.stderr
     assert "Hello from turn 1." in triggered.stdout
     filled = at_stack("schedules", "backfill", "noon", "2026-01-01", "2026-01-04")
-    assert filled.stdout.strip() == "3 runs are requested."
+    assert filled.stdout.strip() == "Requested runs: 3"
 
     def fires() -> list[str]:
         shown = parse_json(at_stack("schedules", "get", "noon", "--json"))
