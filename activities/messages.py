@@ -7,7 +7,7 @@ from typing import Any
 
 from activities.message_links import WaysToAnswer
 from domain.people.notifications import ASKING_EVENTS, TERMINAL_EVENTS, TEST_EVENT
-from domain.text import harmless
+from domain.text import escape_slack, harmless
 from persistence.notifications.deliveries import NotificationSource
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
@@ -162,10 +162,10 @@ def make_slack_message(
     payload: Payload, public_url: str | None = None, ways: WaysToAnswer = _NO_WAYS
 ) -> dict[str, Any]:
     """Return the message as a Slack incoming webhook accepts it."""
-    title = _escape_slack(headline(payload))
+    title = escape_slack(headline(payload))
     emoji = _EMOJI.get(payload["type"], "ℹ️")  # noqa: RUF001 - Slack shows it as a picture
     blocks: list[dict[str, Any]] = [_section(f"{emoji} *{title}*")]
-    blocks += [_section(_escape_slack(line)) for line in _lines(payload, public_url, ways)]
+    blocks += [_section(escape_slack(line)) for line in _lines(payload, public_url, ways)]
     if ways.buttons:
         shown = harmless(ways.tool_input)
         blocks.append({"type": "section", "text": _plain_text(shown)})
@@ -222,8 +222,3 @@ def _plain_text(text: str) -> dict[str, Any]:
 
 def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text[:3000]}}
-
-
-def _escape_slack(text: str) -> str:
-    """Escape Slack's three special characters (Slack, "Formatting text for app surfaces")."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

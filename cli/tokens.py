@@ -4,13 +4,14 @@ Without the JWT library, which would load a cryptography library into the memory
 minting is one HMAC. The gateway uses that library to check tokens, where mistakes are dangerous.
 """
 
-import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from domain.secrets import to_url_text
 
 
 def mint(secret: str, *, user: str, role: str, lives: timedelta) -> str:
@@ -24,12 +25,8 @@ def mint(secret: str, *, user: str, role: str, lives: timedelta) -> str:
     }
     signed = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(claims)}"
     signature = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
-    return f"{signed}.{_encode_bytes(signature)}"
+    return f"{signed}.{to_url_text(signature)}"
 
 
 def _encode(part: Mapping[str, Any]) -> str:
-    return _encode_bytes(json.dumps(part, separators=(",", ":")).encode())
-
-
-def _encode_bytes(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return to_url_text(json.dumps(part, separators=(",", ":")).encode())

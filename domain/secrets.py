@@ -66,9 +66,9 @@ def decode_signing_key(value: str) -> bytes:
     )
 
 
-def to_url_text(sealed: bytes) -> str:
-    """Encrypted bytes as text for a cookie or a URL."""
-    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+def to_url_text(data: bytes) -> str:
+    """Bytes as text for a cookie, a token or a URL."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def from_url_text(text: str) -> bytes:

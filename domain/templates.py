@@ -4,13 +4,14 @@ A name consists of letters of any script with their combining marks, digits, `_`
 compared in NFC, because the same letters can be typed in two ways.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from domain.text import as_text
 
 LONGEST_RENDERED = 16 * 1024 * 1024
 """Characters (chosen: several times the largest context window, and small enough for memory)."""
@@ -65,7 +66,7 @@ def render(
         if name not in values:
             missing[name] = None
             return match.group(0)
-        return _text(values[name])
+        return as_text(values[name])
 
     return Rendered(_IN_BRACES.sub(fill, template), tuple(missing))
 
@@ -79,7 +80,7 @@ def rendered_length(template: str, variables: Mapping[str, Any]) -> int:
         name = normalise(match.group(1))
         if _is_name(name) and name in values:
             if name not in lengths:
-                lengths[name] = len(_text(values[name]))
+                lengths[name] = len(as_text(values[name]))
             total += lengths[name] - len(match.group(0))
     return total
 
@@ -121,7 +122,3 @@ def _is_name(text: str) -> bool:
     return _SIMPLE_NAME.fullmatch(text) is not None or all(
         c.isalnum() or c in "_-" or unicodedata.category(c)[0] == "M" for c in text
     )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

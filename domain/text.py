@@ -1,7 +1,9 @@
 """Makes text from tools, models and people safe to store and to display."""
 
+import json
 import re
 from itertools import chain
+from typing import Any
 
 _PICTURES = 0x2400
 _KEPT = frozenset(map(ord, "\t\n"))
@@ -30,6 +32,16 @@ def replace_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def as_text(value: Any) -> str:
+    """A JSON value as models and people read it: text as it is, other values as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def escape_slack(text: str) -> str:
+    """Escape Slack's three special characters (Slack, "Formatting text for app surfaces")."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class TypedText(str):

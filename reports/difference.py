@@ -6,7 +6,6 @@ entry does not change all others. A list of plain values is compared without reg
 anything else by its position.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from domain.executions.report_facts import FileVersion, PreviousRun
-from domain.text import clean
+from domain.text import as_text, clean
 from reports.model import ChangedItem, Comparison, Difference
 from reports.phrases import format_size, shorten
 
@@ -198,7 +197,7 @@ def _file(file: FileVersion) -> str:
 
 def _format_value(value: Any) -> str:
     """The start of a text, or of a value as JSON."""
-    return _short(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return _short(as_text(value))
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.executions.report_facts import Excerpt, InputRequest, TimelineSpan, ToolCallSummary
 from domain.people.requests import QUESTIONS
+from domain.text import as_text
 
 SCRIPTED = (
     "A scripted model wrote the answers in this report. Claude was not called, and the costs were "
@@ -107,8 +108,7 @@ def summarize_input(call: ToolCallSummary) -> str:
     if isinstance(value, dict):
         texts = (value[name] for name in _MAIN_FIELDS if isinstance(value.get(name), str))
         value = next(texts, value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return " ".join(text.split())
+    return " ".join(as_text(value).split())
 
 
 def _parse_start(text: str) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from domain.errors import ToolInputError
-from domain.memory.entries import GrantMode, as_text
+from domain.memory.entries import GrantMode
 from domain.memory.files import (
     MOST_FILES,
     ROOT,
@@ -17,6 +17,7 @@ from domain.memory.files import (
     show_file,
     text_of,
 )
+from domain.text import as_text
 from domain.tools.calls import OnStarted, ToolInvocation, ToolOutcome
 from tools.limits import ToolLimits
 from tools.paths import Workspace

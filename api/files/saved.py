@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from api.http.files import as_download, saved_file_response
 from domain.errors import FieldProblem, InvalidInputError, NotFoundError
 from domain.files.blobs import CHUNK_BYTES
 from domain.text import clean
-from domain.workspaces.paths import relative_path
+from domain.workspaces.paths import relative_path, split_path
 from domain.workspaces.snapshots import SavedEntry, WorkspaceIndex
 from persistence.db.paging import COUNTED
 from persistence.sessions.timeline import TimelinePage, TimelineRange
@@ -50,7 +50,7 @@ class SavedWorkspace:
         relative = relative_path(path)
         if relative is None:
             raise _invalid(f"{path!r} is not a path in the workspace.")
-        left, found, links = deque(_parts(relative)), list[str](), 0
+        left, found, links = deque(split_path(relative)), list[str](), 0
         while left:
             name = left.popleft()
             if name == "..":
@@ -73,7 +73,7 @@ class SavedWorkspace:
                 if inside is None:
                     raise _invalid(f"{path} is a symbolic link out of the workspace.")
                 below, found = inside, []
-            left.extendleft(reversed(_parts(below)))
+            left.extendleft(reversed(split_path(below)))
         resolved = "/".join(found)
         return resolved, self.index.entries[resolved] if resolved else _ROOT
 
@@ -187,10 +187,6 @@ async def read_saved(blobs: Blobs, row: WorkspaceSnapshotRow) -> SavedWorkspace:
     content = await blobs.read_bytes(row.sha256)
     index = await asyncio.to_thread(WorkspaceIndex.decode, content, row.sha256)
     return SavedWorkspace(blobs, index, row.created_at)
-
-
-def _parts(path: str) -> Sequence[str]:
-    return [part for part in path.split("/") if part not in ("", ".")]
 
 
 def _zeros(start: int, end: int) -> Iterator[bytes]:

@@ -1,7 +1,5 @@
 """The query parameters and the response format of all lists."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar
@@ -13,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.errors import FieldProblem, InvalidInputError
 from domain.ids import first_id_at, ids_of_prefix, last_id_before
+from domain.secrets import from_url_text, to_url_text
 from persistence.db.paging import Page, Window
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from services.field_types import Moment
@@ -68,7 +67,7 @@ class ListQuery(BaseModel):
         if self.cursor is None:
             return Window(self.page_size, offset=(self.page - 1) * self.page_size)
         try:
-            return Window(self.page_size, before=UUID(bytes=_decoded(self.cursor)))
+            return Window(self.page_size, before=UUID(bytes=from_url_text(self.cursor)))
         except ValueError:
             raise _bad_cursor() from None
 
@@ -133,7 +132,7 @@ class TimelineQuery(ListQuery):
         if self.cursor is None:
             return TimelineRange(self.page_size, offset=(self.page - 1) * self.page_size)
         try:
-            after = int(_decoded(self.cursor))
+            after = int(from_url_text(self.cursor))
         except ValueError:
             raise _bad_cursor() from None
         if not 0 <= after <= LAST_SEQ:
@@ -182,8 +181,8 @@ _PLACES = ("page", "cursor")
 def next_cursor(page: Page[Any] | TimelinePage[Any]) -> str | None:
     """The cursor of the next page, if there is one."""
     if isinstance(page, Page):
-        return _encoded(page.rows[-1].id.bytes) if page.has_more else None
-    return None if page.next_after is None else _encoded(str(page.next_after).encode())
+        return to_url_text(page.rows[-1].id.bytes) if page.has_more else None
+    return None if page.next_after is None else to_url_text(str(page.next_after).encode())
 
 
 def address(request: Request) -> str:
@@ -196,17 +195,6 @@ def public_address(request: Request) -> str:
     """The URL of the gateway, without a slash at the end."""
     public: str | None = request.app.state.gateway.settings.public_url
     return (public or str(request.base_url)).rstrip("/")
-
-
-def _encoded(key: bytes) -> str:
-    return base64.urlsafe_b64encode(key).rstrip(b"=").decode("ascii")
-
-
-def _decoded(cursor: str) -> bytes:
-    try:
-        return base64.urlsafe_b64decode(cursor.encode("ascii") + b"==")
-    except (binascii.Error, UnicodeEncodeError):
-        raise ValueError(cursor) from None
 
 
 def _bad_cursor() -> InvalidInputError:

@@ -39,7 +39,6 @@ from services.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
 
-DeleteRow = Callable[..., Awaitable[Sequence[Dependent] | None]]
 ListRows = Callable[[AsyncSession, Caller, Window], Awaitable[Page[Any]]]
 
 

@@ -27,6 +27,7 @@ from api.http.paging import public_address
 from api.http.request_context import Call, address_of, admit
 from api.web.visits import read_small_body
 from domain.errors import NotFoundError, OutboundError, PerdureError, UnauthenticatedError
+from domain.text import escape_slack
 from persistence.identity import users
 from persistence.ledger.audit import Actor
 from services.executions.answer_links import make_person
@@ -140,7 +141,7 @@ async def _answer(request: Request, click: Click) -> dict[str, Any]:
         row = await answer_by_button(work, click.value)
     decision = (row.answer or {}).get("decision")
     done = "One approval is stored" if decision is None else f"Answered with {decision}"
-    text = f"{click.title}\n{_escape(f'{done} by {caller.subject}.')}"
+    text = f"{click.title}\n{escape_slack(f'{done} by {caller.subject}.')}"
     # Until the last approval of several, the buttons stay.
     return {"replace_original": row.status != "open", "text": text}
 
@@ -155,11 +156,7 @@ def _explain_linking(request: Request, click: Click) -> str:
 
 def _only_for_them(text: str) -> dict[str, Any]:
     """A message that only the person who has clicked sees."""
-    return {"response_type": "ephemeral", "replace_original": False, "text": _escape(text)}
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {"response_type": "ephemeral", "replace_original": False, "text": escape_slack(text)}
 
 
 async def _show(request: Request, response_url: str, message: dict[str, Any]) -> None:

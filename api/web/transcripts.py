@@ -14,7 +14,7 @@ from api.executions.schemas import render_tool_call
 from api.web.tool_inputs import InputPart, describe_edit, describe_input
 from domain.model.compaction import is_summary
 from domain.model.json_values import make_encodable
-from domain.text import strip_terminal_codes
+from domain.text import as_text, strip_terminal_codes
 from persistence.tables.sessions import MessageRow, ToolCallRow
 from reports.phrases import shorten
 
@@ -146,8 +146,7 @@ def summarize_input(value: Any) -> str:
     if isinstance(value, Mapping):
         texts = [value[name] for name in _MAIN_FIELDS if isinstance(value.get(name), str)]
         value = texts[0] if texts else value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return shorten(" ".join(text.split()), BRIEF)
+    return shorten(" ".join(as_text(value).split()), BRIEF)
 
 
 def split_settled(

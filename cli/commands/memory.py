@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import ArgumentError, parse_json
 from cli.command_groups.resources import NOTHING, CommandGroup, Json, TableView, argument, option
 from cli.terminal import show
+from domain.text import as_text
 
 if TYPE_CHECKING:
     from cli.connection.client import Client
@@ -35,7 +36,7 @@ GROUP.add_list(
     TableView(
         COLUMNS,
         nothing="No entries. `perdure memory put NAMESPACE KEY VALUE` writes one.",
-        computed={"value": lambda entry: _brief(entry["value"])},
+        computed={"value": lambda entry: as_text(entry["value"])},
     ),
     options={
         "q": argument("[WORDS]", "Entries with these words, best first.", str | None, None),
@@ -45,10 +46,6 @@ GROUP.add_list(
     },
     limit=50,
 )
-
-
-def _brief(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @GROUP.app.command("get")
@@ -113,7 +110,7 @@ GROUP.add_list(
     TableView(
         "version, type: memory_type, value, by: created_by?, at: created_at",
         nothing="The entry has no versions.",
-        computed={"value": lambda v: "(deleted)" if v["is_deletion"] else _brief(v["value"])},
+        computed={"value": lambda v: "(deleted)" if v["is_deletion"] else as_text(v["value"])},
     ),
     name="history",
     of=ENTRY,

@@ -74,15 +74,13 @@ def _make_optional(*, watch: bool, stay: bool | None, output: str, as_json: bool
 
 
 _WATCHING: Options = {"full": (Full, False), "stay": (Stay, None), **OUTPUT}
-_WAITING: Options = {"watch": (Watch, False), **_WATCHING}
 
 with_watching = add_options("how", _WATCHING, _make_following)
 """The options of a command that prints the events of an execution."""
 
-with_waiting = add_options("how", _WAITING, _make_following)
-"""The options of a command that waits for the end of an execution."""
-
-with_detaching = add_options("how", {**_WAITING, "detach": (Detach, False)}, _make_following)
+with_detaching = add_options(
+    "how", {"watch": (Watch, False), **_WATCHING, "detach": (Detach, False)}, _make_following
+)
 """The options of a command that waits for the end of an execution, or leaves it running."""
 
 with_optional_watching = add_options(

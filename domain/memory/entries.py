@@ -9,6 +9,8 @@ from enum import StrEnum
 from itertools import product
 from typing import Any, Literal, Self, cast
 
+from domain.text import as_text
+
 NAMESPACE = r"^[^\s/:?#%]+(:[^\s/:?#%]+)+$"
 """Parts joined by colons, such as `user:alice` or `project:x:decisions`."""
 
@@ -100,11 +102,6 @@ def key_problem(key: str) -> str | None:
 def is_covered(namespace: str, by: str) -> bool:
     """Whether a namespace is this one or below it: `user:alice2` is not below `user:alice`."""
     return namespace == by or namespace.startswith(by.rstrip(":") + ":")
-
-
-def as_text(value: Any) -> str:
-    """Return a value as the model reads it: text as it is, other values as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def searchable_text(value: Any) -> str:

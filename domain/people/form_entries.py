@@ -11,7 +11,8 @@ from itertools import zip_longest
 from typing import Any
 
 from domain.errors import FieldProblem
-from domain.people.nested_forms import Control, ControlKind, Entries, as_entry, is_number
+from domain.people.form_fields import as_entry
+from domain.people.nested_forms import Control, ControlKind, Entries, is_number
 
 _NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,300}(?P<fraction>\.[0-9]{0,300})?", re.ASCII)
 _FILL_IN = "Fill in this field."

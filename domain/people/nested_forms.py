@@ -11,7 +11,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from domain.people.form_fields import FORMATS, FormField, Schema, make_field, resolve, split_null
+from domain.people.form_fields import (
+    FORMATS,
+    FormField,
+    Schema,
+    as_entry,
+    make_field,
+    resolve,
+    split_null,
+)
 
 DEEPEST = 5
 """Levels of groups; deeper values are entered as JSON (chosen: more cannot be read on a page)."""
@@ -277,8 +285,3 @@ def _titles(schema: Schema) -> Mapping[str, str]:
 def _text(schema: Schema, key: str) -> str:
     value = schema.get(key)
     return value if isinstance(value, str) else ""
-
-
-def as_entry(value: Any) -> str:
-    """A value as a form contains it."""
-    return value if isinstance(value, str) else json.dumps(value)

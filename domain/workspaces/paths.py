@@ -161,7 +161,7 @@ class _Walk(ExitStack):
 
     def to(self, relative: str) -> Place:
         """Resolve up to the last component, which need not exist."""
-        left = deque(_components(relative))
+        left = deque(split_path(relative))
         links = 0
         while left:
             name = left.popleft()
@@ -213,15 +213,16 @@ class _Walk(ExitStack):
     def _follow(self, target: str) -> list[str]:
         """The components of a link's target, from the directory in which to continue."""
         if not target.startswith("/"):
-            return _components(target)
+            return split_path(target)
         below = relative_path(target)
         if below is None:
             raise WorkspacePathError(f"{self._path} is a symbolic link out of the workspace.")
         del self._open[1:], self._names[:]
-        return _components(below)
+        return split_path(below)
 
 
-def _components(path: str) -> list[str]:
+def split_path(path: str) -> list[str]:
+    """The components of a path, without those that mean the same directory."""
     return [part for part in path.split("/") if part not in ("", ".")]
 
 

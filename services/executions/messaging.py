@@ -1,6 +1,5 @@
 """Messages: they steer a running execution, or start the next one in a session."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -13,6 +12,7 @@ from domain.errors import ConflictError, NotFoundError
 from domain.executions.limits import MAX_DEPTH
 from domain.executions.states import ExecutionStatus
 from domain.plans.plan import PLAN
+from domain.text import as_text
 from persistence.db import locks
 from persistence.definitions import agents
 from persistence.executions import queries
@@ -105,7 +105,7 @@ async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWo
         parent = await _parent_of(work, session, body.parent_task_id)
     start = _turn(
         work,
-        inline_work.define_turn(agent, session.sdk_options, make_text(body.input)),
+        inline_work.define_turn(agent, session.sdk_options, as_text(body.input)),
         body.input,
         user_id=session.user_id,
         session_id=session.id,
@@ -124,11 +124,6 @@ async def find_references(
     """
     row = await own_session(session, caller, session_id)
     return row, await _agent_of_session(session, row, agent_id)
-
-
-def make_text(given: str | Mapping[str, Any]) -> str:
-    """Return the text of a title for an input."""
-    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def _reads_messages(row: ExecutionRow) -> bool:

@@ -1,6 +1,5 @@
 """Pages of task templates: define one, and create tasks from it."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -26,6 +25,7 @@ from api.web.visits import Form, OwnForm, Visit, Visiting
 from domain.errors import InvalidInputError, PerdureError
 from domain.people.form_entries import read_control
 from domain.people.nested_forms import Control, make_control
+from domain.text import as_text
 from persistence.tables.definitions import TaskTemplateRow
 from reports.phrases import count_of
 from services.definitions.inputs import (
@@ -98,8 +98,7 @@ def _read_template(row: TaskTemplateRow) -> Mapping[str, Any]:
 
 
 def _write_default(value: Any) -> str | None:
-    is_text = value is None or isinstance(value, str)
-    return value if is_text else json.dumps(value, ensure_ascii=False)
+    return None if value is None else as_text(value)
 
 
 def _facts(row: TaskTemplateRow) -> list[str]:
