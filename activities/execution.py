@@ -8,7 +8,6 @@ from datetime import timedelta
 import structlog
 from temporalio import activity
 
-from activities import report as reporting
 from activities.background_tasks import send_heartbeats
 from activities.call_claude import (
     ExecutionRunner,
@@ -38,8 +37,10 @@ from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission, lifecycle
 from persistence.executions.prompts import PromptSource
 from persistence.plans import plans
+from reports.compose import compose_json
 from services.caller import Caller
 from services.plans import advancing, generation
+from services.reports import store_report
 from services.scheduling.scheduled_runs import start_scheduled
 from services.unit_of_work import Services
 
@@ -156,8 +157,7 @@ class Activities(ExecutionActivities, PlanActivities):
     async def report(self, run: RunRef) -> None:
         """Store the report, if the task wants one."""
         with translate_errors():
-            async with self._database.transaction() as session:
-                await reporting.store_report(session, run.execution_id)
+            await store_report(self._database, run.execution_id, compose_json)
 
     @activity.defn(name="finish")
     async def finish(self, given: FinishInput) -> FinishResult:

@@ -1,7 +1,7 @@
 """Store the report of an execution: just before its end, or afterwards on request.
 
-Every function takes `compose`, which makes the stored content from the facts
-(`reports.compose.compose_json`): it runs in a thread, because it keeps a core busy.
+`compose` makes the stored content from the facts (`reports.compose.compose_json`). It keeps a core
+busy, so it runs in a thread, and no connection to the database is kept meanwhile.
 """
 
 import asyncio
@@ -20,12 +20,14 @@ from domain.executions.report_facts import ReportSource
 from domain.executions.states import ExecutionStatus
 from domain.ids import made_at, new_id
 from domain.plans.plan import PLAN
+from persistence.db.database import Database
 from persistence.executions import events, lifecycle, queries
 from persistence.executions.snapshot import definition_of
 from persistence.reporting import reports
 from persistence.reporting.source import derive_ending, read_coverage, read_report_source
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ReportRow
+from services.caller import Caller
 from services.executions.access import own_execution
 from services.field_types import Body
 from services.unit_of_work import UnitOfWork
@@ -36,7 +38,7 @@ DEFAULT_FORMAT: ReportFormat = "html"
 """The format for a definition without `report_format`."""
 
 
-async def store_report(session: AsyncSession, execution_id: UUID, compose: Compose) -> None:
+async def store_report(database: Database, execution_id: UUID, compose: Compose) -> None:
     """Write the report, set it as the execution's report and record the event `report.ready`.
 
     Does nothing if the task does not want a report, or if the newest report is current: so a retry
@@ -46,21 +48,24 @@ async def store_report(session: AsyncSession, execution_id: UUID, compose: Compo
     Raises:
         NotFoundError: there is no such execution.
     """
-    row = await session.get(ExecutionRow, execution_id)
-    if row is None:
-        raise NotFoundError(f"Execution {execution_id} does not exist.")
-    definition = TaskDefinition.model_validate(await definition_of(session, row))
-    if not definition.generate_report or await _find_current(session, row) is not None:
-        return
     # Reading takes no lock: a cancel that arrives meanwhile must not wait for a long report.
-    content = await _compose(session, row, definition, compose)
-    row = await queries.lock_existing(session, execution_id)
-    if ExecutionStatus(row.status).is_terminal or await _find_current(session, row) is not None:
-        return
-    content["outcome"] |= asdict(derive_ending(row))
-    report = await _write(session, row, definition.report_format or DEFAULT_FORMAT, content)
-    ready = Event("report.ready", {"report_id": str(report.id), "format": report.format})
-    await events.append(session, row.id, ready)
+    async with database.reading() as session:
+        row = await session.get(ExecutionRow, execution_id)
+        if row is None:
+            raise NotFoundError(f"Execution {execution_id} does not exist.")
+        definition = TaskDefinition.model_validate(await definition_of(session, row))
+        if not definition.generate_report or await _find_current(session, row) is not None:
+            return
+        source = await read_report_source(session, row, definition)
+    content = await asyncio.to_thread(compose, source)
+    async with database.transaction() as session:
+        row = await queries.lock_existing(session, execution_id)
+        if _has_ended(row) or await _find_current(session, row) is not None:
+            return
+        content["outcome"] |= asdict(derive_ending(row))
+        report = await _write(session, row, definition.report_format or DEFAULT_FORMAT, content)
+        ready = Event("report.ready", {"report_id": str(report.id), "format": report.format})
+        await events.append(session, row.id, ready)
 
 
 class ReportCreate(Body):
@@ -79,8 +84,34 @@ class CreatedReport:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ComposedReport:
+    """A report that is not stored, with the format that its task specifies."""
+
+    content: dict[str, Any]
+    format: ReportFormat
+
+
+async def compose_report(
+    database: Database, caller: Caller, execution_id: UUID, compose: Compose
+) -> ComposedReport | None:
+    """Compose what `create_report` writes; None if it would refuse, or return a report."""
+    async with database.reading() as session:
+        row = await own_execution(session, caller, execution_id)
+        if (
+            row.executor == PLAN
+            or not _has_ended(row)
+            or await _find_current(session, row) is not None
+        ):
+            return None
+        definition = TaskDefinition.model_validate(await definition_of(session, row))
+        source = await read_report_source(session, row, definition)
+    content = await asyncio.to_thread(compose, source)
+    return ComposedReport(content, definition.report_format or DEFAULT_FORMAT)
+
+
 async def create_report(
-    work: UnitOfWork, execution_id: UUID, compose: Compose, body: ReportCreate
+    work: UnitOfWork, execution_id: UUID, composed: ComposedReport | None, body: ReportCreate
 ) -> CreatedReport:
     """Write the report of an ended execution of the caller, or return the one that it has.
 
@@ -89,18 +120,14 @@ async def create_report(
     Raises:
         ConflictError: the execution has not ended, or it is the execution of a plan.
     """
-    row = await own_execution(work.session, work.caller, execution_id)
+    row = await own_execution(work.session, work.caller, execution_id, lock=True)
     _require_ended(row)
     if (current := await _find_current(work.session, row)) is not None:
         return CreatedReport(current, is_new=False)
-    definition = TaskDefinition.model_validate(await definition_of(work.session, row))
-    content = await _compose(work.session, row, definition, compose)
-    row = await queries.lock_existing(work.session, execution_id)
-    _require_ended(row)
-    if (current := await _find_current(work.session, row)) is not None:
-        return CreatedReport(current, is_new=False)
-    chosen = body.format or definition.report_format or DEFAULT_FORMAT
-    report = await _write(work.session, row, chosen, content)
+    if composed is None:
+        raise ConflictError("The execution has just changed; create its report again.")
+    chosen = body.format or composed.format
+    report = await _write(work.session, row, chosen, composed.content)
     after = {"execution_id": str(execution_id), "format": chosen}
     await work.record_audit("report.create", ("report", report.id), after=after)
     return CreatedReport(report, is_new=True)
@@ -109,15 +136,12 @@ async def create_report(
 def _require_ended(row: ExecutionRow) -> None:
     if row.executor == PLAN:
         raise ConflictError("This execution runs a plan; read the report of the plan.")
-    if not ExecutionStatus(row.status).is_terminal:
+    if not _has_ended(row):
         raise ConflictError("The execution has not ended; its report can be created afterwards.")
 
 
-async def _compose(
-    session: AsyncSession, row: ExecutionRow, definition: TaskDefinition, compose: Compose
-) -> dict[str, Any]:
-    source = await read_report_source(session, row, definition)
-    return await asyncio.to_thread(compose, source)
+def _has_ended(row: ExecutionRow) -> bool:
+    return ExecutionStatus(row.status).is_terminal
 
 
 async def _write(

@@ -29,7 +29,7 @@ from persistence.reporting import reports
 from persistence.reporting.reports import ReportFilter
 from reports.compose import compose_json
 from reports.render import format_of
-from services.reports import CreatedReport, ReportCreate, create_report
+from services.reports import CreatedReport, ReportCreate, compose_report, create_report
 
 router = APIRouter(prefix=BASE, tags=["reports"])
 
@@ -73,7 +73,9 @@ async def create_execution_report(
     body: Annotated[ReportCreate, Depends(JsonBody(ReportCreate, optional=True))],
 ) -> Response:
     """Create the report of an execution that has ended; if it has one, return that with 200."""
-    service = partial(create_report, execution_id=execution_id, compose=compose_json, body=body)
+    database = call.gateway.database
+    composed = await compose_report(database, call.caller, execution_id, compose_json)
+    service = partial(create_report, execution_id=execution_id, composed=composed, body=body)
     return await run_service(call, service, respond_created)
 
 

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import httpx2
 
-from activities import report as reporting
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import NotificationRow
 from persistence.tables.sessions import ArtifactRow
+from reports.compose import compose_json
+from services.reports import store_report
 from tests.api.world import APPROVAL, TASK, World, ask, execute, in_session, make_task
 from tests.reports.execution_builder import start_execution
 
@@ -122,9 +123,9 @@ async def report(world: World, client: Client, mark: str) -> Parameters:
         builder = await start_execution(session, user_id=owner, title=mark)
         await builder.add_user_message(mark)
         await builder.add_answer(mark)
-        await reporting.store_report(session, builder.row.id)
-        report_id = builder.row.report_id
-    return {"report_id": str(report_id)}
+    await store_report(world.gateway.database, builder.row.id, compose_json)
+    stored = await client.get(f"{API}/task-executions/{builder.row.id}/report")
+    return {"report_id": stored.json()["id"]}
 
 
 async def agent(world: World, client: Client, mark: str) -> Parameters:

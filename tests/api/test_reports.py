@@ -11,9 +11,10 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from activities import report as reporting
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
+from reports.compose import compose_json
+from services.reports import store_report
 from tests.api.world import World, execute, make_task
 from tests.reports.execution_builder import BEGAN, definition, start_execution
 from tests.stack import perdure
@@ -29,7 +30,7 @@ async def finished_report(world: World, client: Client, title: str = "Show me") 
         builder = await start_execution(session, user_id=user_id, title=title)
         await builder.add_user_message("Go.")
         await builder.add_answer("Done, & <b>well</b>.")
-        await reporting.store_report(session, builder.row.id)
+    await store_report(world.gateway.database, builder.row.id, compose_json)
     return f"/api/v1/task-executions/{builder.row.id}/report"
 
 

@@ -9,10 +9,11 @@ import pytest
 from playwright.async_api import Browser, Page
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities import report as reporting
 from persistence.db.database import Database
 from persistence.reporting import reports
+from reports.compose import compose_json
 from reports.render import render
+from services.reports import store_report
 from tests.reports import examples
 from tests.reports.execution_builder import ExecutionBuilder
 
@@ -56,7 +57,8 @@ async def saved(database_url: str, tmp_path: Path) -> Callable[[Example], Awaita
         database = Database.connect(database_url)
         async with database.transaction() as session:
             execution_id = (await example(session)).row.id
-            await reporting.store_report(session, execution_id)
+        await store_report(database, execution_id, compose_json)
+        async with database.reading() as session:
             row = await reports.find_newest(session, execution_id)
         await database.close()
         assert row is not None

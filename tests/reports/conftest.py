@@ -7,10 +7,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from activities import report as reporting
 from persistence.db.database import Database
 from persistence.reporting import reports
 from persistence.tables.sessions import ReportRow
+from reports.compose import compose_json
+from services.reports import store_report
 from tests.reports.execution_builder import ExecutionBuilder
 
 Example = Callable[[AsyncSession], Awaitable[ExecutionBuilder]]
@@ -41,7 +42,6 @@ def report_of(database: Database) -> ReportOf:
 
 async def stored_report(database: Database, execution_id: UUID) -> ReportRow | None:
     """The newest report after another run of the activity."""
-    async with database.transaction() as session:
-        await reporting.store_report(session, execution_id)
+    await store_report(database, execution_id, compose_json)
     async with database.reading() as session:
         return await reports.find_newest(session, execution_id)
