@@ -66,3 +66,11 @@ async def submit(page: Client, path: str, **fields: Any) -> httpx2.Response:
 def words(response: httpx2.Response) -> str:
     """The text of a page."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
+
+
+def shown_input(opened: httpx2.Response) -> dict[str, str]:
+    """The fields of the editable input."""
+    areas = r'<textarea id="(input[^"]*)"[^>]*>\n(.*?)</textarea>'
+    found = {name: unescape(text) for name, text in re.findall(areas, opened.text, re.DOTALL)}
+    assert found
+    return found

@@ -1,134 +1,30 @@
 """Snapshots of workspaces: only what changed is stored, and all of it is restored elsewhere."""
 
 import errno
-import hashlib
 import os
 import shutil
 import socket
-import stat
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from domain.errors import BlobMissingError, BlobStoreUnavailableError, WorkspaceNotSavedError
-from domain.files.blobs import NewBlob
 from domain.ids import new_id
 from domain.workspaces.snapshots import (
-    SavedEntry,
-    SnapshotUnreadableError,
-    WorkspaceIndex,
-    WorkspaceSnapshot,
     WorkspaceVersion,
 )
 from domain.workspaces.sparse_files import is_sparse
-from persistence.blobs.directory import DirectoryBlobs
 from tests.tools.conftest import HOST, SessionCalls
-from tools.snapshots import saving, scanning
+from tests.tools.saved_workspaces import Place, Stored, describe, place, write
+from tools.snapshots import scanning
 from tools.snapshots.packs import LARGE_BYTES
-from tools.snapshots.saving import Snapshots
 from tools.stores import ToolStores
 from tools.toolbox import Toolbox
 from tools.workspaces import RESTORED
 
+__all__ = ["place"]
+
 MIB = 1024 * 1024
-
-
-class Stored:
-    """The store of files without its rows; counts what it stores."""
-
-    def __init__(self, root: Path) -> None:
-        self.blobs = DirectoryBlobs(root)
-        self.sizes: list[int] = []
-
-    async def put_all(self, new: Sequence[NewBlob]) -> None:
-        for blob in new:
-            assert hashlib.sha256(blob.path.read_bytes()).hexdigest() == blob.sha256
-            self.sizes.append(blob.size_bytes)
-            await self.blobs.put(blob.path, blob.sha256)
-
-    def read(
-        self, sha256: str, start: int = 0, end: int | None = None
-    ) -> AsyncGenerator[bytes, None]:
-        return self.blobs.read(sha256, start, end)
-
-
-@dataclass
-class Place:
-    """A workspace that is saved and restored."""
-
-    directory: Path
-    store: Stored = field(init=False)
-    root: Path = field(init=False)
-    snapshots: Snapshots = field(init=False)
-    saved: WorkspaceSnapshot | None = None
-
-    def __post_init__(self) -> None:
-        self.store = Stored(self.directory / "store")
-        self.root = self.directory / "workspace"
-        self.root.mkdir()
-        self.restart()
-
-    def restart(self) -> None:
-        """As after the start of another worker: nothing is remembered."""
-        private = self.directory / "private"
-        private.mkdir(exist_ok=True)
-        self.snapshots = Snapshots(self.store, private, owner=None)
-
-    async def save(self) -> int | None:
-        """Save; returns the bytes that were stored without the index, None if nothing changed."""
-        self.store.sizes.clear()
-        recorded = None if self.saved is None else self.saved.sha256
-        saved = await self.snapshots.save(self.root, recorded)
-        assert list((self.directory / "private").iterdir()) == []
-        if saved is None:
-            return None
-        self.saved = saved
-        return sum(self.store.sizes[:-1])
-
-    async def restore(self) -> Path:
-        assert self.saved is not None
-        target = self.directory / f"restored-{os.urandom(4).hex()}"
-        await self.snapshots.restore(self.saved.sha256, target)
-        assert list((self.directory / "private").iterdir()) == []
-        return target
-
-    async def check(self) -> None:
-        """Save, and compare what is restored with the workspace."""
-        await self.save()
-        restored = await self.restore()
-        assert describe(restored) == describe(self.root)
-
-
-def describe(root: Path) -> dict[str, Any]:
-    """Every entry with its kind, mode, times and content."""
-    found: dict[str, Any] = {}
-    for path in root.rglob("*"):
-        status = path.lstat()
-        mode = stat.S_IMODE(status.st_mode)
-        name = os.fsencode(path.relative_to(root)).decode(errors="surrogateescape")
-        if path.is_symlink():
-            found[name] = ("link", path.readlink())
-        elif path.is_dir():
-            found[name] = ("directory", mode)
-        elif path.is_file():
-            found[name] = ("file", mode, status.st_mtime_ns, path.read_bytes())
-    return found
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
-def write(path: Path, content: bytes | str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    path.chmod(mode)
 
 
 async def test_everything_is_restored(place: Place) -> None:
@@ -224,140 +120,6 @@ async def test_holes_stay_holes(place: Place) -> None:
     with (restored / "sparse").open("rb") as copy:
         copy.seek((500 << 20) - 2)
         assert copy.read(10) == b"\0\0middle\0\0"
-
-
-async def test_a_file_that_changes_while_it_is_read_is_read_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(place.root / "log", "x" * 100)
-    before = os.pread
-
-    def grow(*arguments: Any) -> bytes:
-        part = before(*arguments)
-        with (place.root / "log").open("ab") as log:
-            log.write(b"more")
-        return part
-
-    monkeypatch.setattr(os, "pread", grow)
-    await place.save()
-    monkeypatch.undo()
-    assert (await place.restore() / "log").read_bytes().startswith(b"x" * 100)
-    await place.check()
-
-
-async def test_a_file_with_holes_that_becomes_shorter_while_it_is_read_can_be_restored(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = place.root / "sparse"
-    with path.open("wb") as file:
-        file.seek(1 << 20)
-        file.write(b"x" * 8192)
-    write(place.root / "z", "next in the pack")
-    before = os.pread
-
-    def shrink(*arguments: Any) -> bytes:
-        if path.stat().st_size > MIB + 100:
-            os.truncate(path, MIB + 100)
-        return before(*arguments)
-
-    monkeypatch.setattr(os, "pread", shrink)
-    await place.save()
-    monkeypatch.undo()
-    restored = await place.restore()
-    assert (restored / "sparse").read_bytes()[MIB : MIB + 100] == b"x" * 100
-    assert (restored / "z").read_text() == "next in the pack"
-    await place.check()
-
-
-async def test_the_space_of_many_snapshots_is_limited(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scanning, "_SETTLED_NS", -(10**12))
-    chance = 0
-    for number in range(150):
-        chance = (chance * 31 + number * 17) % 60
-        write(place.root / f"f{chance}", os.urandom(500))
-        await place.save()
-        assert place.saved is not None
-        assert len(place.saved.blobs) <= 35
-        stored = sum(blob.size_bytes for blob in place.saved.blobs[1:])
-        assert stored <= 2 * place.saved.size_bytes
-    await place.check()
-
-
-async def test_too_many_files_are_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanning, "MAX_ENTRIES", 3)
-    for number in range(4):
-        write(place.root / f"{number}", "x")
-    with pytest.raises(WorkspaceNotSavedError, match="more than 3 files"):
-        await place.save()
-
-
-async def test_files_that_the_store_can_not_take_are_saved_later(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(_: object) -> None:
-        raise BlobStoreUnavailableError("It is full.")
-
-    write(place.root / "file", "x")
-    await place.check()
-    write(place.root / "file", "y")
-    with monkeypatch.context() as patch:
-        patch.setattr(place.store, "put_all", fail)
-        with pytest.raises(WorkspaceNotSavedError, match="It is full"):
-            await place.save()
-    await place.check()
-
-
-async def test_files_that_can_not_be_read_for_a_time_are_read_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(saving, "_DELAYS", (0, 0))
-    write(place.root / "file", "x")
-    await place.save()
-    read, failures = place.store.read, [1, 2]
-
-    def fail(sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
-        if failures:
-            failures.pop()
-            raise OSError(errno.ESTALE, "away")
-        return read(sha256, start, end)
-
-    monkeypatch.setattr(place.store, "read", fail)
-    await place.check()
-
-
-async def test_damaged_snapshots_are_not_restored(place: Place) -> None:
-    write(place.root / "file", "content")
-    await place.save()
-    assert place.saved is not None
-    index, pack = (place.store.blobs.path(blob.sha256) for blob in place.saved.blobs)
-    kept = pack.read_bytes()
-    pack.write_bytes(b"CONTENT")
-    with pytest.raises(SnapshotUnreadableError, match="'file'"):
-        await place.restore()
-    pack.unlink()
-    with pytest.raises(BlobMissingError):
-        await place.restore()
-    pack.write_bytes(kept)
-    index.write_bytes(b"damaged")
-    with pytest.raises(SnapshotUnreadableError):
-        await place.restore()
-
-
-@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../x", "link/x", "", "a//b", "x\0"])
-def test_an_index_with_paths_that_lead_out_is_refused(path: str) -> None:
-    entries = {"a": SavedEntry("d", 0o755), "link": SavedEntry("l", target="/etc")}
-    index = WorkspaceIndex({**entries, path: SavedEntry("f", 0o644, 0, 0, "")})
-    content = index.encode()
-    with pytest.raises(SnapshotUnreadableError, match="path"):
-        WorkspaceIndex.decode(content, hashlib.sha256(content).hexdigest())
-
-
-@given(st.binary(max_size=200))
-def test_other_bytes_are_not_an_index(content: bytes) -> None:
-    with pytest.raises(SnapshotUnreadableError, match="not an index"):
-        WorkspaceIndex.decode(content, hashlib.sha256(content).hexdigest())
 
 
 @pytest.fixture
