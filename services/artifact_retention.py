@@ -11,7 +11,7 @@ from persistence.ledger.audit import ENGINE
 from persistence.sessions import artifact_retention
 from persistence.tables.sessions import ArtifactRow
 from services.definitions.inputs import Retention
-from services.executions.access import own_task
+from services.executions.access import get_own_task
 from services.field_types import Body
 from services.storage import StorageGuard
 from services.unit_of_work import UnitOfWork
@@ -79,7 +79,7 @@ async def prune(work: UnitOfWork, task_id: UUID, body: PruneBody) -> PrunedArtif
     Raises:
         InvalidInputError: neither the request nor the task says how old they must be.
     """
-    task = (await own_task(work.session, work.caller, task_id, lock=False)).row
+    task = (await get_own_task(work.session, work.caller, task_id, lock=False)).row
     seconds = body.older_than_seconds or task.artifact_retention_seconds
     if seconds is None:
         hint = "The task keeps its artifacts; say how old those to delete must be."

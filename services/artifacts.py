@@ -26,7 +26,7 @@ from persistence.sessions import artifacts
 from persistence.tables.sessions import ArtifactRow
 from services.blobs import Blobs
 from services.caller import Caller, missing
-from services.executions.access import may_read, own_execution, require_active
+from services.executions.access import get_own_execution, may_read, require_active
 from services.field_types import Body
 from services.unit_of_work import Services, UnitOfWork
 from services.validation_messages import body_problem
@@ -212,7 +212,7 @@ async def _find_owner(
 ) -> UUID:
     if execution_id is None:
         return caller.user_id
-    execution = await own_execution(session, caller, execution_id, lock=lock)
+    execution = await get_own_execution(session, caller, execution_id, lock=lock)
     require_active(execution)
     return execution.user_id
 

@@ -16,7 +16,7 @@ from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
 from services.definitions.inputs import HookCreate
 from services.definitions.resources import Resource
-from services.executions.access import own_task
+from services.executions.access import get_own_task
 from services.executions.starting import require_active_work, start_execution
 from services.unit_of_work import UnitOfWork
 
@@ -35,7 +35,7 @@ class Hooks(Resource[HookRow]):
         """Return a hook of a task of the caller (`Resource.find`)."""
         del lock
         task_id, hook_id = key
-        await own_task(session, caller, task_id, lock=False)
+        await get_own_task(session, caller, task_id, lock=False)
         row = await hooks.find(session, task_id, hook_id)
         if row is None:
             raise NotFoundError(f"The task has no hook {hook_id}.")
@@ -53,13 +53,13 @@ async def list_hooks(
     session: AsyncSession, caller: Caller, task_id: UUID, window: Window
 ) -> Page[HookRow]:
     """Return a page of the hooks of a task of the caller."""
-    await own_task(session, caller, task_id, lock=False)
+    await get_own_task(session, caller, task_id, lock=False)
     return await hooks.page(session, task_id, window)
 
 
 async def create_hook(work: UnitOfWork, task_id: UUID, body: HookCreate) -> NewHook:
     """Create a hook of a task of the caller."""
-    task = await own_task(work.session, work.caller, task_id)
+    task = await get_own_task(work.session, work.caller, task_id)
     hook = await hooks.create(work.session, task_id, task.row.user_id, name=body.name)
     await work.record_audit(
         "hook.create",

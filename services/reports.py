@@ -28,7 +28,7 @@ from persistence.reporting.source import derive_ending, read_coverage, read_repo
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ReportRow
 from services.caller import Caller
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.field_types import Body
 from services.unit_of_work import UnitOfWork
 
@@ -97,7 +97,7 @@ async def compose_report(
 ) -> ComposedReport | None:
     """Compose what `create_report` writes; None if it would refuse, or return a report."""
     async with database.reading() as session:
-        row = await own_execution(session, caller, execution_id)
+        row = await get_own_execution(session, caller, execution_id)
         if (
             row.executor == PLAN
             or not _has_ended(row)
@@ -120,7 +120,7 @@ async def create_report(
     Raises:
         ConflictError: the execution has not ended, or it is the execution of a plan.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     _require_ended(row)
     if (current := await _find_current(work.session, row)) is not None:
         return CreatedReport(current, is_new=False)

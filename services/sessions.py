@@ -10,7 +10,7 @@ from persistence.sessions import sessions, workspaces
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
-from services.executions.access import own_session
+from services.executions.access import get_own_session
 from services.executions.inputs import SessionCreate, SessionUpdate
 from services.unit_of_work import Precondition, UnitOfWork
 
@@ -46,7 +46,7 @@ async def update_session(
     precondition: Precondition,
 ) -> SessionRow:
     """Change the title of a session, or the agent of its next turns; null removes it."""
-    row = await own_session(work.session, work.caller, session_id, lock=True)
+    row = await get_own_session(work.session, work.caller, session_id, lock=True)
     precondition(row)
     before = _audited_fields(row)
     if "title" in update.model_fields_set:
@@ -75,7 +75,7 @@ async def delete_session(work: UnitOfWork, session_id: UUID, precondition: Preco
     Raises:
         ExecutionActiveError: executions of it have not ended; lists the first of them.
     """
-    row = await own_session(work.session, work.caller, session_id, lock=True)
+    row = await get_own_session(work.session, work.caller, session_id, lock=True)
     precondition(row)
     active = await queries.list_unfinished(work.session, session_id, limit=LISTED_EXECUTIONS + 1)
     _require_none_active(active)

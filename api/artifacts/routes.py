@@ -28,7 +28,7 @@ from services import artifact_retention, stored_files
 from services import artifacts as services
 from services.artifact_retention import PruneBody
 from services.artifacts import ArtifactCreate, ArtifactUpload, ReceivedFile
-from services.executions.access import readable_execution
+from services.executions.access import get_readable_execution
 
 router = APIRouter(prefix=BASE, tags=["artifacts"])
 
@@ -47,7 +47,7 @@ async def list_artifacts(
 ) -> Response:
     """List the files that an execution saved, newest first."""
     async with call.gateway.database.reading() as session:
-        await readable_execution(session, call.caller, execution_id)
+        await get_readable_execution(session, call.caller, execution_id)
         page = await artifacts.page(session, execution_id, query.window())
     return render_page(call, query, page, render_artifact)
 

@@ -21,7 +21,7 @@ from domain.errors import NotFoundError
 from persistence.definitions import tasks
 from persistence.executions import prerequisites, queries
 from persistence.executions.queries import ExecutionFilter
-from services.executions.access import own_execution, readable_execution
+from services.executions.access import get_own_execution, get_readable_execution
 from services.executions.bulk import filter_of
 
 router = APIRouter(prefix=BASE)
@@ -50,7 +50,7 @@ async def get_execution(call: Called, execution_id: UUID) -> Response:
         raise NotFoundError(f"Execution {execution_id} does not exist.")
     if not call.caller.owns(columns["user_id"]):
         async with call.gateway.database.reading() as session:
-            await readable_execution(session, call.caller, execution_id)
+            await get_readable_execution(session, call.caller, execution_id)
     resource = call.gateway.executions.render(ExecutionRead, cached_fields(call, columns))
     return respond_rendered(call.request, resource)
 
@@ -65,7 +65,7 @@ async def list_children(
 ) -> Response:
     """List the subtasks of an execution, newest first."""
     async with call.gateway.database.reading() as session:
-        parent = await readable_execution(session, call.caller, execution_id)
+        parent = await get_readable_execution(session, call.caller, execution_id)
         children = ExecutionFilter(parent_id=execution_id)
         page = await queries.page(session, parent.user_id, children, query.window())
         return await render_page(session, call, query, page)
@@ -81,7 +81,7 @@ async def list_prerequisites(
 ) -> Response:
     """The prerequisites of an execution, met and unmet, newest first."""
     async with call.gateway.database.reading() as session:
-        await own_execution(session, call.caller, execution_id)
+        await get_own_execution(session, call.caller, execution_id)
         page = await prerequisites.page(session, execution_id, query.window())
         return await render_page(session, call, query, page)
 

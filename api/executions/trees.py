@@ -16,7 +16,7 @@ from api.http.schemas import Read, from_row
 from api.links import BASE
 from domain.executions.states import ExecutionStatus
 from persistence.executions import subtasks
-from services.executions.access import readable_execution
+from services.executions.access import get_readable_execution
 from services.field_types import UsdOut
 
 router = APIRouter(prefix=BASE, tags=["executions"])
@@ -74,7 +74,7 @@ class ExecutionTree(Read):
 async def get_execution_tree(call: Called, execution_id: UUID) -> Response:
     """The progress of an execution and of its subtasks at all levels."""
     async with call.gateway.database.reading() as session:
-        await readable_execution(session, call.caller, execution_id)
+        await get_readable_execution(session, call.caller, execution_id)
         rows = await subtasks.read_tree(session, execution_id)
     return answer(_render_tree(execution_id, rows))
 

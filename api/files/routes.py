@@ -20,7 +20,7 @@ from api.http.paging import Listing
 from api.http.rendering import render_items
 from api.http.request_context import Call, Called
 from api.links import BASE
-from services.executions.access import readable_execution
+from services.executions.access import get_readable_execution
 
 router = APIRouter(prefix=f"{BASE}/task-executions/{{execution_id}}/files", tags=["executions"])
 
@@ -62,6 +62,6 @@ async def get_archive(
 
 async def _workspace(call: Call, execution_id: UUID) -> WorkspaceFiles:
     async with call.gateway.database.reading() as session:
-        row = await readable_execution(session, call.caller, execution_id)
+        row = await get_readable_execution(session, call.caller, execution_id)
         place = await find_workspace(session, call.gateway, row)
     return await open_workspace(call.gateway, place)

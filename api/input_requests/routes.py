@@ -28,7 +28,7 @@ from persistence.executions.request_changes import RequestChanges
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller
 from services.executions import answers, bulk_answers, discussions, holding
-from services.executions.access import readable_request
+from services.executions.access import get_readable_request
 from services.executions.bulk_answers import (
     AlikeBody,
     AlikeOutcome,
@@ -302,7 +302,7 @@ async def _respond_withdrawn(_: Call, __: AsyncSession, outcome: WithdrawOutcome
 async def get_input_request(call: Called, request_id: UUID) -> Response:
     """Get an input request."""
     async with call.gateway.database.reading() as session:
-        row = await readable_request(session, call.caller, request_id)
+        row = await get_readable_request(session, call.caller, request_id)
         is_open = row.status == "open"
         changes = await request_changes.find_changes(session, row) if is_open else None
     return single(call.request, render_input_request(call, row, changes))

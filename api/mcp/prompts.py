@@ -34,7 +34,7 @@ from persistence.definitions import tasks
 from persistence.definitions.tasks import StoredTask, TaskFilter
 from persistence.executions import queries
 from persistence.executions.queries import ExecutionFilter
-from services.executions.access import named_task
+from services.executions.access import get_named_task
 
 PAGE = 50
 
@@ -119,7 +119,7 @@ async def _find(ctx: ServerRequestContext[Any, Any], name: str) -> StoredTask:
     context = ToolContext(call=call_of(ctx), request=ctx, tool_name=ctx.method)
     try:
         async with context.reading() as session:
-            return await named_task(session, context.caller, name)
+            return await get_named_task(session, context.caller, name)
     except PerdureError as error:
         raise protocol_error(error) from error
 

@@ -24,7 +24,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ReportRow
 from reports.render import add_ending
 from services.caller import missing
-from services.executions.access import may_read, readable_execution
+from services.executions.access import get_readable_execution, may_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ async def find_newest_report(session: AsyncSession, call: Call, execution_id: UU
         NotFoundError: there is no such execution, or it has no report; says why.
         PermissionDeniedError: it belongs to another user.
     """
-    execution = await readable_execution(session, call.caller, execution_id)
+    execution = await get_readable_execution(session, call.caller, execution_id)
     row = await reports.find_newest(session, execution_id)
     if row is None:
         raise NotFoundError(await _explain_missing(session, execution))

@@ -9,13 +9,13 @@ from persistence.definitions import scheduled_runs, schedules
 from services.definitions import references
 from services.definitions.task_rules import choose_model
 from services.definitions.warnings import model_warnings
-from services.executions.access import own_task
+from services.executions.access import get_own_task
 
 
 async def read_schedule(call: Call, task_id: UUID) -> ScheduleRead:
     """The schedule of a task of the caller, with what Temporal knows about it."""
     async with call.gateway.database.reading() as session:
-        task = await own_task(session, call.caller, task_id, lock=False)
+        task = await get_own_task(session, call.caller, task_id, lock=False)
         definition = TaskDefinition.model_validate(task.definition)
         kept = await schedules.find(session, task_id)
         recent = await scheduled_runs.list_recent(session, task_id, limit=SHOWN_RUNS)

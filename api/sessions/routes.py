@@ -30,7 +30,7 @@ from api.sessions.schemas import (
 from persistence.sessions import sessions
 from services import sessions as services
 from services.executions import messaging
-from services.executions.access import own_session
+from services.executions.access import get_own_session
 from services.executions.inputs import MessageBody, SessionCreate, SessionUpdate, SessionWork
 
 router = APIRouter(prefix=f"{BASE}/sessions", tags=["sessions"])
@@ -41,7 +41,7 @@ render_session = view_of(SessionRead)
 routes = ResourceRoutes(
     router, "session", SessionRead, render_session, "/{session_id}", path_key("session_id")
 )
-routes.add_get(own_session, "Get a session.")
+routes.add_get(get_own_session, "Get a session.")
 routes.add_delete(services.delete_session, "Delete a session; its executions stay readable.")
 
 
@@ -84,7 +84,7 @@ async def list_session_messages(
 ) -> Response:
     """The latest messages of a session, oldest first."""
     async with call.gateway.database.reading() as session:
-        await own_session(session, call.caller, session_id)
+        await get_own_session(session, call.caller, session_id)
         rows = await sessions.list_latest_messages(session, session_id, limit=query.limit)
     items = [render_message(row) for row in rows]
     return answer(from_row(Transcript, None, session_id=session_id, items=items))

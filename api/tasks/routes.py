@@ -29,7 +29,7 @@ from persistence.definitions import tasks
 from services.definitions import tasks as services
 from services.definitions.inputs import TaskCreate, TaskUpdate
 from services.executions import dry_running
-from services.executions.access import readable_task
+from services.executions.access import get_readable_task
 from services.executions.inputs import DryRunBody
 
 router = APIRouter(prefix=f"{BASE}/tasks", tags=["tasks"])
@@ -43,7 +43,7 @@ class VersionQuery(TimelineQuery):
 
 routes = ResourceRoutes(router, "task", TaskRead, render_task, "/{task_id}", path_key("task_id"))
 routes.add_create(services.create_task, TaskCreate, "Create a task.")
-routes.add_get(readable_task, "Get a task.")
+routes.add_get(get_readable_task, "Get a task.")
 routes.add_update(
     services.update_task,
     TaskUpdate,
@@ -71,7 +71,7 @@ async def list_versions(
 ) -> Response:
     """List the versions of a task, newest first."""
     async with call.gateway.database.reading() as session:
-        task = await readable_task(session, call.caller, task_id)
+        task = await get_readable_task(session, call.caller, task_id)
         page = await tasks.page_versions(session, task_id, query.span())
     items = [render_task_version(call, task, row) for row in page.rows]
     return render_items(call, query, page, items)
@@ -83,7 +83,7 @@ async def get_version(
 ) -> Response:
     """Get a version of a task."""
     async with call.gateway.database.reading() as session:
-        task = await readable_task(session, call.caller, task_id)
+        task = await get_readable_task(session, call.caller, task_id)
         row = await tasks.find_version(session, task_id, version)
     if row is None:
         raise NotFoundError(f"The task has no version {version}.")

@@ -28,7 +28,7 @@ from persistence.memory import uses
 from persistence.sessions import timeline
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.columns import Row
-from services.executions.access import readable_execution
+from services.executions.access import get_readable_execution
 
 router = APIRouter(prefix=f"{BASE}/task-executions", tags=["executions"])
 
@@ -106,6 +106,6 @@ async def _render_part(
     view: Callable[[R], BaseModel | dict[str, Any]],
 ) -> Response:
     async with call.gateway.database.reading() as session:
-        await readable_execution(session, call.caller, execution_id)
+        await get_readable_execution(session, call.caller, execution_id)
         page = await read(session, execution_id, query.span())
     return render_items(call, query, page, [view(row) for row in page.rows])

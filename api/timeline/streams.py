@@ -18,7 +18,7 @@ from api.live_updates import Subscription
 from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.executions import events
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
-from services.executions.access import may_read, readable_execution
+from services.executions.access import get_readable_execution, may_read
 
 COMMENT_SECONDS = 15.0
 """Proxies close a connection that is idle for a minute."""
@@ -50,7 +50,7 @@ async def respond_stream(call: Call, execution_id: UUID, after: int | None) -> R
     after = int(last_id) if last_id is not None else after or 0
     call.become_stream()  # before the first read, so that a refused stream costs nothing more
     async with call.gateway.database.reading() as session:
-        row = await readable_execution(session, call.caller, execution_id)
+        row = await get_readable_execution(session, call.caller, execution_id)
     if after > row.event_seq:
         raise MalformedRequestError(
             f"The execution has {row.event_seq} events; send the `id` of the last event that you "

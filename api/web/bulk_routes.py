@@ -17,7 +17,7 @@ from api.web.visits import Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
 from persistence.executions import input_requests, queries
 from services.executions import bulk_answers
-from services.executions.access import answerable_request
+from services.executions.access import get_answerable_request
 from services.executions.bulk_answers import (
     MOST_ANSWERS,
     AlikeBody,
@@ -84,7 +84,7 @@ async def _render(
 ) -> Response:
     async with visit.call.gateway.database.reading() as session:
         caller = visit.call.caller
-        rows = [await answerable_request(session, caller, one) for one in dict.fromkeys(chosen)]
+        rows = [await get_answerable_request(session, caller, one) for one in dict.fromkeys(chosen)]
         open_rows = [row for row in rows if decisions.is_open_approval(row)]
         titles = await queries.find_titles(session, [row.execution_id for row in rows])
         contexts = [await input_requests.load_context(session, row) for row in open_rows[:1]]

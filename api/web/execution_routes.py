@@ -26,7 +26,7 @@ from domain.errors import FilesElsewhereError, PerdureError
 from persistence.executions import queries
 from persistence.tables.executions import ExecutionRow
 from services.executions import control, forking, messaging, retrying
-from services.executions.access import readable_execution
+from services.executions.access import get_readable_execution
 from services.executions.bulk import filter_of
 from services.executions.inputs import CancelBody, FinishBody, ForkBody, RetryBody
 from services.unit_of_work import UnitOfWork
@@ -109,7 +109,7 @@ async def download_file(request: Request, visit: Visiting, execution_id: UUID) -
     """A file of the workspace."""
     query = read_query(request, FileQuery)
     async with visit.call.gateway.database.reading() as session:
-        row = await readable_execution(session, visit.call.caller, execution_id)
+        row = await get_readable_execution(session, visit.call.caller, execution_id)
         place = await find_workspace(session, visit.call.gateway, row)
     return await send_file(await open_workspace(visit.call.gateway, place), query.path)
 

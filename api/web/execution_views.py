@@ -21,7 +21,7 @@ from persistence.reporting import spans
 from persistence.sessions import artifacts, timeline
 from persistence.sessions.timeline import TimelineRange
 from persistence.tables.executions import ExecutionRow
-from services.executions.access import readable_execution
+from services.executions.access import get_readable_execution
 
 LATEST = 80
 """Messages that a page shows at once (chosen: some 300 kB)."""
@@ -44,7 +44,7 @@ LIVE_EVENTS = (
 async def read_head(visit: Visit, session: AsyncSession, execution_id: UUID) -> dict[str, Any]:
     """The execution, and what the head of each of its pages shows."""
     call = visit.call
-    row = await readable_execution(session, call.caller, execution_id)
+    row = await get_readable_execution(session, call.caller, execution_id)
     unreadable = await find_unreadable(
         session, task_ids=[row.task_id], session_ids=[row.session_id], by=call.caller.reader_id
     )

@@ -27,7 +27,7 @@ from persistence.db.paging import Page, Window
 from persistence.executions import inbox_views, input_requests, queries
 from persistence.tables.people import InboxViewRow
 from persistence.tables.sessions import InputRequestRow
-from services.executions.access import readable_request
+from services.executions.access import get_readable_request
 from services.executions.inbox_views import INBOX_VIEWS, InboxViewPut, ViewName, put_view
 
 router = APIRouter(prefix=links.INBOX, include_in_schema=False, route_class=PageRoute)
@@ -207,4 +207,4 @@ async def _apply(visit: Visit, request_id: UUID, submit: Submit) -> Response:
 
 async def _find(visit: Visit, request_id: UUID) -> InputRequestRow:
     async with visit.call.gateway.database.reading() as session:
-        return await readable_request(session, visit.call.caller, request_id)
+        return await get_readable_request(session, visit.call.caller, request_id)

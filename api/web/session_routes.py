@@ -24,7 +24,7 @@ from persistence.sessions import sessions, timeline
 from persistence.tables.sessions import SessionRow
 from services import sessions as services
 from services.executions import messaging
-from services.executions.access import own_session
+from services.executions.access import get_own_session
 from services.executions.inputs import SessionCreate
 
 router = APIRouter(prefix="/sessions", include_in_schema=False, route_class=PageRoute)
@@ -92,7 +92,7 @@ async def _render(
     error: PerdureError | None = None,
 ) -> Response:
     async with visit.call.gateway.database.reading() as session:
-        row = await own_session(session, visit.call.caller, session_id)
+        row = await get_own_session(session, visit.call.caller, session_id)
         found = await _read(session, row, after)
     values = {**form_values(form, error), "types": " ".join(LIVE_EVENTS)}
     return pages.render(template, status_for(error), **visit.layout, session=row, **found, **values)

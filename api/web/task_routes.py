@@ -32,7 +32,7 @@ from persistence.executions import queries
 from persistence.executions.queries import ExecutionFilter
 from services.definitions import tasks as services
 from services.executions import dry_running, starting
-from services.executions.access import readable_task
+from services.executions.access import get_readable_task
 from services.executions.inputs import DryRunBody, ExecuteBody
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -146,7 +146,7 @@ async def change_schedule(visit: Visiting, task_id: UUID, verb: str) -> Response
 async def _read(visit: Visit, task_id: UUID) -> tuple[StoredTask, Any]:
     """A task that the viewer may read, and its latest runs."""
     async with visit.call.gateway.database.reading() as session:
-        stored = await readable_task(session, visit.call.caller, task_id)
+        stored = await get_readable_task(session, visit.call.caller, task_id)
         filters = ExecutionFilter(task_id=task_id)
         user_id = visit.call.principal.user_id
         page = await queries.page(session, user_id, filters, Window(LATEST_RUNS))

@@ -15,7 +15,7 @@ from services.definitions.inputs import (
     enable_given_schedule,
 )
 from services.definitions.updates import merge_update
-from services.executions.access import own_task
+from services.executions.access import get_own_task
 from services.unit_of_work import Precondition, UnitOfWork
 from services.validation_messages import require_name
 
@@ -49,7 +49,7 @@ async def update_task(
     work: UnitOfWork, task_id: UUID, update: TaskUpdate, precondition: Precondition
 ) -> StoredTask:
     """Change a task. Executions in progress keep the version they started with."""
-    stored = await own_task(work.session, work.caller, task_id)
+    stored = await get_own_task(work.session, work.caller, task_id)
     precondition(stored)
     if not stored.row.is_scheduled:
         update = enable_given_schedule(update)
@@ -58,7 +58,7 @@ async def update_task(
 
 async def delete_task(work: UnitOfWork, task_id: UUID, precondition: Precondition) -> None:
     """Delete a task. Its executions stay readable; its schedule is removed."""
-    stored = await own_task(work.session, work.caller, task_id)
+    stored = await get_own_task(work.session, work.caller, task_id)
     precondition(stored)
     await tasks.delete(work.session, stored.row)
     await work.record_audit(
@@ -82,7 +82,7 @@ async def enable_schedule(work: UnitOfWork, task_id: UUID, *, is_enabled: bool) 
     Raises:
         ConflictError: it has no schedule.
     """
-    stored = await own_task(work.session, work.caller, task_id)
+    stored = await get_own_task(work.session, work.caller, task_id)
     task_rules.require_schedule(stored.row)
     if stored.row.schedule_enabled == is_enabled:
         work.synchronise_schedule(task_id)

@@ -20,7 +20,7 @@ from services.caller import Caller, missing
 from services.validation_messages import body_problem
 
 
-async def own_execution(
+async def get_own_execution(
     session: AsyncSession, caller: Caller, execution_id: UUID, *, lock: bool = False
 ) -> ExecutionRow:
     """Return an execution of the caller; `lock` locks its row until the transaction ends."""
@@ -28,7 +28,7 @@ async def own_execution(
     return await queries.lock_existing(session, execution_id) if lock else row
 
 
-async def readable_execution(
+async def get_readable_execution(
     session: AsyncSession, caller: Caller, execution_id: UUID
 ) -> ExecutionRow:
     """Return an execution that the caller may read (`may_read`)."""
@@ -65,7 +65,7 @@ def require_active(row: ExecutionRow) -> None:
         raise ExecutionTerminalError(f"This execution is already {row.status}.")
 
 
-async def own_session(
+async def get_own_session(
     session: AsyncSession, caller: Caller, session_id: UUID, *, lock: bool = False
 ) -> SessionRow:
     """Return a session of the caller; `lock` locks its row until the transaction ends."""
@@ -73,7 +73,7 @@ async def own_session(
     return caller.own(await read(session, session_id), "session", session_id)
 
 
-async def readable_task(on: Connected, caller: Caller, task_id: UUID) -> StoredTask:
+async def get_readable_task(on: Connected, caller: Caller, task_id: UUID) -> StoredTask:
     """Return a task of the caller, or a public one; it is not to be changed."""
     stored = await tasks.read(on, task_id)
     if stored is None:
@@ -83,14 +83,14 @@ async def readable_task(on: Connected, caller: Caller, task_id: UUID) -> StoredT
     return stored
 
 
-async def named_task(session: AsyncSession, caller: Caller, name: str) -> StoredTask:
+async def get_named_task(session: AsyncSession, caller: Caller, name: str) -> StoredTask:
     """Return the readable task with this id or name; the caller's own goes before public ones.
 
     Raises:
         InvalidInputError: several public tasks have this name.
     """
     if is_id(name):
-        return await readable_task(session, caller, UUID(name))
+        return await get_readable_task(session, caller, UUID(name))
     found = await tasks.find_by_name(session, caller.user_id, name)
     if not found:
         raise missing("task", repr(name))
@@ -103,7 +103,7 @@ async def named_task(session: AsyncSession, caller: Caller, name: str) -> Stored
     return found[0]
 
 
-async def own_task(
+async def get_own_task(
     session: AsyncSession, caller: Caller, task_id: UUID, *, lock: bool = True
 ) -> StoredTask:
     """Return a task of the caller; `lock` locks its row until the transaction ends."""
@@ -114,7 +114,7 @@ async def own_task(
     return stored
 
 
-async def answerable_request(
+async def get_answerable_request(
     session: AsyncSession, caller: Caller, request_id: UUID
 ) -> InputRequestRow:
     """Return an input request of the caller's execution, or one assigned to the caller."""
@@ -125,7 +125,7 @@ async def answerable_request(
     return row
 
 
-async def readable_request(
+async def get_readable_request(
     session: AsyncSession, caller: Caller, request_id: UUID
 ) -> InputRequestRow:
     """Return a request that the caller may answer, or that mentions the caller in a comment."""

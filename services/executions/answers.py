@@ -18,7 +18,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
 from services.definitions.json_schemas import value_problems
 from services.executions.access import (
-    answerable_request,
+    get_answerable_request,
     require_answerable,
     require_scope_to_answer,
 )
@@ -45,7 +45,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
             the answer is stored, and the execution has failed.
         ScopeMissingError: the credentials may not decide (`access.require_scope_to_answer`).
     """
-    row = await answerable_request(work.session, work.caller, request_id)
+    row = await get_answerable_request(work.session, work.caller, request_id)
     require_scope_to_answer(work.caller, RequestKind(row.kind))
     return await answer_found(work, row, body, must_run=True)
 

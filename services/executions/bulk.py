@@ -19,7 +19,7 @@ from persistence.executions import queries
 from persistence.executions.queries import ExecutionFilter
 from services.caller import Caller
 from services.executions import control, retrying
-from services.executions.access import own_execution, require_active
+from services.executions.access import get_own_execution, require_active
 from services.executions.inputs import BulkBody, BulkCancelBody, CancelBody, Narrowing, RetryBody
 from services.unit_of_work import Effect, Services, UnitOfWork, run_effects
 
@@ -65,7 +65,7 @@ async def cancel_many(services: Services, caller: Caller, body: BulkCancelBody) 
     effects: list[Effect] = []
 
     async def check_one(execution_id: UUID) -> UUID:
-        require_active(await own_execution(session, caller, execution_id))
+        require_active(await get_own_execution(session, caller, execution_id))
         return execution_id
 
     async def cancel_one(execution_id: UUID) -> UUID:

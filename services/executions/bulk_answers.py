@@ -15,7 +15,7 @@ from persistence.executions.input_requests import CallLikeness
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller
 from services.executions import answers, holding
-from services.executions.access import answerable_request, require_scope_to_answer
+from services.executions.access import get_answerable_request, require_scope_to_answer
 from services.executions.holding import can_be_held
 from services.executions.inputs import AnswerBody, UndoSeconds
 from services.field_types import Body, Text
@@ -96,7 +96,7 @@ async def answer_alike(work: UnitOfWork, body: AlikeBody) -> AlikeOutcome:
         await _require_alike(session, work.caller, list(seen.values()))
 
     async def answer(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
-        row = await answerable_request(work.session, work.caller, request_id)
+        row = await get_answerable_request(work.session, work.caller, request_id)
         given = AnswerBody(
             decision=body.decision,
             message=body.message,
@@ -144,7 +144,7 @@ async def _require_alike(
     first: CallLikeness | None = None
     for position, request in enumerate(seen):
         try:
-            row = await answerable_request(session, caller, request.id)
+            row = await get_answerable_request(session, caller, request.id)
         except PerdureError:
             continue  # it is reported with the others
         likeness = await input_requests.find_likeness(session, row)

@@ -9,7 +9,7 @@ from persistence.executions import leases, lifecycle, signals
 from persistence.executions.cascade import cancel_children, cancel_tree
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow
-from services.executions.access import own_execution, require_active
+from services.executions.access import get_own_execution, require_active
 from services.executions.inputs import CancelBody, FinishBody
 from services.unit_of_work import UnitOfWork
 
@@ -28,7 +28,7 @@ async def resume(work: UnitOfWork, execution_id: UUID) -> ExecutionRow:
 
     A repeat changes nothing.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     before = {"status": row.status, "status_reason": row.status_reason}
     if await leases.unblock(work.session, row):
         await work.record_audit(
@@ -42,7 +42,7 @@ async def resume(work: UnitOfWork, execution_id: UUID) -> ExecutionRow:
 
 
 async def _request(work: UnitOfWork, execution_id: UUID, *, is_paused: bool) -> ExecutionRow:
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     before = {"status": row.status, "is_pause_requested": not is_paused}
     if not await lifecycle.request_pause(work.session, row, is_paused=is_paused):
         return row
@@ -66,7 +66,7 @@ async def finish(work: UnitOfWork, execution_id: UUID, body: FinishBody) -> Exec
     Raises:
         ConflictError: it has ended or not started, or the loop does not run it.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     require_active(row)
     if row.executor != "claude" or row.cancel_requested_at is not None:
         raise ConflictError("Only an execution that Claude runs can be asked to finish.")
@@ -98,7 +98,7 @@ async def cancel(work: UnitOfWork, execution_id: UUID, body: CancelBody) -> Exec
     Raises:
         ExecutionTerminalError: it has ended.
     """
-    row = await own_execution(work.session, work.caller, execution_id)
+    row = await get_own_execution(work.session, work.caller, execution_id)
     requested = await cancel_tree(work.session, row.id, body.reason)
     # Read after the tree is locked: an end that was committed first wins.
     await work.session.refresh(row)

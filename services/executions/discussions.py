@@ -13,8 +13,8 @@ from domain.ids import new_id
 from persistence.executions import events, input_requests, queries
 from persistence.tables.sessions import InputRequestRow
 from services.executions.access import (
-    answerable_request,
-    readable_request,
+    get_answerable_request,
+    get_readable_request,
     require_answerable,
 )
 from services.field_types import Body, Text
@@ -58,10 +58,10 @@ async def comment(work: UnitOfWork, request_id: UUID, body: CommentBody) -> Inpu
     Raises:
         ConflictError: the request has `MOST_COMMENTS` comments.
     """
-    row = await readable_request(work.session, work.caller, request_id)
+    row = await get_readable_request(work.session, work.caller, request_id)
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock(work.session, request_id)
-    await readable_request(work.session, work.caller, request_id)
+    await get_readable_request(work.session, work.caller, request_id)
     if len(row.comments) >= MOST_COMMENTS:
         raise ConflictError(f"This request has {MOST_COMMENTS} comments, which is the limit.")
     comment_id = new_id()
@@ -136,7 +136,7 @@ async def _set_claim(work: UnitOfWork, row: InputRequestRow, subject: str | None
 
 async def _lock_open(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
     """Lock an open request that the caller may answer, after its execution."""
-    await answerable_request(work.session, work.caller, request_id)
+    await get_answerable_request(work.session, work.caller, request_id)
     _, row = await input_requests.lock_open(work.session, request_id)
     require_answerable(work.caller, row)
     return row

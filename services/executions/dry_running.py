@@ -12,7 +12,7 @@ from persistence.ledger.forecasts import Forecast
 from services.definitions import task_rules
 from services.definitions.warnings import approver_warnings
 from services.executions import starting
-from services.executions.access import readable_task
+from services.executions.access import get_readable_task
 from services.executions.inputs import DryRunBody, ExecuteBody
 from services.scheduling.variables import with_schedule_variables
 from services.unit_of_work import UnitOfWork
@@ -36,7 +36,7 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     Raises:
         TaskInactiveError: it is inactive.
     """
-    task = await readable_task(work.session, work.caller, task_id)
+    task = await get_readable_task(work.session, work.caller, task_id)
     execution = ExecuteBody(variables=body.variables, max_budget_usd=body.max_budget_usd)
     start = starting.make_start(work, starting.require_active_work(task), execution)
     now = datetime.now(UTC)

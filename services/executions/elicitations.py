@@ -27,7 +27,7 @@ from domain.text import harmless
 from persistence.executions import input_requests
 from persistence.tables.sessions import InputRequestRow
 from services.executions import answers
-from services.executions.access import answerable_request
+from services.executions.access import get_answerable_request
 from services.executions.budget_raises import lock_budgets
 from services.executions.inputs import AnswerBody
 from services.unit_of_work import UnitOfWork
@@ -101,7 +101,7 @@ async def respond(
         return
     if not await input_requests.is_in_tree(work.session, row, execution_id):
         return
-    await answerable_request(work.session, work.caller, request_id)
+    await get_answerable_request(work.session, work.caller, request_id)
     await lock_budgets(work, row)
     try:
         execution, row = await input_requests.lock_open(work.session, row.id)

@@ -14,7 +14,7 @@ from persistence.sessions.fork_points import ForkPoint
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.definitions import inline_work
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.executions.inputs import ForkBody
 from services.executions.retrying import require_runnable_task
 from services.executions.starting import start_execution
@@ -35,7 +35,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
     Raises:
         ConflictError: it has no prompt yet, or its task is inactive or deleted.
     """
-    source = await own_execution(work.session, work.caller, execution_id, lock=True)
+    source = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     if source.executor != "claude":
         raise ConflictError("This execution has no transcript to fork; retry it instead.")
     if source.prefix_sha256 is None or source.session_id is None:

@@ -14,7 +14,7 @@ from persistence.identity import users
 from persistence.ledger.audit import Actor
 from persistence.tables.sessions import InputRequestRow
 from services.caller import Caller, missing
-from services.executions.access import answerable_request
+from services.executions.access import get_answerable_request
 from services.executions.due_requests import BATCH, act_or_postpone
 from services.executions.inputs import AnswerBody
 from services.executions.remembering import remember
@@ -45,7 +45,7 @@ async def withdraw(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
     Raises:
         AlreadyAnsweredError: it is another user's answer, or it has taken effect.
     """
-    row = await answerable_request(work.session, work.caller, request_id)
+    row = await get_answerable_request(work.session, work.caller, request_id)
     execution = await queries.lock_existing(work.session, row.execution_id)
     row = await input_requests.lock(work.session, request_id)
     if row.held_rule is None or execution.completed_at is not None:

@@ -24,7 +24,7 @@ from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from services.caller import Caller
 from services.definitions import inline_work
-from services.executions.access import own_execution, own_session
+from services.executions.access import get_own_execution, get_own_session
 from services.executions.inputs import MessageBody, SessionWork
 from services.executions.retrying import require_runnable_task
 from services.executions.starting import start_execution
@@ -43,7 +43,7 @@ async def send_message(work: UnitOfWork, execution_id: UUID, body: MessageBody) 
             not ended.
     """
     await locks.lock_session_of(work.session, execution_id)
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     if _reads_messages(row):
         return await _steer(work, row, body)
     if row.executor == PLAN:
@@ -63,7 +63,7 @@ async def send_session_message(
 
     If two messages reach an idle session at the same time, each gets a turn, one after the other.
     """
-    session = await own_session(work.session, work.caller, session_id, lock=True)
+    session = await get_own_session(work.session, work.caller, session_id, lock=True)
     last = await queries.lock_last_of_session(work.session, session.id)
     if last is not None and _reads_messages(last):
         return await _steer(work, last, body)
@@ -122,7 +122,7 @@ async def find_references(
     Raises:
         NotFoundError: there is no such session, or no such agent.
     """
-    row = await own_session(session, caller, session_id)
+    row = await get_own_session(session, caller, session_id)
     return row, await _agent_of_session(session, row, agent_id)
 
 

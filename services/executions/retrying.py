@@ -17,7 +17,7 @@ from persistence.ledger import budgets
 from persistence.plans import generations
 from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.executions.inputs import RetryBody
 from services.executions.starting import start_execution
 from services.unit_of_work import UnitOfWork
@@ -37,7 +37,7 @@ async def retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> Execut
 
 async def check_retry(work: UnitOfWork, execution_id: UUID, body: RetryBody) -> Start:
     """Return the start of a retry, or refuse it like `retry`."""
-    row = await own_execution(work.session, work.caller, execution_id)
+    row = await get_own_execution(work.session, work.caller, execution_id)
     if not ExecutionStatus(row.status).is_terminal:
         raise ExecutionActiveError(f"This execution is {row.status}; cancel it first.")
     if row.executor == PLAN or row.trigger_type == STEP_TRIGGER:

@@ -33,7 +33,12 @@ from services.definitions.warnings import (
     network_warnings,
     placeholder_warnings,
 )
-from services.executions.access import own_execution, own_task, readable_task, require_active
+from services.executions.access import (
+    get_own_execution,
+    get_own_task,
+    get_readable_task,
+    require_active,
+)
 from services.executions.inputs import ExecuteBody, WorkBody
 from services.scheduling.variables import format_time, with_schedule_variables, work_of
 from services.unit_of_work import UnitOfWork
@@ -53,7 +58,7 @@ async def start_task(work: UnitOfWork, task_id: UUID, body: ExecuteBody) -> Exec
     Raises:
         TaskInactiveError: the task is inactive.
     """
-    task = await readable_task(work.connected, work.caller, task_id)
+    task = await get_readable_task(work.connected, work.caller, task_id)
     start = make_start(work, require_active_work(task), body)
     return await start_execution(
         work, start, strict_variables=body.strict_variables, is_whole_service=True
@@ -99,7 +104,7 @@ async def find_parent(
     """
     if execution_id is None:
         return None
-    parent = await own_execution(work.session, work.caller, execution_id, lock=True)
+    parent = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     require_active(parent)
     if parent.depth >= MAX_DEPTH:
         hint = f"Work may be nested {MAX_DEPTH} levels deep; this would be deeper."
@@ -122,7 +127,7 @@ async def trigger_schedule(work: UnitOfWork, task_id: UUID) -> ExecutionRow:
     Raises:
         ConflictError: it has no schedule.
     """
-    task = await own_task(work.session, work.caller, task_id)
+    task = await get_own_task(work.session, work.caller, task_id)
     task_rules.require_schedule(task.row)
     scheduled_at = format_time(datetime.now(UTC))
     start = make_start(

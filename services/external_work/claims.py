@@ -20,7 +20,7 @@ from persistence.executions.queries import ExecutionFilter
 from persistence.executions.stored_work import StoredWork
 from persistence.tables.executions import ExecutionRow
 from services.caller import Caller
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.external_work.context import describe_work
 from services.external_work.inputs import ClaimBody, HeartbeatBody, ReleaseBody
 from services.unit_of_work import UnitOfWork
@@ -64,7 +64,7 @@ async def claim(work: UnitOfWork, body: ClaimBody) -> Claim | None:
         NotFoundError: there is no work, and no agent of the name in the claim.
     """
     if body.execution_id is not None:
-        row = await own_execution(work.session, work.caller, body.execution_id, lock=True)
+        row = await get_own_execution(work.session, work.caller, body.execution_id, lock=True)
         # After the lock, which may have to wait: this skips what others lock, and never waits.
         if await leases.return_expired(work.session, limit=EXPIRED_PER_CLAIM):
             await work.session.refresh(row)
@@ -125,7 +125,7 @@ async def claim_or_extend(work: UnitOfWork, execution_id: UUID, body: ClaimBody)
     Raises:
         NotClaimableError: the execution can't be claimed.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     worker = body.worker or work.caller.subject
     if row.claimed_by == worker and row.lease_token is not None:
         seconds, token = body.lease_seconds, row.lease_token
@@ -182,7 +182,7 @@ async def send_heartbeat(work: UnitOfWork, execution_id: UUID, body: HeartbeatBo
     Raises:
         LeaseLostError: the lease has ended, and the work returned to the queue.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     if row.lease_token != body.lease_token:
         raise make_lease_error(row)
     has_ended = ExecutionStatus(row.status).is_terminal
@@ -202,7 +202,7 @@ async def release(work: UnitOfWork, execution_id: UUID, body: ReleaseBody) -> Ex
     Raises:
         LeaseLostError: the lease has ended.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     if not await leases.is_held(work.session, row.id, body.lease_token):
         raise make_lease_error(row)
     before = {"claimed_by": row.claimed_by}

@@ -22,7 +22,7 @@ from persistence.tables.executions import ExecutionRow
 from services.definitions import inline_work
 from services.definitions.inputs import AgentId, Name, Prompt
 from services.executions import control, starting
-from services.executions.access import own_execution, require_active
+from services.executions.access import get_own_execution, require_active
 from services.executions.inputs import MOST_PREREQUISITES, CancelBody, WorkBody
 from services.external_work.claims import require_agent
 from services.field_types import Body, Variables
@@ -259,7 +259,7 @@ async def update(
         ExecutionTerminalError: it has ended.
         ConflictError: a worker has it, so its description can't change.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     require_active(row)
     given = body.model_fields_set
     if row.executor != "external":
@@ -326,7 +326,7 @@ async def cancel(
     Raises:
         ExecutionTerminalError: it has ended.
     """
-    row = await own_execution(work.session, work.caller, execution_id)
+    row = await get_own_execution(work.session, work.caller, execution_id)
     previous = ExecutionStatus(row.status)
     row = await control.cancel(work, execution_id, body)
     if keep_work:
@@ -355,7 +355,7 @@ async def delete(
     Raises:
         ConflictError: other work depends on it, and `force` is not set; names it.
     """
-    row = await own_execution(work.session, work.caller, execution_id)
+    row = await get_own_execution(work.session, work.caller, execution_id)
     dependents = await planned_work.list_dependents(work.session, row.id)
     if dependents and not force:
         listed = ", ".join(f"{other.title!r} ({other.id})" for other in dependents[:5])
@@ -365,7 +365,7 @@ async def delete(
     was_cancelled = not ExecutionStatus(row.status).is_terminal
     if was_cancelled:
         await control.cancel(work, execution_id, CancelBody(reason="deleted by the orchestrator"))
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     archived_at = {"archived_at": row.archived_at or datetime.now(UTC)}
     await planned_work.change(work.session, row, columns=archived_at, metadata={})
     if erase:

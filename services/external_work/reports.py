@@ -32,7 +32,7 @@ from persistence.sessions import artifacts
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
 from services.caller import Caller
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.external_work.claims import make_lease_error
 from services.external_work.inputs import CompleteBody, FailBody
 from services.unit_of_work import Services, UnitOfWork
@@ -77,7 +77,7 @@ async def store_detailed_work(
     content = body.detailed_work.encode()
     with suppress(NotFoundError, PermissionDeniedError):  # `complete` refuses it
         async with services.database.reading() as session:
-            row = await own_execution(session, caller, execution_id)
+            row = await get_own_execution(session, caller, execution_id)
             await services.storage.check(session, row.user_id, adding=len(content))
         await services.blobs.add(content)
 
@@ -89,7 +89,7 @@ async def complete(work: UnitOfWork, execution_id: UUID, body: CompleteBody) -> 
     """
     if work.is_one_service and (done := await _complete_alone(work, execution_id, body)):
         return done
-    await own_execution(work.session, work.caller, execution_id)
+    await get_own_execution(work.session, work.caller, execution_id)
     return await _try_again(work, partial(_complete, work, execution_id, body))
 
 
@@ -137,7 +137,7 @@ async def fail(work: UnitOfWork, execution_id: UUID, body: FailBody) -> Executio
     Raises:
         LeaseLostError: the lease has ended.
     """
-    await own_execution(work.session, work.caller, execution_id)
+    await get_own_execution(work.session, work.caller, execution_id)
     return await _try_again(work, partial(_fail, work, execution_id, body))
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from domain.errors import ConflictError, InvalidInputError
 from persistence.executions import priorities
 from persistence.tables.executions import ExecutionRow
-from services.executions.access import own_execution, require_active
+from services.executions.access import get_own_execution, require_active
 from services.executions.starting import list_deadline_problems
 from services.external_work.inputs import TermsBody
 from services.unit_of_work import UnitOfWork
@@ -20,7 +20,7 @@ async def change(work: UnitOfWork, execution_id: UUID, body: TermsBody) -> Execu
         ConflictError: Claude runs it.
         InvalidInputError: the deadline is not in the future.
     """
-    row = await own_execution(work.session, work.caller, execution_id, lock=True)
+    row = await get_own_execution(work.session, work.caller, execution_id, lock=True)
     require_active(row)
     if row.executor != "external":
         raise ConflictError("Claude runs this execution; only external work has an order.")

@@ -13,7 +13,7 @@ from domain.schedules.clock_changes import covered_years, repeated_hours
 from domain.schedules.schedule import Backfill, TaskSchedule
 from persistence.definitions import schedules
 from services.definitions import task_rules
-from services.executions.access import own_task
+from services.executions.access import get_own_task
 from services.executions.inputs import BackfillBody
 from services.unit_of_work import UnitOfWork
 from services.validation_messages import refuse_field
@@ -42,7 +42,7 @@ async def backfill(work: UnitOfWork, task_id: UUID, body: BackfillBody) -> Plann
     Raises:
         ConflictError: it has no schedule.
     """
-    task = await own_task(work.session, work.caller, task_id)
+    task = await get_own_task(work.session, work.caller, task_id)
     runs = _count_runs(task_rules.require_schedule(task.row), body)
     planned = Backfill(new_id(), task_id, body.start_at, body.end_at, body.overlap_policy)
     await schedules.store_backfill(work.session, planned)

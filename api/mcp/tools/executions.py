@@ -22,7 +22,7 @@ from persistence.executions import events
 from persistence.sessions import artifacts
 from services.definitions.inputs import Name
 from services.executions import starting
-from services.executions.access import named_task
+from services.executions.access import get_named_task
 from services.executions.inputs import ExecuteBody
 from services.field_types import Variables
 from services.unit_of_work import UnitOfWork
@@ -77,7 +77,7 @@ async def _execute_task(context: ToolContext, arguments: ExecuteTaskArguments) -
     )
 
     async def start(work: UnitOfWork) -> UUID:
-        task = await named_task(work.session, work.caller, arguments.task)
+        task = await get_named_task(work.session, work.caller, arguments.task)
         return (await starting.start_stored_task(work, task, body)).id
 
     content = arguments.model_dump(mode="json", exclude={"idempotency_key", "wait"})

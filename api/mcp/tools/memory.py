@@ -14,7 +14,7 @@ from definitions.memory import Key, Namespace
 from domain.memory.entries import LONGEST_QUERY, MOST_FOUND, MemoryType
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.memory import entries, versions
 from services.memory.entries import (
     ANY_VERSION,
@@ -81,7 +81,7 @@ class MemoryAddArguments(EntryArguments):
 
 async def _check_execution(work: UnitOfWork, execution_id: UUID | None) -> None:
     if execution_id is not None:
-        await own_execution(work.session, work.caller, execution_id)
+        await get_own_execution(work.session, work.caller, execution_id)
 
 
 async def _add(context: ToolContext, arguments: MemoryAddArguments) -> MemoryEntryResult:

@@ -27,7 +27,7 @@ from domain.executions.states import TERMINAL, ExecutionStatus
 from persistence.executions import planned_work
 from persistence.executions.planned_work import WorkFilter
 from persistence.tables.executions import ExecutionRow
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.external_work.context import find_artifacts
 from services.external_work.planning import Complexity, ShortText, find_slug
 from services.field_types import Moment
@@ -182,7 +182,7 @@ class Synthesis(OrchestratorResult):
 
 async def _synthesize(context: ToolContext, arguments: SynthesizeArguments) -> Synthesis:
     async with context.reading() as session:
-        parent = await own_execution(session, context.caller, arguments.parent_task_id)
+        parent = await get_own_execution(session, context.caller, arguments.parent_task_id)
         rows = await planned_work.list_children(session, parent.id)
         files = await find_artifacts(session, [parent.id, *(row.id for row in rows)])
         progress = await planned_work.count_children(session, parent.id)

@@ -28,7 +28,7 @@ from domain.executions.states import PREREQUISITES, ExecutionStatus
 from persistence.executions import planned_work
 from persistence.executions.planned_work import ChildProgress
 from persistence.tables.executions import ExecutionRow
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.external_work import claims, reports
 from services.external_work.context import make_reference
 from services.external_work.inputs import ArtifactType, ClaimBody, CompleteBody, FilePath, Summary
@@ -95,7 +95,7 @@ async def _refuse_open_prerequisites(context: ToolContext, task_id: UUID) -> Non
         NotClaimableError: there are some.
     """
     async with context.reading() as session:
-        row = await own_execution(session, context.caller, task_id)
+        row = await get_own_execution(session, context.caller, task_id)
         if row.status != ExecutionStatus.BLOCKED or row.status_reason != PREREQUISITES:
             return
         waiting = await planned_work.list_open_prerequisites(session, task_id)
@@ -141,7 +141,7 @@ class CompletedTask(OrchestratorResult):
 
 async def _complete_task(context: ToolContext, arguments: CompleteTaskArguments) -> CompletedTask:
     async with context.reading() as session:
-        row = await own_execution(session, context.caller, arguments.task_id)
+        row = await get_own_execution(session, context.caller, arguments.task_id)
     token = arguments.lease_token or _find_own_lease(context, row)
     given = arguments.model_dump(exclude={"task_id", "user_id", "lease_token"})
     body = CompleteBody(lease_token=token, **given)

@@ -26,7 +26,7 @@ from persistence.executions.planned_work import WorkFilter
 from persistence.tables.executions import ExecutionRow
 from services.definitions.inputs import AgentId
 from services.executions import control, starting
-from services.executions.access import own_execution
+from services.executions.access import get_own_execution
 from services.executions.inputs import (
     MOST_PREREQUISITES,
     CancelBody,
@@ -172,7 +172,7 @@ def _describe(row: ExecutionRow) -> dict[str, Any]:
 
 async def _get(context: ToolContext, arguments: TaskArguments) -> WholeTask:
     async with context.reading() as session:
-        row = await own_execution(session, context.caller, arguments.task_id)
+        row = await get_own_execution(session, context.caller, arguments.task_id)
         needed = await queue_state.list_prerequisites_of(session, row.id)
         files = await find_artifacts(session, [row.id])
     return WholeTask(
@@ -258,7 +258,7 @@ class CancelledTasks(OrchestratorResult):
 
 async def _cancel(context: ToolContext, arguments: CancelArguments) -> CancelledTasks:
     async with context.transaction() as work:
-        row = await own_execution(work.session, work.caller, arguments.task_id)
+        row = await get_own_execution(work.session, work.caller, arguments.task_id)
         affected = await queue_state.list_affected(work.session, row.id)
         await control.cancel(work, row.id, CancelBody(reason=arguments.reason))
     return CancelledTasks(

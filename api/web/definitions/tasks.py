@@ -28,7 +28,7 @@ from services.definitions.inputs import (
     TaskCreate,
     TaskUpdate,
 )
-from services.executions.access import own_task
+from services.executions.access import get_own_task
 from services.unit_of_work import Precondition, UnitOfWork
 
 _PROMPT = Field(
@@ -50,7 +50,7 @@ class TaskStore:
 
     async def find(self, session: AsyncSession, caller: Caller, key: UUID) -> StoredTask:
         """Return a task of the caller (`DefinitionStore.find`)."""
-        return await own_task(session, caller, key, lock=False)
+        return await get_own_task(session, caller, key, lock=False)
 
     async def create(self, work: UnitOfWork, members: dict[str, Any]) -> TaskRow:
         """Create a task (`DefinitionStore.create`)."""
