@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench.children import READY_SECONDS, Child
 from bench.figures import Bar, Section, Spread, Table, shown
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
@@ -31,8 +30,8 @@ IDLE_SECONDS = 10.0
 ALONE = 40
 """Answers one at a time: the 95th percentile is the third slowest (chosen)."""
 
-REPLAYS = 200
-RESUMED = "SELECT workflow_id FROM executions WHERE status = 'completed' AND task_id = $1 LIMIT 1"
+REPLAYS = 40
+REPLAY_ROUNDS = 5
 
 MB = 1_000_000
 ROLES = ("client", "api", "worker", "temporal", "postgres", "supervisor", "model")
@@ -76,7 +75,8 @@ async def measure(scale: Scale) -> Section:
         parked_bytes = memory_bytes(ours.roles["worker"]) - before
         say(f"{ALONE} answers, one at a time")
         seconds = await _answer_alone(ours, asked[:ALONE])
-        replays = await _replay(world, ours)
+        assert scale.parked - ALONE - policies.CACHED_WORKFLOWS >= REPLAYS * REPLAY_ROUNDS
+        replays = await _replay(ours)
     own, other = found
     slowest = statistics.quantiles(seconds, n=20)[-1]
     return Section(
@@ -84,8 +84,9 @@ async def measure(scale: Scale) -> Section:
         f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
         "first answer to the last end; its CPU is that of all processes but the model's. Then "
         f"{scale.parked:,} wait, and the oldest are answered one at a time: their workflows are no "
-        "longer in the worker's cache, so they replay. The CPU of a replay is that of the SDK's "
-        "replayer with the worker's settings, for the whole history of an execution that resumed.",
+        "longer in the worker's cache, so they replay. A query also makes the worker replay an "
+        "execution that is not in its cache: the CPU of a replay is what the worker needs for such "
+        "a query more than for a query of a cached execution.",
         [
             _summary(found, count),
             _by_process(found, count),
@@ -94,7 +95,11 @@ async def measure(scale: Scale) -> Section:
                 ("answers", "each"),
                 [(str(ALONE), str(Spread.of(seconds).times(1000)))],
             ),
-            Table("CPU of a replay, ms", ("replays", "each"), [(str(REPLAYS), str(replays))]),
+            Table(
+                "CPU of a replay in the worker, ms",
+                ("rounds", "replays in each", "each"),
+                [(str(REPLAY_ROUNDS), str(REPLAYS), str(replays))],
+            ),
         ],
         [
             *_bars(own, other, count),
@@ -217,22 +222,24 @@ async def _answer_alone(ours: Perdure, asked: Sequence[str]) -> list[float]:
     return [call - at for at, call in zip(sent, arrived, strict=True)]
 
 
-async def _replay(world: World, ours: Perdure) -> Spread:
-    """CPU milliseconds of replays of an execution that has resumed."""
-    say(f"{REPLAYS} replays")
-    workflow_id = await ours.rows.fetchval(RESUMED, await ours.task(ASKS))
-    file = world.directory / "history.json"
-    file.write_text((await ours.history(workflow_id)).to_json(), encoding="utf-8")
-    child = await Child.start(
-        "bench.replaying",
-        *(str(file), workflow_id, str(REPLAYS)),
-        environment={},
-        log=world.directory / "replaying.log",
-        cwd=world.directory,
-    )
-    spread = Spread.of((await child.read(within=READY_SECONDS))["cpu_ms"])
-    await child.finished()
-    return spread
+async def _replay(ours: Perdure) -> Spread:
+    """CPU milliseconds of the worker for a replay, in each round; the oldest that wait replay."""
+    waiting = await ours.waiting_workflows()
+    taken = []
+    for first in range(0, REPLAYS * REPLAY_ROUNDS, REPLAYS):
+        evicted = waiting[first : first + REPLAYS]
+        replayed = await _query(ours, evicted)
+        cached = await _query(ours, evicted[-1:] * REPLAYS)
+        taken.append((replayed - cached) / REPLAYS * 1000)
+    return Spread.of(taken)
+
+
+async def _query(ours: Perdure, workflow_ids: Sequence[str]) -> float:
+    """Ask each for its progress, one after the other; the CPU seconds of the worker."""
+    meter = CpuMeter({"worker": ours.roles["worker"]})
+    for workflow_id in workflow_ids:
+        await ours.query_progress(workflow_id)
+    return meter.read()["worker"]
 
 
 async def _start(peer: TemporalPeer, count: int) -> Sequence[str]:

@@ -19,6 +19,7 @@ from bench.systems.system import Recorded, survival
 from bench.systems.temporal_peers import history_of
 from bench.waiting import eventually
 from bench.world import CLIENT_CONNECTIONS, World
+from contracts import names
 
 LONGEST_WAIT_SECONDS = 60
 KEEP_ALIVE_SECONDS = 2
@@ -141,6 +142,17 @@ class Perdure:
     async def history(self, workflow_id: str) -> WorkflowHistory:
         """The history of an execution's workflow."""
         return await self._temporal.get_workflow_handle(workflow_id).fetch_history()
+
+    async def waiting_workflows(self) -> list[str]:
+        """The workflows of executions that wait for a person, oldest first."""
+        found = await self.rows.fetch(
+            "SELECT workflow_id FROM executions WHERE status = 'waiting_for_user' ORDER BY id"
+        )
+        return [row["workflow_id"] for row in found]
+
+    async def query_progress(self, workflow_id: str) -> None:
+        """Query a workflow in its worker, as Temporal's UI can do."""
+        await self._temporal.get_workflow_handle(workflow_id).query(names.PROGRESS)
 
     async def crash(self) -> None:
         """Kill -9 the worker; its supervisor starts it again."""
