@@ -19,7 +19,7 @@ from domain.executions.limits import DEFAULT_MAX_TOKENS
 from domain.memory.entries import MemoryAccess
 from domain.model.compaction import COMPACTION_BETA, make_compaction
 from domain.rules.permissions import Permissions
-from domain.templates import LONGEST_RENDERED, Rendered, render, step_references
+from domain.templates import LONGEST_RENDERED, RenderedPrompt, render, step_references
 from domain.tools.builtin import BUILTIN_TOOLS, with_network
 from domain.tools.calls import ToolSpec
 from domain.tools.engine import ENGINE_TOOLS
@@ -86,15 +86,15 @@ async def _load_results(
 
 def _render(
     source: PromptSource, definition: TaskDefinition, results: Mapping[str, str]
-) -> Rendered:
+) -> RenderedPrompt:
     """Render the template; the message of a fork replaces it and is used as it is."""
     if source.prompt is not None:
-        return Rendered(source.prompt, ())
+        return RenderedPrompt(source.prompt, ())
     variables = {**definition.default_variables, **source.variables}
     return render(definition.prompt_template, variables, results)
 
 
-def _prompt_blocks(source: PromptSource, rendered: Rendered) -> Sequence[Mapping[str, Any]]:
+def _prompt_blocks(source: PromptSource, rendered: RenderedPrompt) -> Sequence[Mapping[str, Any]]:
     """Return the block of the prompt; a fork without a message has none."""
     return [] if source.prompt == "" else [text_block(rendered.text)]
 

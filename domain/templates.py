@@ -32,7 +32,7 @@ _STEP_RESULT = re.compile(r"steps\.([A-Za-z0-9_-]+)\.result")
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedPrompt:
     """A rendered template, and the names without a value, each once, in order."""
 
     text: str
@@ -49,7 +49,7 @@ class StepReference:
 
 def render(
     template: str, variables: Mapping[str, Any], results: Mapping[str, str] = MappingProxyType({})
-) -> Rendered:
+) -> RenderedPrompt:
     """Replace the placeholders. Single braces and placeholders without a value are not changed.
 
     Strings are inserted unchanged, other values as JSON. `results` are those of a plan's steps by
@@ -68,7 +68,7 @@ def render(
             return match.group(0)
         return as_text(values[name])
 
-    return Rendered(_IN_BRACES.sub(fill, template), tuple(missing))
+    return RenderedPrompt(_IN_BRACES.sub(fill, template), tuple(missing))
 
 
 def rendered_length(template: str, variables: Mapping[str, Any]) -> int:
