@@ -75,6 +75,8 @@ def _describe(client: Client, execution: Json, calls: Sequence[Json]) -> Iterato
     if execution["agent_id"]:
         yield "agent", execution["agent_id"]
     yield "started by", _describe_start(execution)
+    if execution["status"] == "pending":
+        yield "waits for", _describe_worker(execution)
     if execution["prompt_variables"]:
         variables = execution["prompt_variables"].items()
         yield "variables", ", ".join(f"{name}={value}" for name, value in variables)
@@ -98,6 +100,13 @@ def _describe_start(execution: Json) -> str:
     origin = execution["retry_of_id"] or execution["forked_from_id"]
     of = f" of {origin}" if origin else ""
     return f"{execution['trigger_type']}{of}, {at}"
+
+
+def _describe_worker(execution: Json) -> str:
+    """What a pending execution waits for."""
+    if execution["executor"] == "external":
+        return f"a worker that claims it ({program()} queue claim)"
+    return "a worker with a free slot, or Temporal"
 
 
 def _describe_models(client: Client, execution: Json) -> str:

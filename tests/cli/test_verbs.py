@@ -91,6 +91,9 @@ async def test_ids_are_given_by_their_beginnings(perdure: Command, world: World)
     assert parse_json(shown)["id"] == made["id"]
     assert "id: " + made["id"] in ok(await perdure("executions", "get", "last", "-o", "yaml"))
     assert "is no id" in refused(await perdure("executions", "get", "ffffffff-ffff"))
+    assert "a worker with a free slot" in ok(await perdure("executions", "get", "last"))
+    ok(await perdure("queue", "add", "Choose a cover."))
+    assert "queue claim" in ok(await perdure("executions", "get", "last"))
 
 
 async def test_a_person_approves_edits_and_denies(perdure: Command, world: World) -> None:
