@@ -46,6 +46,18 @@ async def test_malformed_input_may_be_unstorable(engine: Engine) -> None:
     assert (call.status, "\0" in call.input) == ("failed", False)
 
 
+async def test_a_large_integer_stays_exact(engine: Engine) -> None:
+    run = await engine.run_to_completion(
+        {"tool_use": use("list_files", most=10**30)},
+        {"text": "ok"},
+        allowed_tools=["list_files"],
+    )
+    [call] = await run.tool_calls()
+    assert json.loads(call.input) == {"most": 10**30}
+    [_, (_, blocks), *_] = await run.blocks()
+    assert [block["input"] for block in blocks if block["type"] == "tool_use"] == [{"most": 10**30}]
+
+
 async def test_hostile_text_is_kept(engine: Engine) -> None:
     text = "nul \0, \ufffd, \u202e bidi, \x1b[31m"
     run = await engine.run_to_completion({"text": text.replace("\ufffd", "\ud800")})
