@@ -74,7 +74,8 @@ of its CPU on that (measured 2026-11-29)."""
 
 STORE_PATIENCE_SECONDS = 45.0
 """How long a file waits for a store of artifacts that is full or unavailable (chosen: a file server
-that restarts is back by then). The outcome of its call is recorded after that, without the file."""
+that restarts is back by then). The outcome of its call is recorded after that, without the file. A
+worker that shuts down waits only until its drain time is over."""
 
 CLOSE_TIMEOUT = timedelta(seconds=5)
 """After draining: the time to record an interrupted step before Temporal cancels it (chosen)."""
@@ -303,6 +304,7 @@ async def working(
         host = runner.hosts.host_id
         await stack.enter_async_context(host_worker(client, activities, settings, host))
         await stack.enter_async_context(executions_worker(client, activities, settings))
+        stack.callback(services.blobs.limit_patience, settings.drain_seconds)
         yield
 
 

@@ -11,6 +11,7 @@ Garbage collection deletes a file that nothing refers to a day after it was last
 import asyncio
 import errno
 import hashlib
+import math
 import os
 import tempfile
 import time
@@ -94,7 +95,15 @@ class Blobs:
         """
         self._database = database
         self._patience_seconds = patience_seconds
+        self._patience_ends_at = math.inf
         self.store = store
+
+    def limit_patience(self, seconds: float) -> None:
+        """Wait for an unavailable store until then at most, because the process ends.
+
+        What a finished call returned must be recorded before, if necessary without its files.
+        """
+        self._patience_ends_at = time.monotonic() + seconds
 
     async def put(self, new: NewBlob) -> None:
         """Move a file into the store; it is stored durably when this returns.
@@ -117,7 +126,7 @@ class Blobs:
             try:
                 await self._move(left)
             except BlobStoreUnavailableError:
-                if time.monotonic() + RETRY_SECONDS > ends_at:
+                if time.monotonic() + RETRY_SECONDS > min(ends_at, self._patience_ends_at):
                     raise
                 await asyncio.sleep(RETRY_SECONDS)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from claude.scripted import ScriptedModelServer
 from domain.executions.states import ExecutionStatus
 from domain.workspaces.snapshots import directory_name
+from tests.disks import SmallDisk
 from tests.engine.driver import Engine, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, run_worker
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -93,6 +96,28 @@ async def test_a_step_that_takes_too_long_is_interrupted(
             assert "Ended before it was done" in await endless.text()
             await slow.cancel()
             await slow.wait_for_end()
+
+
+async def test_an_outcome_is_recorded_although_its_files_can_not_be_stored(
+    place: WorkerPlace, scripted_model: ScriptedModelServer, small_disk: SmallDisk
+) -> None:
+    url = f"file://{small_disk.path}/artifacts"
+    async with open_driver(place, scripted_model) as engine:
+        async with run_worker(place, scripted_model, artifacts_url=url, drain_seconds=1):
+            small_disk.fill()
+            run = await engine.start(
+                {"tool_use": use("bash", command="seq 1000000; touch ended")},
+                {"text": "{last_tool_result}"},
+                allowed_tools=["bash"],
+            )
+            await run.wait_for_tool_call()
+            ended = await run.workspace() / "ended"
+            await eventually(partial(asyncio.to_thread, ended.exists), what="the command's end")
+        [call] = await run.tool_calls()
+        assert call.status == "succeeded"
+        async with run_worker(place, scripted_model):
+            await run.wait_for_end()
+        assert "Not stored as an artifact: the whole output" in await run.text()
 
 
 async def test_a_workspace_moves_if_its_host_has_stopped(
