@@ -25,6 +25,16 @@ PROMPT = """Look around.
 """The answer takes some 20 seconds, so that the page can follow it on a busy machine."""
 
 
+SLOW = """Tell me a story.
+
+```script
+- text: "%s to the end of the story."
+  chunk_delay_ms: 3000
+```
+""" % ("I write slowly. " * 400)
+"""The answer takes minutes, unless it is interrupted."""
+
+
 def request(up: Up, path: str, body: dict[str, object]) -> dict[str, str]:
     facts = up.facts()
     headers = {"Authorization": f"Bearer {facts['token']}", "Content-Type": "application/json"}
@@ -86,6 +96,24 @@ async def test_a_conversation_is_a_chat(browser: Browser, stack: Up) -> None:
     await page.get_by_label("Message").fill("Hello.\n```script\n- text: Hello, **you**.\n```")
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator(".say.assistant strong").last).to_have_text("you", timeout=60_000)
+    await context.close()
+
+
+async def test_a_message_interrupts_a_conversation(browser: Browser, stack: Up) -> None:
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await context.new_page()
+    await sign_in(page, stack, "/sessions")
+    await page.get_by_role("button", name="New conversation").click()
+    await page.get_by_label("Message").fill(SLOW)
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator("[data-live]")).to_contain_text("I write", timeout=60_000)
+    await page.get_by_label("Message").fill("Stop.\n```script\n- text: I have stopped.\n```")
+    await page.get_by_role("button", name="Interrupt").click()
+    await expect(page.locator(".say.assistant").last).to_have_text(
+        re.compile("I have stopped"), timeout=60_000
+    )
+    await expect(page.get_by_text("to the end of the story")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Interrupt")).to_have_count(0)
     await context.close()
 
 

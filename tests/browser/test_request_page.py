@@ -224,6 +224,27 @@ async def test_an_answer_is_undone_with_a_key(browser: Browser, world: World) ->
         await expect(page.get_by_role("button", name="Undo")).to_be_disabled()  # after 5 s
 
 
+async def test_the_discussion_updates_while_the_page_is_open(
+    browser: Browser, world: World
+) -> None:
+    path = await new_request(world, assignee="ben", **APPROVAL)
+    api = f"/api/v1/input-requests/{path.rpartition('/')[2]}"
+    async with opened(browser, world, path) as page, world.client("ben") as colleague:
+        comment = page.get_by_label("Add a comment")
+        await comment.fill("I think")
+        assert (await colleague.post(f"{api}/claim")).is_success
+        await expect(page.get_by_text("ben works on this since")).to_be_visible()
+        written = await colleague.post(f"{api}/comments", json={"body": "Is it tested?"})
+        assert written.status_code == 201
+        await expect(page.get_by_text("Is it tested?")).to_be_visible()
+        await expect(comment).to_be_focused()
+        await comment.press_sequentially(" so.")
+        await expect(comment).to_have_value("I think so.")
+        await check(page, "discussion")
+        await page.get_by_role("button", name="Release it").click()
+        await expect(page.get_by_role("button", name="I am on it")).to_be_visible()
+
+
 async def test_a_form_with_errors_keeps_what_was_typed(browser: Browser, world: World) -> None:
     path = await new_request(world, kind="form", title="Where may I release?", schema=FORM)
     async with opened(browser, world, path, width=PHONE, scripts=False) as page:
