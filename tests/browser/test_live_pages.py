@@ -25,10 +25,10 @@ PROMPT = """Look around.
 """The answer takes some 20 seconds, so that the page can follow it on a busy machine."""
 
 
-SLOW = """Tell me a story.
+SLOW = """Write a lot.
 
 ```script
-- text: "%s to the end of the story."
+- text: "%s until the end."
   chunk_delay_ms: 3000
 ```
 """ % ("I write slowly. " * 400)
@@ -112,7 +112,7 @@ async def test_a_message_interrupts_a_conversation(browser: Browser, stack: Up) 
     await expect(page.locator(".say.assistant").last).to_have_text(
         re.compile("I have stopped"), timeout=60_000
     )
-    await expect(page.get_by_text("to the end of the story")).to_have_count(0)
+    await expect(page.locator(".say.assistant")).to_have_count(1)  # no unfinished answer
     await expect(page.get_by_role("button", name="Interrupt")).to_have_count(0)
     await context.close()
 
