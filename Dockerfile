@@ -18,7 +18,7 @@ RUN useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /
     --shell /usr/sbin/nologin perdure \
     && install --directory --owner perdure --group perdure --mode 0700 /var/lib/perdure /var/lib/perdure/artifacts
 COPY --from=build /opt/perdure /opt/perdure
-# The last two save memory and processor time, as in cli/stack/assembly.py.
+# The last two save memory and processor time (cli/stack/parts.py).
 ENV PATH=/opt/perdure/bin:$PATH PERDURE_HOME=/var/lib/perdure MALLOC_ARENA_MAX=2 \
     TOKIO_WORKER_THREADS=1
 WORKDIR /var/lib/perdure

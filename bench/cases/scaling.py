@@ -28,7 +28,7 @@ from bench.processes import CpuMeter
 from bench.scale import Scale, say
 from bench.waiting import eventually
 from bench.world import model_environment
-from cli.stack import temporal
+from cli.stack import parts, temporal
 from cli.stack.addresses import free_port
 from cli.stack.process import RunningPart
 from cli.stack.temporal import Temporal
@@ -175,6 +175,7 @@ async def _measure_layout(servers: Servers, scale: Scale, shape: Shape) -> Measu
         ]
         environment = {
             **model_environment(servers.model_url),
+            **parts.FEW_THREADS,
             "PERDURE_DATABASE_URL": database_url.set(port=database_port).render_as_string(
                 hide_password=False
             ),

@@ -196,12 +196,7 @@ class Stack:
     def _environment(self) -> Mapping[str, str]:
         """The environment of our parts: this process's own, and what they need."""
         given = {
-            # Otherwise each thread may get a heap of its own, which is never given back.
-            "MALLOC_ARENA_MAX": "2",
-            # Temporal's library has a thread for each core otherwise, and waking one another takes
-            # 7 % of the CPU of a worker and a gateway (measured 2026-11-29). One is enough for more
-            # calls than one process of Python can make.
-            "TOKIO_WORKER_THREADS": "1",
+            **parts.FEW_THREADS,
             "PERDURE_HOME": str(self._home.path),
             "PERDURE_DATABASE_URL": self._database_url,
             "PERDURE_TEMPORAL_ADDRESS": self._temporal_address,

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from cli.stack.addresses import accepts, answers_ok
 from cli.stack.process import Part
@@ -18,6 +19,14 @@ WORKER_MARGIN_SECONDS = 10.0
 SCRIPTED_STOP_SECONDS = 5.0
 
 SCRIPTED_KEY = "scripted-model"
+
+# Otherwise each thread may get a heap of its own, which is never given back, and Temporal's library
+# has a thread for each core. That these threads wake one another takes 7 % of the CPU of a worker
+# and a gateway (measured 2026-11-29), and one is enough for more calls than one process of Python
+# can make. The Dockerfile sets both variables too.
+FEW_THREADS: Mapping[str, str] = MappingProxyType(
+    {"MALLOC_ARENA_MAX": "2", "TOKIO_WORKER_THREADS": "1"}
+)
 
 OWN_MODULE = (sys.executable, "-P", "-m")
 """Runs a module of ours. `-P`: without it Python would first look for `api` and `worker` in the
