@@ -142,6 +142,7 @@ def _unstorable(raw: bytes, what: str) -> Iterator[FieldProblem]:
     JSON can contain NUL only as an escape, so most bodies need no full check.
     """
     doubled: dict[int, list[str]] = {}
+    infinite: list[str] = []
 
     def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -150,17 +151,17 @@ def _unstorable(raw: bytes, what: str) -> Iterator[FieldProblem]:
             doubled[id(made)] = [name for name, count in counts.items() if count > 1]
         return made
 
-    value = json.loads(raw, object_pairs_hook=make_object)
-    if doubled or b"\\u0000" in raw or not _is_finite(value):
+    def make_float(text: str) -> float:
+        made = float(text)
+        if not math.isfinite(made):
+            infinite.append(text)
+        return made
+
+    value = json.loads(
+        raw, object_pairs_hook=make_object, parse_float=make_float, parse_constant=make_float
+    )
+    if doubled or infinite or b"\\u0000" in raw:
         yield from _walk(value, (what,), doubled)
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _walk(value: Any, loc: Location, doubled: Mapping[int, list[str]]) -> Iterator[FieldProblem]:
