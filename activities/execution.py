@@ -35,6 +35,7 @@ from domain.executions.outcomes import ENDS, Outcome
 from domain.executions.states import ExecutionStatus
 from persistence.definitions.scheduled_runs import Firing
 from persistence.executions import admission, lifecycle
+from persistence.executions.lifecycle import Ended
 from persistence.executions.prompts import PromptSource
 from persistence.plans import plans
 from reports.compose import compose_json
@@ -97,10 +98,13 @@ class Activities(ExecutionActivities, PlanActivities):
     async def check_worker(self, run: RunRef) -> WorkerState:
         """Read what an external execution waits for, and finish it if it has ended or must end."""
         async with self._record_refused_resets(run):
-            state = await admission.check_worker(self._database, run.execution_id, current_run(run))
+            identity = current_run(run)
+            known = await lifecycle.acknowledge_end(self._database.raw, run.execution_id, identity)
+            if known is not None:
+                return WorkerState(must_finish=True, end=_make_result(known))
+            state = await admission.check_worker(self._database, run.execution_id, identity)
             if not state.must_finish:
                 return state
-            # If a request has written the end, this returns it.
             end = await self._finish(FinishInput(run=run, status=ExecutionStatus.CANCELLED))
         return state.model_copy(update={"end": end})
 
@@ -181,14 +185,7 @@ class Activities(ExecutionActivities, PlanActivities):
                 cost_usd = await plans.sum_costs(work.session, run.execution_id)
         if not end.has_unread_messages:
             self._runner.live_watchers.publish_end(run.execution_id, end.event_seq)
-        return FinishResult(
-            status=end.status,
-            error_code=end.error_code,
-            has_unread_messages=end.has_unread_messages,
-            parent_workflow_id=end.parent_workflow_id,
-            cost_usd=cost_usd,
-            turns=end.turns,
-        )
+        return _make_result(end).model_copy(update={"cost_usd": cost_usd})
 
     @activity.defn(name="advance_plan")
     async def advance_plan(self, run: RunRef) -> AdvancePlanResult:
@@ -213,3 +210,14 @@ class Activities(ExecutionActivities, PlanActivities):
                 async with self._database.transaction() as session:
                     await admission.record_refusal(session, run.execution_id, refusal)
                 raise
+
+
+def _make_result(end: Ended) -> FinishResult:
+    return FinishResult(
+        status=end.status,
+        error_code=end.error_code,
+        has_unread_messages=end.has_unread_messages,
+        parent_workflow_id=end.parent_workflow_id,
+        cost_usd=end.cost_usd,
+        turns=end.turns,
+    )

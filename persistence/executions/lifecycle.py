@@ -208,6 +208,16 @@ def end_parameters(
     }
 
 
+async def acknowledge_end(on: Connected, execution_id: UUID, run: RunIdentity) -> Ended | None:
+    """The stored end of an execution, for its workflow; the signal of the end is consumed.
+
+    None: it has not ended, or the run is that of a reset, which may reopen it.
+    """
+    parameters = {"execution_id": execution_id, "run_id": run.run_id, "is_reset": run.is_reset}
+    found = await fetch_rows(on, _SQL["acknowledge_end"], parameters)
+    return make_ended(found[0]) if found else None
+
+
 async def find_end(session: AsyncSession, execution_id: UUID) -> Ended:
     """The stored end of an execution, or its present state."""
     return make_ended(

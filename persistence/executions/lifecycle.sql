@@ -178,6 +178,22 @@ SELECT $shown, p.workflow_id AS parent_workflow_id, EXISTS (
 FROM ended LEFT JOIN executions p ON p.id = ended.parent_execution_id
 WHERE (SELECT count(*) FROM new_signals) >= 0
 
+-- name: acknowledge_end
+-- The end of an execution, for its workflow run, which knows of it then. No row: it has not ended, or
+-- the run is that of a reset, which may reopen it.
+WITH found AS (
+    SELECT * FROM executions
+    WHERE id = :execution_id AND status IN ($terminal)
+        AND (run_epochs ->> :run_id IS NOT NULL OR NOT :is_reset)
+),
+consumed AS (
+    UPDATE signals SET consumed_at = now() FROM found
+    WHERE signals.execution_id = found.id AND signals.kind = 'ended' AND consumed_at IS NULL
+)
+SELECT e.id, e.status, e.error_code, e.cost_usd, e.total_turns, e.event_seq,
+    p.workflow_id AS parent_workflow_id, false AS is_awaited, 0 AS lost_usd
+FROM found e LEFT JOIN executions p ON p.id = e.parent_execution_id
+
 -- name: find_end
 SELECT e.id, e.status, e.error_code, e.cost_usd, e.total_turns, e.event_seq,
     p.workflow_id AS parent_workflow_id, false AS is_awaited, 0 AS lost_usd

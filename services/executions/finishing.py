@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import ErrorCode, FencedOutError
 from domain.executions.states import WORKER_BLOCKED, ExecutionStatus, require_transition
 from persistence.db import locks
-from persistence.executions import admission, cascade, lifecycle, queries, signals
+from persistence.executions import admission, cascade, lifecycle, queries
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.lifecycle import Ended
 from persistence.ledger import budgets
@@ -60,11 +60,10 @@ async def finish(
     )
     ended = await write_end()
     if not ended:
+        known = await lifecycle.acknowledge_end(session, execution_id, run)
+        if known is not None:
+            return known
         row = await queries.lock_existing(session, execution_id)
-        is_known = run.run_id in row.run_epochs
-        if ExecutionStatus(row.status).is_terminal and (is_known or not run.is_reset):
-            await signals.consume_end(session, execution_id)
-            return await lifecycle.find_end(session, execution_id)
         await admission.admit(session, row, run)
         ended = await write_end()
         if not ended:
