@@ -102,7 +102,9 @@ async def test_a_signal_that_is_newer_than_the_wake_is_sent_again_soon(engine: E
         await work.session.execute(
             text("UPDATE signals SET wake_at = now() - interval '2 minutes'")
         )
-        await append_signal(work.session, run.id, SignalKind.RESUME)
+        # The relay of the worker must not send it before it is read below, also on a slow machine.
+        later = timedelta(seconds=15)
+        await append_signal(work.session, run.id, SignalKind.RESUME, relay_after=later)
     await signals.mark_woken(engine.database, {run.id: timedelta(minutes=1)})
     async with engine.database.reading() as session:
         unread = {row.kind: row for row in await signals.list_unread(session, run.id)}
