@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
-from sqlalchemy import TextClause, TextualSelect, make_url
+from sqlalchemy import Select, TextClause, TextualSelect, make_url
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,7 +27,7 @@ continues meanwhile. The longest statements take a second or two (chosen)."""
 DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
 """Writes the types of Postgres as the driver expects them."""
 
-Statement = TextClause | TextualSelect
+Statement = TextClause | TextualSelect | Select[Any]
 """SQL with named parameters; the second kind names the types of columns, which a session needs."""
 
 

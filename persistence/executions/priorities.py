@@ -27,7 +27,7 @@ from persistence.tables.executions import PRIORITY_CHANGES, ExecutionRow
 _SQL = sql.load(
     "executions/priorities.sql",
     terminal=TERMINAL_STATUSES,
-    priority_changes=PRIORITY_CHANGES,
+    is_due=f"{PRIORITY_CHANGES} AND priority_changes_at <= (SELECT clock_timestamp())",
     most_counted=str(MOST_COUNTED),
 )
 

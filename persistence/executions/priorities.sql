@@ -13,7 +13,7 @@ SELECT id FROM executions WHERE id = ANY(:ids) AND executor = 'external'
 -- name: find_changes
 SELECT EXISTS (SELECT FROM outdated_priorities) AS has_marks, EXISTS (
     SELECT FROM executions
-    WHERE $priority_changes AND priority_changes_at <= (SELECT clock_timestamp())
+    WHERE $is_due
 ) AS has_due
 
 -- name: take_marks
@@ -27,7 +27,7 @@ SELECT id FROM executions WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
 
 -- name: lock_due
 SELECT id FROM executions
-WHERE $priority_changes AND priority_changes_at <= (SELECT clock_timestamp())
+WHERE $is_due
 ORDER BY priority_changes_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: read_facts

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, text, update
+from sqlalchemy import and_, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.executions.events import Event
@@ -243,12 +243,13 @@ _UNSENT = and_(
 )
 """The ends that the relay does not send yet; see `MOST_CLOSING`."""
 
+_IS_DUE = and_(SignalRow.consumed_at.is_(None), SignalRow.wake_at < func.now())
+
 _DUE = (
     select(SignalRow, ExecutionRow)
     .join(ExecutionRow, ExecutionRow.id == SignalRow.execution_id)
     .where(
-        SignalRow.consumed_at.is_(None),
-        SignalRow.wake_at < func.now(),
+        _IS_DUE,
         ~_UNSENT,
         ~(ExecutionRow.status.in_(UNREAD_UNTIL_WOKEN) & (SignalRow.kind == SignalKind.MESSAGE)),
     )
@@ -257,9 +258,7 @@ _DUE = (
 )
 
 
-IS_ANY_DUE = text(
-    "SELECT EXISTS (SELECT FROM signals WHERE consumed_at IS NULL AND wake_at < now()) AS is_any"
-)
+IS_ANY_DUE = select(exists().where(_IS_DUE).label("is_any"))
 
 
 async def is_any_due(database: Database) -> bool:
