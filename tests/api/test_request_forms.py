@@ -5,15 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.browsing import (
-    Client,
-    alice,
-    new_request,
-    shown_input,
-    stored,
-    submit,
-    words,
-)
+from tests.api.browsing import Client, alice, new_request, shown_input, stored, submit, words
 from tests.api.world import APPROVAL, World
 
 __all__ = ["alice"]

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from domain.files.blobs import NewBlob
-from domain.workspaces.snapshots import (
-    WorkspaceSnapshot,
-)
+from domain.workspaces.snapshots import WorkspaceSnapshot
 from persistence.blobs.directory import DirectoryBlobs
 from tools.snapshots.saving import Snapshots
 

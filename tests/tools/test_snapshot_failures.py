@@ -11,11 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import BlobMissingError, BlobStoreUnavailableError, WorkspaceNotSavedError
-from domain.workspaces.snapshots import (
-    SavedEntry,
-    SnapshotUnreadableError,
-    WorkspaceIndex,
-)
+from domain.workspaces.snapshots import SavedEntry, SnapshotUnreadableError, WorkspaceIndex
 from tests.tools.saved_workspaces import Place, place, write
 from tools.snapshots import saving, scanning
 

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from domain.ids import new_id
-from domain.workspaces.snapshots import (
-    WorkspaceVersion,
-)
+from domain.workspaces.snapshots import WorkspaceVersion
 from domain.workspaces.sparse_files import is_sparse
 from tests.tools.conftest import HOST, SessionCalls
 from tests.tools.saved_workspaces import Place, Stored, describe, place, write
