@@ -1,11 +1,13 @@
 """Command groups made from declarations: an operation of the API, and how its answer is printed.
 
-Options become query parameters of a list and fields of an action's body, by their names.
+Options become query parameters of a list, and fields of an action's body or its query parameters,
+by their names.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -42,6 +44,16 @@ def option(help_text: str, *flags: str, kind: Any = str | None, **more: Any) -> 
 def argument(metavar: str, help_text: str, kind: Any = str, default: Any = ...) -> tuple[Any, Any]:
     """An argument, which must be given unless it has a default."""
     return kind, typer.Argument(default, metavar=metavar, help=help_text)
+
+
+def file_option(help_text: str, kind: Any = Path, default: Any = ...) -> tuple[Any, Any]:
+    """The option `--file`."""
+    return option(help_text, "--file", "-f", kind=kind, default=default)
+
+
+def make_dry_run(given: Json, _: Json) -> Json:
+    """The body of an action that changes nothing without `--apply`."""
+    return {"dry_run": not given.pop("apply"), **given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +164,6 @@ class CommandGroup:
         make_body: Callable[[Json, Json], Json] | None = None,
         has_json: bool = False,
         is_start: bool = False,
-        query: Sequence[str] = (),
         warn: "Callable[[Client, Json], str] | None" = None,
     ) -> None:
         """Call an operation on one resource; a deletion is one, too, and asks on a terminal.
@@ -160,7 +171,6 @@ class CommandGroup:
         `done` is the sentence to print, with fields of the resource and of the answer, or a view
         of the answer. The body has the options that were given; `make_body` makes it from these
         and the resource. `is_start`: the operation starts something, which must happen once.
-        Options in `query` are query parameters instead.
         `warn` returns what a person should know before they confirm.
         """
         reference = self._reference if of is None else of
@@ -173,7 +183,8 @@ class CommandGroup:
                 label = found.get("name") or found.get("title") or " ".join(map(str, path.values()))
                 reason = f" {warn(client, found)}" if warn else ""
                 confirm(f"{name.title()} {label!r}?{reason}")
-            path |= {name: given.pop(name) for name in query}
+            query = load_operations()[operation].query
+            path |= {name: given.pop(name) for name in query if name in given}
             body = {key: value for key, value in given.items() if value is not None}
             if make_body:
                 body = make_body(body, found)

@@ -11,7 +11,7 @@ import typer
 from cli.arguments.references import ExecutionId, Reference, open_client
 from cli.arguments.times import parse_time
 from cli.arguments.values import ArgumentError, parse_json
-from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, option
+from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, make_dry_run, option
 from cli.terminal import show
 
 WORK = Reference({"execution_id": ExecutionId})
@@ -160,7 +160,6 @@ GROUP.add_action(
         "worker": option("Your name, which others see as claimed_by."),
         "wait": option("Seconds to wait for work if there is none, at most 60.", kind=float | None),
     },
-    query=["wait"],
     has_json=True,
     is_start=True,
 )
@@ -180,10 +179,6 @@ def _print_dry_run(answer: Json) -> None:
         show.err.print("Nothing was changed; --apply does it.")
 
 
-def _with_dry_run(given: Json, _: Json) -> Json:
-    return {"dry_run": not given.pop("apply"), **given}
-
-
 GROUP.add_action(
     "clean-up",
     "clean_up_work",
@@ -196,7 +191,7 @@ GROUP.add_action(
         "abandoned_hours": option("Work is abandoned after this time. (72)", kind=float | None),
         "apply": option("Change what is listed.", "--apply", kind=bool, default=False),
     },
-    make_body=_with_dry_run,
+    make_body=make_dry_run,
     has_json=True,
 )
 
@@ -230,7 +225,7 @@ GROUP.add_action(
         ),
         "apply": option("Change what is listed.", "--apply", kind=bool, default=False),
     },
-    make_body=_with_dry_run,
+    make_body=make_dry_run,
     has_json=True,
 )
 GROUP.add_action(

@@ -1,20 +1,12 @@
-"""`perdure tasks`, `perdure templates` and `perdure hooks`: definitions of work."""
+"""`perdure tasks`: reusable definitions of work."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from cli.arguments.option_groups import with_output
-from cli.arguments.references import (
-    TASK_REFERENCE,
-    TEMPLATE,
-    Reference,
-    TaskName,
-    find_resource,
-    open_client,
-    refer_by_name,
-)
+from cli.arguments.references import TASK_REFERENCE, Reference, TaskName, find_resource, open_client
 from cli.arguments.values import (
     OTHERS,
     AllowMissing,
@@ -24,7 +16,14 @@ from cli.arguments.values import (
     hint_at_missing_variables,
     parse_variables,
 )
-from cli.command_groups.resources import CommandGroup, Json, TableView, argument, option
+from cli.command_groups.resources import (
+    CommandGroup,
+    Json,
+    TableView,
+    file_option,
+    make_dry_run,
+    option,
+)
 from cli.terminal import show
 from domain.executions.states import TERMINAL, ExecutionStatus
 
@@ -46,11 +45,6 @@ TASKS.add_list(
     limit=20,
 )
 TASKS.add_show("Show a task.")
-
-
-def file_option(help_text: str, kind: Any = Path, default: Any = ...) -> tuple[Any, Any]:
-    """The option `--file`."""
-    return option(help_text, "--file", "-f", kind=kind, default=default)
 
 
 def _read_task(given: Json, _: Json) -> Json:
@@ -80,20 +74,6 @@ def _count_active(client: "Client", task: Json) -> str:
     if not number:
         return "Its executions stay readable."
     return f"{number} of its executions have not ended, and continue."
-
-
-def _read_template(given: Json, _: Json) -> Json:
-    from cli.definitions.files import read_fields
-    from services.definitions.inputs import TaskTemplateCreate
-
-    return read_fields(given["file"], TaskTemplateCreate)
-
-
-def _read_template_changes(given: Json, _: Json) -> Json:
-    from cli.definitions.files import read_fields
-    from services.definitions.inputs import TaskTemplateUpdate
-
-    return read_fields(given["file"], TaskTemplateUpdate)
 
 
 TASKS.add_action(
@@ -150,10 +130,6 @@ def _print_pruned(answer: Json) -> None:
         show.err.print("There are more; run it again.")
 
 
-def _make_prune(given: Json, _: Json) -> Json:
-    return {"dry_run": not given.pop("apply"), **given}
-
-
 TASKS.add_action(
     "prune-artifacts",
     "prune_artifacts",
@@ -166,7 +142,7 @@ TASKS.add_action(
         ),
         "apply": option("Delete what is listed.", "--apply", kind=bool, default=False),
     },
-    make_body=_make_prune,
+    make_body=make_dry_run,
     has_json=True,
 )
 TASKS.add_action(
@@ -235,165 +211,3 @@ def _print_forecast(found: Json) -> None:
 def _format_figure(value: float) -> str:
     """A number with at most six decimals."""
     return f"{value:,.6f}".rstrip("0").rstrip(".")
-
-
-# --- templates ------------------------------------------------------------------------------------
-
-TEMPLATES = CommandGroup(
-    "templates",
-    "Tasks with parameters, to make tasks from.",
-    refer_by_name(
-        TEMPLATE,
-        Annotated[str, typer.Argument(metavar="TEMPLATE", help="A template's name or id.")],
-    ),
-)
-
-TEMPLATES.add_list(
-    "list_task_templates",
-    "List your templates and those that others share, newest first.",
-    TableView(
-        "name, parameters, shared: is_public?, description?, id",
-        nothing="No templates. `perdure templates create -f FILE` makes one.",
-        computed={"parameters": lambda it: ", ".join(one["name"] for one in it["parameters"])},
-    ),
-    pages="all",
-)
-
-
-def _print_template(template: Json) -> None:
-    from agent_library.yaml_text import write_yaml
-
-    parameters, task = template.pop("parameters"), template.pop("task")
-    show.print_fields(template)
-    show.print_rows(
-        ("parameter", "default", "what for"),
-        [
-            (one["name"], one.get("default", "(to be given)"), one.get("description") or "")
-            for one in parameters
-        ],
-        nothing="It has no parameters.",
-    )
-    show.out.print(write_yaml(task), end="")
-
-
-TEMPLATES.add_show("Show a template: its parameters, and the task it makes.", view=_print_template)
-TEMPLATES.add_action(
-    "create",
-    "create_task_template",
-    "Create a template from a file with name, parameters and task.",
-    show.print_name,
-    of=Reference(),
-    options={
-        "file": (Path, typer.Option(..., "--file", "-f", help="YAML or JSON: name, task, …."))
-    },
-    make_body=_read_template,
-    has_json=True,
-)
-TEMPLATES.add_action(
-    "update",
-    "update_task_template",
-    "Change what a file names; `task` and `parameters` are replaced whole.\n\n"
-    "Tasks that were made from it stay as they are.",
-    show.print_name,
-    options={"file": file_option("YAML or JSON.")},
-    make_body=_read_template_changes,
-    has_json=True,
-)
-TEMPLATES.add_action(
-    "delete",
-    "delete_task_template",
-    "Delete a template; tasks that were made from it stay.",
-    "Deleted: {name}",
-)
-
-
-def _fill_template(given: Json, _: Json) -> Json:
-    from cli.definitions.files import read_fields
-    from services.definitions.inputs import TaskUpdate
-
-    parameters = parse_variables(given.get("parameter") or (), option="-p")
-    body: Json = {"name": given["name"], "parameters": parameters}
-    return body | ({"overrides": read_fields(given["file"], TaskUpdate)} if "file" in given else {})
-
-
-TEMPLATES.add_action(
-    "create-task",
-    "create_task_from_template",
-    "Make a task from a template.",
-    show.print_name,
-    options={
-        "name": argument("NAME", "The new task's name."),
-        "parameter": option(
-            "name=text, or name:=json. May be repeated.", "--parameter", "-p", kind=list[str] | None
-        ),
-        "file": file_option(
-            "Fields that differ from the template's: YAML, JSON.", kind=Path | None, default=None
-        ),
-    },
-    make_body=_fill_template,
-    has_json=True,
-)
-
-
-# --- hooks ----------------------------------------------------------------------------------------
-
-
-def find_hook(client: "Client", task: str, hook: str) -> Json:
-    """A task's hook by its id, or by its name if only one has it.
-
-    Raises:
-        ArgumentError: the task has no such hook, or several.
-    """
-    task_id = find_resource(client, task)["id"]
-    hooks = client.iterate("list_hooks", task_id=task_id)
-    found = [one for one in hooks if hook in (one["id"], one["name"])]
-    if not found:
-        raise ArgumentError(
-            f"The task has no hook {hook!r}. `perdure hooks list` shows those it has."
-        )
-    if len(found) > 1:
-        ids = ", ".join(one["id"] for one in found)
-        raise ArgumentError(f"The task has {len(found)} called {hook!r}; give an id: {ids}")
-    return {**found[0], "label": found[0]["name"] or found[0]["id"]}
-
-
-HookName = Annotated[str, typer.Argument(metavar="HOOK", help="A hook's id, or its name.")]
-HOOKS = CommandGroup(
-    "hooks",
-    "Secret addresses that execute a task.",
-    Reference(
-        {"task": TaskName, "hook": HookName}, find_hook, {"task_id": "task_id", "hook_id": "id"}
-    ),
-)
-
-HOOKS.add_list(
-    "list_hooks",
-    "List a task's hooks, newest first, without their addresses.",
-    TableView(
-        "name, made: created_at, used: last_used_at, id",
-        nothing="No hooks. `perdure hooks create TASK` makes one.",
-    ),
-    of=TASK_REFERENCE,
-    pages="all",
-)
-HOOKS.add_show("Show a hook and when it was last used, without its address.", "get_hook")
-
-
-def _print_address(hook: Json) -> None:
-    show.err.print(
-        "The address is a secret: every POST to it executes the task in your name. "
-        "Store it now; it is not shown again."
-    )
-    print(hook["url"])  # noqa: T201 - what a script reads
-
-
-HOOKS.add_action(
-    "create",
-    "create_hook",
-    "Create an address and print it once: a POST of JSON to it executes the task.",
-    _print_address,
-    of=TASK_REFERENCE,
-    options={"name": option("What it is for.")},
-    has_json=True,
-)
-HOOKS.add_action("delete", "delete_hook", "Close an address for good.", "Closed: {label}")
