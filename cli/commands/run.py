@@ -1,5 +1,6 @@
 """`perdure run`, `perdure watch` and `perdure say`: executions that the command waits for."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +64,7 @@ def _find_task(client: "Client", name: str) -> "Json":
     except ArgumentError as error:
         from cli.definitions.files import SUFFIXES
 
-        if Path(name).is_dir():
+        if os.path.isdir(name):  # noqa: PTH112 - a path raises if the name is too long
             raise ArgumentError(
                 f"{name!r} is a directory: `perdure apply -f {name}` stores its tasks, and "
                 "`perdure run` executes one of its files."
@@ -78,10 +79,7 @@ def _find_task(client: "Client", name: str) -> "Json":
 
 def is_file(name_or_file: str) -> bool:
     """Whether an argument is the path of a file."""
-    try:
-        return Path(name_or_file).is_file()
-    except OSError:  # a name that is too long for a path
-        return False
+    return os.path.isfile(name_or_file)  # noqa: PTH113 - a path raises if the name is too long
 
 
 @with_watching
