@@ -39,18 +39,17 @@ async def create_session(
     database: Database, execution_id: UUID, run: RunIdentity
 ) -> CreateSessionResult:
     """Start the execution with a session, or admit a later run or the run of an external one."""
+    if (external := await lifecycle.start_external(database, execution_id, run)) is not None:
+        return CreateSessionResult(worker=_describe_worker(external))
     if await lifecycle.start(database, execution_id, run) is not None:
         return CreateSessionResult()
     async with database.transaction() as session:
         row = await lock_and_admit(session, execution_id, run)
         if row is None:
             return CreateSessionResult(is_terminal=True)
-        worker = None
-        if row.executor != "claude":
-            await lifecycle.create_session(session, row)
-            worker = _describe_worker(row)
         await signals.consume_start(session, row.id)
-        return CreateSessionResult(worker=worker)
+        is_external = row.executor == "external"
+        return CreateSessionResult(worker=_describe_worker(row) if is_external else None)
 
 
 async def check_worker(database: Database, execution_id: UUID, run: RunIdentity) -> WorkerState:
@@ -72,7 +71,7 @@ async def lock_and_admit(
     return row
 
 
-def _describe_worker(row: ExecutionRow) -> WorkerState:
+def _describe_worker(row: ExecutionRow | SimpleNamespace) -> WorkerState:
     return WorkerState(must_finish=row.cancel_requested_at is not None, deadline_at=row.deadline_at)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +37,6 @@ from persistence.executions.fencing import MAY_END, RunIdentity
 from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
 from persistence.ledger.audit import APPEND
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
-from persistence.tables.sessions import SessionRow
 
 NOT_STARTED = (ExecutionStatus.PENDING, ExecutionStatus.BLOCKED)
 """States in which no loop runs yet; the loop reads from the row that a pause was requested."""
@@ -63,6 +63,17 @@ _GIVEN = """(
     ) AS given (id, error_message) JOIN executions e USING (id)"""
 """The limit changes nothing but the estimate: in the plan that Postgres caches it expects one row
 instead of ten, else it makes a new plan each time (0.3 ms, measured 2026-11-28)."""
+
+_WITH_SESSION = """new_session AS (
+    INSERT INTO sessions (id, user_id, name, agent_id, is_interactive)
+    SELECT session_id, user_id, 'Task: ' || title || ' (' || trigger_type || ')', agent_id, false
+    FROM execution WHERE session_id = :new_session_id
+),
+consumed AS (
+    UPDATE signals SET consumed_at = now() FROM execution
+    WHERE signals.execution_id = execution.id AND signals.kind = 'start' AND consumed_at IS NULL
+)"""
+"""Gives an `execution` that starts a session, unless it continues one, and consumes its signal."""
 
 _SHOWN = (
     "ended.id, ended.status, ended.error_code, ended.cost_usd, ended.total_turns, ended.event_seq"
@@ -92,6 +103,7 @@ def load_statements(
         blocked_to_pending=_change(ExecutionStatus.BLOCKED, ExecutionStatus.PENDING),
         worker_blocked=sql.quote([WORKER_BLOCKED]),
         step_trigger=sql.quote([STEP_TRIGGER]),
+        with_session=_WITH_SESSION,
         select_source=prompts.select_source("execution").strip(),
     )
 
@@ -120,32 +132,29 @@ class Ended:
 async def start(
     database: Database, execution_id: UUID, run: RunIdentity
 ) -> prompts.PromptSource | None:
-    """Start a pending execution that no run has started, with a session; None if it is not one.
+    """Start a pending execution that no run has started, with a session; None if it is not one."""
+    found = await database.raw.run(_SQL["start"], _start_parameters(execution_id, run))
+    return None if found is None else await prompts.make_source(database, found)
 
-    An external execution is started by the claim of a worker.
+
+async def start_external(
+    database: Database, execution_id: UUID, run: RunIdentity
+) -> SimpleNamespace | None:
+    """Give an external execution a session if no run has started it; a worker's claim starts it.
+
+    Returns its `cancel_requested_at` and `deadline_at`; None if it is not such a one.
     """
-    parameters = {
+    return await database.raw.run(_SQL["start_external"], _start_parameters(execution_id, run))
+
+
+def _start_parameters(execution_id: UUID, run: RunIdentity) -> Mapping[str, object]:
+    return {
         "execution_id": execution_id,
         "workflow_id": run.workflow_id,
         "run_id": run.run_id,
         "attempt": run.attempt,
         "new_session_id": new_id(),
     }
-    found = await database.raw.run(_SQL["start"], parameters)
-    return None if found is None else await prompts.make_source(database, found)
-
-
-async def create_session(session: AsyncSession, row: ExecutionRow) -> None:
-    """Give a locked external execution a session of its own, unless it has one."""
-    if row.session_id is not None:
-        return
-    name = f"Task: {row.title} ({row.trigger_type})"
-    new = SessionRow(user_id=row.user_id, name=name, agent_id=row.agent_id, is_interactive=False)
-    session.add(new)
-    await session.flush()
-    row.session_id = new.id
-    row.first_run_id = row.first_run_id or row.run_id
-    await session.flush()
 
 
 async def release(session: AsyncSession, ids: Sequence[UUID]) -> None:

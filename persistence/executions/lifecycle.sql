@@ -14,20 +14,27 @@ WITH execution AS (
         AND $pending_to_running AND run_epochs = '{}' AND executor = 'claude'
     RETURNING *
 ),
-new_session AS (
-    INSERT INTO sessions (id, user_id, name, agent_id, is_interactive)
-    SELECT session_id, user_id, 'Task: ' || title || ' (' || trigger_type || ')', agent_id, false
-    FROM execution WHERE session_id = :new_session_id
-),
 new_event AS (
     INSERT INTO execution_events (execution_id, seq, type, data)
     SELECT id, event_seq, 'execution.started', '{}' FROM execution
 ),
-consumed AS (
-    UPDATE signals SET consumed_at = now() FROM execution
-    WHERE signals.execution_id = execution.id AND signals.kind = 'start' AND consumed_at IS NULL
-)
+$with_session
 $select_source
+
+-- name: start_external
+-- The same for an external execution that has not ended, except that its status does not change:
+-- the claim of a worker does that.
+WITH execution AS (
+    UPDATE executions SET
+        session_id = coalesce(session_id, :new_session_id),
+        first_run_id = coalesce(first_run_id, :run_id), run_id = :run_id,
+        run_epochs = jsonb_build_object(CAST(:run_id AS text), 0)
+    WHERE id = :execution_id AND workflow_id = :workflow_id
+        AND status NOT IN ($terminal) AND run_epochs = '{}' AND executor = 'external'
+    RETURNING *
+),
+$with_session
+SELECT cancel_requested_at, deadline_at FROM execution
 
 -- name: release
 -- Makes executions whose prerequisites are all completed pending, or lets them queue in their
