@@ -29,7 +29,11 @@ from composition import compose_services
 from contracts import names, policies
 from persistence.db.database import Database
 from persistence.db.live_updates import WAKE_CHANNEL, WATCH_CHANNEL, Listener
-from persistence.db.migrate import refuse_pre_release_database
+from persistence.db.migrate import (
+    DatabaseUnavailableError,
+    PreReleaseDatabaseError,
+    require_database,
+)
 from runtime.egress.client import EgressProxy
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
@@ -40,7 +44,7 @@ from runtime.readiness import announce
 from runtime.schema_evaluation import IsolatedEvaluator
 from runtime.settings import Settings
 from runtime.telemetry import set_up_logging
-from runtime.temporal import connect, register_search_attributes
+from runtime.temporal import TemporalUnavailableError, connect, register_search_attributes
 from runtime.web import WebConnections
 from services.definitions.mcp_connections import resolve_server
 from services.definitions.secrets import open_secret
@@ -272,7 +276,7 @@ async def working(
             str(settings.database_url), pool_size=settings.database_pool_size
         )
         stack.push_async_callback(database.close)
-        await refuse_pre_release_database(database.engine)
+        await require_database(database.engine)
         outbound = Outbound(settings.outbound_allow)
         stack.push_async_callback(outbound.aclose)
         schemas = IsolatedEvaluator(is_metered=False)
@@ -343,13 +347,17 @@ async def main() -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await serve(settings, stopping, is_scripted=SCRIPTED_OPTION in sys.argv[1:])
+    try:
+        await serve(settings, stopping, is_scripted=SCRIPTED_OPTION in sys.argv[1:])
+    except (TemporalUnavailableError, DatabaseUnavailableError, PreReleaseDatabaseError) as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(main())
-    # Temporal's core aborts about 20 % of processes that exit at once (sdk-python#300).
-    time.sleep(0.25)
-    sys.exit(0)
+    try:
+        uvloop.run(main())
+    finally:
+        # Temporal's core aborts about 20 % of processes that exit at once (sdk-python#300).
+        time.sleep(0.25)

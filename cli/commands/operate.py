@@ -94,7 +94,7 @@ def migrate() -> None:
     import asyncio
 
     from cli.configuration import load_settings
-    from persistence.db.migrate import PreReleaseDatabaseError
+    from persistence.db.migrate import DatabaseUnavailableError, PreReleaseDatabaseError
     from persistence.db.migrate import migrate as migrate_database
 
     settings = load_settings()
@@ -102,12 +102,8 @@ def migrate() -> None:
         raise CommandError("Set PERDURE_DATABASE_URL to the database to migrate.")
     try:
         revision = asyncio.run(migrate_database(str(settings.database_url)))
-    except PreReleaseDatabaseError as error:
+    except (DatabaseUnavailableError, PreReleaseDatabaseError) as error:
         raise CommandError(str(error)) from error
-    except OSError as error:
-        raise CommandError(
-            f"The database does not answer ({error}). Start it, or correct PERDURE_DATABASE_URL."
-        ) from error
     typer.echo(f"The database is at revision {revision}.")
 
 

@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -11,6 +12,8 @@ from persistence.db.outages import is_outage
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+log = structlog.get_logger(__name__)
 
 NEWEST = "20261129_inbox_views"
 """The last migration in `migrations/versions`; a test compares it with alembic's head."""
@@ -34,6 +37,21 @@ class PreReleaseDatabaseError(Exception):
         )
 
 
+class DatabaseUnavailableError(Exception):
+    """The database does not answer, or refuses the user, the password or the name."""
+
+    def __init__(self, cause: Exception) -> None:
+        """Name the cause, and what to check."""
+        super().__init__(
+            f"The database can't be used ({str(cause) or type(cause).__name__}). Check that it is "
+            "running, and correct PERDURE_DATABASE_URL."
+        )
+
+
+_REFUSED = ("28", "3D")
+"""SQLSTATE classes of a wrong user or password, and of a database that does not exist."""
+
+
 async def find_revision(engine: AsyncEngine) -> str | None:
     """The database's revision, or None before the first migration.
 
@@ -51,27 +69,48 @@ async def find_revision(engine: AsyncEngine) -> str | None:
     return revision
 
 
-async def refuse_pre_release_database(engine: AsyncEngine) -> None:
-    """Check the database when a process starts; a database that is not available is not checked.
+async def require_database(engine: AsyncEngine) -> None:
+    """Check the database when a process starts that can't run without it.
 
     Raises:
+        DatabaseUnavailableError: it can't be used.
         PreReleaseDatabaseError: a pre-release version created the database.
     """
     try:
         await find_revision(engine)
     except Exception as error:
-        if not is_outage(error):
+        cause = getattr(error, "orig", error)
+        state = str(getattr(cause, "sqlstate", None) or "")
+        if not is_outage(error) and not state.startswith(_REFUSED):
             raise
+        raise DatabaseUnavailableError(cause) from error
+
+
+async def refuse_pre_release_database(engine: AsyncEngine) -> None:
+    """Check the database when a process starts that can wait for it; if it is down, log that.
+
+    Raises:
+        DatabaseUnavailableError: it refuses the user, the password or the name.
+        PreReleaseDatabaseError: a pre-release version created the database.
+    """
+    try:
+        await require_database(engine)
+    except DatabaseUnavailableError as error:
+        if error.__cause__ is None or not is_outage(error.__cause__):
+            raise
+        log.warning("database.unavailable", error=str(error))
 
 
 async def migrate(database_url: str) -> str | None:
     """Upgrade to the newest revision and return it; many processes may do so at once.
 
     Raises:
+        DatabaseUnavailableError: it can't be used.
         PreReleaseDatabaseError: a pre-release version created the database.
     """
     engine = create_async_engine(sqlalchemy_url(database_url))
     try:
+        await require_database(engine)
         async with engine.connect() as guard:
             await guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
             await find_revision(engine)

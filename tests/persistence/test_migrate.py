@@ -2,16 +2,18 @@
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from persistence.db.database import Database
 from persistence.db.migrate import (
     NEWEST,
+    DatabaseUnavailableError,
     PreReleaseDatabaseError,
     config,
     find_revision,
     migrate,
     refuse_pre_release_database,
+    require_database,
 )
 
 
@@ -44,4 +46,16 @@ async def test_a_pre_release_database_is_refused(
 async def test_a_database_that_is_not_available_is_not_refused() -> None:
     database = Database.connect("postgresql://perdure@127.0.0.1:1/none")
     await refuse_pre_release_database(database.engine)
+    await database.close()
+
+
+@pytest.mark.parametrize("change", [{"port": 1}, {"database": "no_such_database"}])
+async def test_a_database_that_is_required_and_not_available_is_named(
+    database_url: str, change: dict[str, object]
+) -> None:
+    url = make_url(database_url).set(**change)  # type: ignore[arg-type]
+    database = Database.connect(url.render_as_string(hide_password=False))
+    with pytest.raises(DatabaseUnavailableError, match="correct PERDURE_DATABASE_URL") as refusal:
+        await require_database(database.engine)
+    assert "\n" not in str(refusal.value)
     await database.close()

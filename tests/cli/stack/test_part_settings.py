@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import worker
+from cli.stack.addresses import free_port
 from runtime.settings import Settings
 from tests.stack import perdure
 
@@ -15,6 +16,20 @@ def test_a_part_without_settings_says_what_to_set(tmp_path: Path, part: str) -> 
     result = perdure(tmp_path, part)
     assert result.returncode == 2
     assert "PERDURE_DATABASE_URL" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("missing", ["PERDURE_DATABASE_URL", "PERDURE_TEMPORAL_ADDRESS"])
+def test_a_worker_without_its_servers_says_what_to_check(
+    tmp_path: Path, database_url: str, temporal_address: str, missing: str
+) -> None:
+    closed = f"127.0.0.1:{free_port()}"
+    given = {"PERDURE_DATABASE_URL": database_url, "PERDURE_TEMPORAL_ADDRESS": temporal_address}
+    is_database = missing == "PERDURE_DATABASE_URL"
+    given[missing] = f"postgresql://x@{closed}/x" if is_database else closed
+    result = perdure(tmp_path, "worker", **given)
+    assert result.returncode == 1
+    assert missing in result.stderr
     assert "Traceback" not in result.stderr
 
 
