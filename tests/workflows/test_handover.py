@@ -1,12 +1,14 @@
 """A worker shuts down, and the next one continues its executions."""
 
 import asyncio
+import math
 import os
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+import worker
 from claude.scripted import ScriptedModelServer
 from domain.executions.states import ExecutionStatus
 from domain.workspaces.snapshots import directory_name
@@ -99,8 +101,13 @@ async def test_a_step_that_takes_too_long_is_interrupted(
 
 
 async def test_an_outcome_is_recorded_although_its_files_can_not_be_stored(
-    place: WorkerPlace, scripted_model: ScriptedModelServer, small_disk: SmallDisk
+    place: WorkerPlace,
+    scripted_model: ScriptedModelServer,
+    small_disk: SmallDisk,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The worker waits for its store until it drains, and then ends: here, only for that."""
+    monkeypatch.setattr(worker, "STORE_PATIENCE_SECONDS", math.inf)
     url = f"file://{small_disk.path}/artifacts"
     async with open_driver(place, scripted_model) as engine:
         async with run_worker(place, scripted_model, artifacts_url=url, drain_seconds=1):
