@@ -28,7 +28,14 @@ _SHAPES = {
 }
 """Explanations of patterns. The messages of other patterns are short enough."""
 
-_KINDS = {"model_type": "Enter an object.", "tuple_type": "Enter a list."}
+_NO_ID = "Enter an id, such as 019a3f52-7c1e-7d40-9b3a-5e8f0c2d6b17."
+
+_KINDS = {
+    "model_type": "Enter an object.",
+    "tuple_type": "Enter a list.",
+    "uuid_parsing": _NO_ID,
+    "uuid_type": _NO_ID,
+}
 
 
 def body_problem(field: str, msg: str, kind: str = "value_error") -> FieldProblem:

@@ -188,6 +188,18 @@ async def test_execute_refuses_what_it_cannot_do(
     assert listed["total"] == 0
 
 
+async def test_a_wrong_id_is_refused_with_an_example(client: Client) -> None:
+    for request in (
+        client.get("/api/v1/task-executions/x"),
+        client.get("/api/v1/task-executions", params={"task_id": "x"}),
+        client.post("/api/v1/task-executions", json={"prompt": "x", "session_id": "x"}),
+        client.post("/api/v1/task-executions", json={"prompt": "x", "session_id": 1}),
+    ):
+        response = await request
+        assert response.status_code == 422
+        assert "Enter an id, such as 019a" in response.json()["errors"][0]["msg"]
+
+
 async def test_an_inactive_task_is_not_executed(client: Client) -> None:
     task = await make_task(client, is_active=False)
     response = await client.post(task["_links"]["execute"])
