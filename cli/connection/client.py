@@ -45,7 +45,7 @@ class RefusedError(CommandError):
         detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
         errors = problem.get("errors", ())
         lines = [detail.replace("; see errors.", ":") if errors else detail]
-        lines += [f"  {_format_location(error['loc'])}: {error['msg']}" for error in errors]
+        lines += [f"  {_format_location(error['loc'])}{error['msg']}" for error in errors]
         super().__init__("\n".join(lines))
 
 
@@ -296,6 +296,9 @@ def _read_refusal(response: httpx2.Response) -> RefusedError:
 
 
 def _format_location(loc: Sequence[Any]) -> str:
-    """The field of a problem, without `body` or `query`, which mean nothing on a command line."""
+    """The field of a problem and a colon; nothing for a problem of the whole body.
+
+    Without `body` or `query`, which mean nothing on a command line.
+    """
     parts = loc[1:] if loc and loc[0] in {"body", "path", "query"} else loc
-    return ".".join(map(str, parts)) or "(all of it)"
+    return f"{'.'.join(map(str, parts))}: " if parts else ""

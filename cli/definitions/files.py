@@ -316,9 +316,9 @@ def _describe_problem(
     model: type[BaseModel], problem: Any, document: ParsedDocument, source: str
 ) -> str:
     """One line: the file, the line, the field, and what is wrong with it."""
-    field = ".".join(map(str, problem["loc"])) or "(all of it)"
+    field = f"{'.'.join(map(str, problem['loc']))}: " if problem["loc"] else ""
     line = document.line_of(problem["loc"])
-    return f"{source}:{line}: {field}: {describe_error(problem, model)}"
+    return f"{source}:{line}: {field}{describe_error(problem, model)}"
 
 
 def define_resource(kind: DefinitionKind, resource: Mapping[str, Any]) -> Definition:

@@ -347,3 +347,6 @@ def test_a_test_notification_shows_the_result_of_its_attempt(at_stack: StackComm
     result = at_stack("notifications", "test", "--email", "ada@example.com", "-o", "json")
     assert result.returncode == 1
     assert "PERDURE_SMTP_URL" in parse_json(result)["error"]
+    without_target = at_stack("notifications", "test")
+    assert without_target.returncode == 2
+    assert "\n  Give exactly one target" in without_target.stderr
