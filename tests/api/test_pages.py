@@ -16,7 +16,7 @@ from domain.ids import new_id
 from persistence.executions import signals
 from persistence.executions.signals import SignalKind
 from persistence.tables.executions import ExecutionRow, PrefixRow
-from persistence.tables.sessions import MessageRow
+from persistence.tables.sessions import MessageRow, ToolCallRow
 from tests.api.browsing import API, CSRF, Client, alice, browser, signed_in, words
 from tests.api.factories import FACTORIES
 from tests.api.world import World, execute, in_session, make_task
@@ -264,6 +264,27 @@ async def test_the_summary_of_a_conversation_is_shown(world: World, alice: Clien
         session.add(MessageRow(**place, seq=1, role="assistant", content=content))
     shown = await alice.get(f"/executions/{execution['id']}")
     assert "They agreed on &lt;blue&gt;." in shown.text
+
+
+async def test_a_call_that_waits_is_shown_as_its_execution(world: World, alice: Client) -> None:
+    async with world.client("alice") as client:
+        execution = await execute(client, await make_task(client))
+    session_id = await in_session(world, execution, "waiting_for_user")
+    where = {"execution_id": UUID(execution["id"])}
+    call = {"name": "bash", "input": "{}", "input_sha256": b"", "effect": "external"}
+    ids = {"t1": "waiting_for_user", "t2": "waiting_for_subtask"}
+    blocks = [{"type": "tool_use", "id": one, "name": "bash", "input": {}} for one in ids]
+    message = MessageRow(
+        session_id=session_id, seq=1, role="assistant", content=json.dumps(blocks), **where
+    )
+    async with world.gateway.database.transaction() as session:
+        session.add(message)
+        for position, (tool_use_id, status) in enumerate(ids.items()):
+            place = {"turn": 1, "position": position, "tool_use_id": tool_use_id}
+            session.add(ToolCallRow(status=status, **place, **call, **where))
+    shown = (await alice.get(f"/executions/{execution['id']}")).text
+    assert shown.count('<span class="status waiting_for_user">waits for a person</span>') == 2
+    assert shown.count('<span class="status waiting_for_subtask">waits for a subtask</span>') == 1
 
 
 async def test_a_key_is_shown_once(world: World, alice: Client) -> None:

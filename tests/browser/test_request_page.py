@@ -83,7 +83,7 @@ async def new_request(world: World, **fields: Any) -> str:
             input="{}",
             input_sha256=b"",
             effect="external",
-            status="waiting",
+            status="waiting_for_user",
         )
         session.add(call)
         await session.flush()
