@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from domain.web.network import NetworkList
+from domain.web.network import NetworkList, parse_exemption
 
 
 def _split_list(value: object) -> object:
@@ -55,6 +55,10 @@ def _check_network(entries: tuple[str, ...]) -> tuple[str, ...]:
             f"use at most {NETWORK_CHARACTERS} characters; `*.example.com` stands for many hosts"
         )
     return texts
+
+
+def _check_outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(parse_exemption, entries))
 
 
 def _check_artifacts_url(url: str | None) -> str | None:
@@ -365,7 +369,7 @@ class Settings(BaseSettings):
         default=None,
         description="Signing secret of the Slack app whose buttons answer input requests.",
     )
-    outbound_allow: Listed = Field(
+    outbound_allow: Annotated[Listed, AfterValidator(_check_outbound)] = Field(
         default=(),
         description="Private hosts, addresses and networks that webhooks may reach.",
     )

@@ -197,6 +197,21 @@ def parse_host(host: str) -> str | None:
     return None if _NUMBER.fullmatch(labels[-1]) else name
 
 
+def parse_exemption(text: str) -> str:
+    """Return an entry of the operator's list of hosts for webhooks: a host, or a network.
+
+    Raises:
+        NetworkEntryError: it can't match any URL; the message says what to write instead.
+    """
+    found = text if _network(text) is not None else parse_host(text)
+    if found is None:
+        raise NetworkEntryError(
+            f"{text!r} is not a host, an address or a network; write entries without a port, such "
+            "as hooks.internal,10.2.0.0/16."
+        )
+    return found
+
+
 def _literal(host: str) -> Address | None:
     try:
         return None if "%" in host else plain_address(ip_address(host))

@@ -88,6 +88,17 @@ def test_own_endpoints_are_all_ports_of_the_settings() -> None:
     }
 
 
+@pytest.mark.parametrize("entry", ["not a host!!", "hooks.internal:8080", "*", "http://x.internal"])
+def test_an_exemption_that_no_url_can_match_is_refused(entry: str) -> None:
+    with pytest.raises(ValidationError, match=r"write entries without a port, such as hooks"):
+        Settings.model_validate({"outbound_allow": f"10.2.0.0/16,{entry}"})
+
+
+def test_exemptions_have_the_form_of_hosts_in_urls() -> None:
+    settings = Settings.model_validate({"outbound_allow": "Bücher.internal., 10.2.0.0/16,::1"})
+    assert settings.outbound_allow == ("xn--bcher-kva.internal", "10.2.0.0/16", "::1")
+
+
 def test_a_list_that_is_too_long_for_the_proxy_is_refused() -> None:
     hosts = ",".join(f"host-{number}.example.com" for number in range(5_000))
     with pytest.raises(ValidationError, match="characters"):
