@@ -9,15 +9,19 @@ from tests.chaos.moments import during_command, during_model_calls, new_duration
 from tests.chaos.stack import Stack
 
 ROWS = """
-SELECT xmin, x::text AS row FROM executions x WHERE id = $1
+SELECT NULL AS xmin, CAST(to_jsonb(x) - CAST('{cost_usd, scripted_cost_usd, input_tokens,
+    output_tokens, cache_read_tokens, cache_write_tokens}' AS text[]) AS text) AS row
+FROM executions x WHERE id = $1
 UNION ALL SELECT xmin, x::text FROM messages x WHERE execution_id = $1
-UNION ALL SELECT xmin, x::text FROM model_calls x WHERE execution_id = $1
+UNION ALL SELECT xmin, x::text FROM model_calls x WHERE execution_id = $1 AND status <> 'lost'
 UNION ALL SELECT xmin, x::text FROM tool_calls x WHERE execution_id = $1
 UNION ALL SELECT xmin, x::text FROM execution_events x WHERE execution_id = $1
 UNION ALL SELECT xmin, x::text FROM input_requests x WHERE execution_id = $1
 UNION ALL SELECT xmin, x::text FROM signals x WHERE execution_id = $1
 ORDER BY row
 """
+"""Without the cost of a lost call: if its answer arrives after all, it is charged instead of the
+estimate, whichever attempt writes now."""
 
 
 async def read_rows(stack: Stack, execution_id: str) -> list[str]:
