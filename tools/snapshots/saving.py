@@ -20,7 +20,7 @@ from tools.snapshots.restoring import SnapshotStore, read_index, restore_files
 from tools.snapshots.scanning import Scan, scan
 
 _KNOWN_ENTRIES = 100_000
-"""Entries of all workspaces that are remembered, some 50 MB (chosen). The files of the other
+"""Workspaces that are remembered, and their entries; some 50 MB (chosen). The files of the other
 workspaces are read again for their next snapshot."""
 
 _DELAYS = (0.5, 1, 2, 4, 8, 15, 15)
@@ -90,10 +90,10 @@ class Snapshots:
 
     def _remember(self, root: Path, sha256: str, found: Scan) -> None:
         self._known[root] = sha256, found
-        size = sum(len(scan.index.entries) for _, scan in self._known.values())
+        size = sum(1 + len(scan.index.entries) for _, scan in self._known.values())
         while size > _KNOWN_ENTRIES and self._known:
             _, (_, oldest) = self._known.popitem(last=False)
-            size -= len(oldest.index.entries)
+            size -= 1 + len(oldest.index.entries)
 
     async def _put(self, new: Sequence[NewBlob]) -> None:
         try:
