@@ -81,12 +81,7 @@ async def measure(scale: Scale) -> Section:
     slowest = statistics.quantiles(seconds, n=20)[-1]
     return Section(
         "Executions that wait for a person",
-        f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
-        "first answer to the last end; its CPU is that of all processes but the model's. Then "
-        f"{scale.parked:,} wait, and the oldest are answered one at a time: their workflows are no "
-        "longer in the worker's cache, so they replay. A query also makes the worker replay an "
-        "execution that is not in its cache: the CPU of a replay is what the worker needs for such "
-        "a query more than for a query of a cached execution.",
+        _describe(count, scale.parked),
         [
             _summary(found, count),
             _by_process(found, count),
@@ -107,6 +102,17 @@ async def measure(scale: Scale) -> Section:
             Bar("CPU to replay an evicted execution", replays.median, 5, unit="ms"),
             Bar(f"worker memory, {scale.parked:,} waiting", parked_bytes / MB, 40, unit="MB"),
         ],
+    )
+
+
+def _describe(count: int, parked: int) -> str:
+    return (
+        f"{count:,} executions wait. Memory is the worker's growth (PSS). Resuming is from the "
+        "first answer to the last end; its CPU is that of all processes but the model's. Then "
+        f"{parked:,} wait, and the oldest are answered one at a time: their workflows are no "
+        "longer in the worker's cache, so they replay. A query also makes the worker replay an "
+        "execution that is not in its cache: the CPU of a replay is what the worker needs for such "
+        "a query more than for a query of a cached execution."
     )
 
 

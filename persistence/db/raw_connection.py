@@ -28,7 +28,8 @@ DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
 """Writes the types of Postgres as the driver expects them."""
 
 Statement = TextClause | TextualSelect | Select[Any]
-"""SQL with named parameters; the second kind names the types of columns, which a session needs."""
+"""SQL with named parameters. The second kind names the types of columns, which a session needs; the
+third is built from tables."""
 
 
 class RawConnection:
