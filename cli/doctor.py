@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from cli.stack import postgres, temporal
-from cli.stack.addresses import is_free
-from cli.stack.assembly import Ports
+from cli.stack.addresses import describe_listener, is_free
+from cli.stack.assembly import LOOPBACK, Ports
 from cli.stack.home import Home
 from cli.stack.process import PartFailedError
 from domain.model.lifecycles import ModelLifecycle, describe_retirement
@@ -32,6 +32,8 @@ class State(StrEnum):
     OK = "ok"
     HINT = "hint"
     MISSING = "missing"
+    PROBLEM = "problem"
+    """It is there, but cannot be used as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def _disk(settings: Settings) -> Finding:
     if not os.access(place, os.W_OK):
         return Finding(
             "home",
-            State.MISSING,
+            State.PROBLEM,
             f"{place} is not writable",
             "Set PERDURE_HOME to a directory that you can write.",
         )
@@ -199,7 +201,7 @@ def _disk(settings: Settings) -> Finding:
     what = f"{free / 1024**3:.1f} GB free at {place}"
     if free < DISK_NEEDED_BYTES:
         return Finding(
-            "home", State.MISSING, what, "Free disk space, or set PERDURE_HOME to another disk."
+            "home", State.PROBLEM, what, "Free disk space, or set PERDURE_HOME to another disk."
         )
     return Finding("home", State.OK, what)
 
@@ -221,22 +223,26 @@ def _running_stack(home: Home) -> Finding:
         what = ", ".join(f"{name} {state}" for name, state in answer.json().items())
     except (httpx2.HTTPError, ValueError) as error:
         well, what = False, str(error)
-    state = State.OK if well else State.MISSING
+    state = State.OK if well else State.PROBLEM
     return Finding("stack", state, f"{facts['api_url']}: {what}", f"Read the logs in {home.logs}.")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     ports = Ports(api=settings.api_port)
-    wanted = [(ports.api, "--api-port")]
+    wanted = [(settings.api_host, ports.api, "--api-port")]
     if settings.temporal_address is None:
-        wanted += [(ports.temporal, "--temporal-port"), (ports.temporal_ui, "--temporal-ui-port")]
-    for port, option in wanted:
-        if port and not is_free("127.0.0.1", port):
+        wanted += [
+            (LOOPBACK, ports.temporal, "--temporal-port"),
+            (LOOPBACK, ports.temporal_ui, "--temporal-ui-port"),
+        ]
+    for host, port, option in wanted:
+        if port and not is_free(host, port):
+            listener = describe_listener(port)
             yield Finding(
                 f"port {port}",
-                State.MISSING,
-                "is in use",
-                f"Use another port: perdure up {option} PORT.",
+                State.PROBLEM,
+                f"in use by {listener}" if listener else "in use by another program",
+                f"Stop that program, or use another port: perdure up {option} PORT.",
             )
 
 

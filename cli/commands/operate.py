@@ -175,12 +175,12 @@ def doctor(*, output: str) -> None:
 
     findings = [asdict(finding) for finding in examine(load_settings())]
     show.print_answer(findings, output, _print_findings)
-    if any(finding["state"] is State.MISSING for finding in findings):
+    if any(finding["state"] in {State.MISSING, State.PROBLEM} for finding in findings):
         raise typer.Exit(Exit.FAILED)
 
 
 def _print_findings(findings: Sequence[Mapping[str, Any]]) -> None:
-    styles = {"ok": "green", "hint": "yellow", "missing": "red"}
+    styles = {"ok": "green", "hint": "yellow", "missing": "red", "problem": "red"}
     for finding in findings:
         state = (f"{finding['state']:8}", styles[finding["state"]])
         show.out.print_line(state, f" {finding['name']}: {finding['what']}")

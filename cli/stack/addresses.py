@@ -31,6 +31,23 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
+def describe_listener(port: int) -> str | None:
+    """The process that listens on a port, such as `process 12 (postgres)`; None if it is unknown.
+
+    The system shows processes of other users only to root.
+    """
+    import psutil  # it needs 4 MB, and most ports are free
+
+    try:
+        for connection in psutil.net_connections("tcp"):
+            is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr
+            if is_listener and connection.laddr.port == port and connection.pid:
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    except psutil.Error:
+        return None  # it has ended, or this system asks for more rights
+    return None
+
+
 async def answers_ok(host: str, port: int, path: str, *, host_name: str | None = None) -> bool:
     """Whether `GET path` brings 200. By hand: the supervisor stays small without an HTTP client.
 

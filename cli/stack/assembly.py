@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.exits import CommandError
 from cli.stack import parts, postgres, temporal
-from cli.stack.addresses import free_port, is_free
+from cli.stack.addresses import describe_listener, free_port, is_free
 from cli.stack.forks import Forks
 from cli.stack.home import Home
 from cli.stack.postgres import Postgres
@@ -294,9 +294,11 @@ class _PortTaker:
     def take(self, wanted: int, option: str = "", host: str = LOOPBACK) -> int:
         port = wanted or self._any_free()
         if port in self._taken or not is_free(host, port):
+            listener = describe_listener(port)
+            used_by = f" by {listener}" if listener else ""
             raise PortInUseError(
-                f"Port {port} is in use. Stop the program that listens there, or choose another "
-                f"with {option} (0 takes any free one)."
+                f"Port {port} is in use{used_by}. Stop the program that listens there, or choose "
+                f"another port with {option} (0 takes any free one)."
             )
         self._taken.add(port)
         return port

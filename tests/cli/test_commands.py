@@ -1,6 +1,7 @@
 """Commands that need no running stack."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_doctor_names_a_taken_port_and_the_option(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         result = run(tmp_path, "doctor", PERDURE_API_PORT=port)
     assert result.returncode == 1
-    assert f"port {port}" in result.stdout
+    assert f"problem  port {port}: in use by process {os.getpid()} (" in result.stdout
     assert "--api-port" in result.stdout
 
 
