@@ -40,9 +40,10 @@ def describe_listener(port: int) -> str | None:
 
     try:
         for connection in psutil.net_connections("tcp"):
-            is_listener = connection.status == psutil.CONN_LISTEN and connection.laddr
-            if is_listener and connection.laddr.port == port and connection.pid:
-                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+            address, pid = connection.laddr, connection.pid
+            is_listener = connection.status == psutil.CONN_LISTEN
+            if is_listener and address and address.port == port and pid:
+                return f"process {pid} ({psutil.Process(pid).name()})"
     except psutil.Error:
         return None  # it has ended, or this system asks for more rights
     return None

@@ -15,7 +15,8 @@ from cli.stack.addresses import describe_listener, free_port, is_free
 from cli.stack.forks import Forks
 from cli.stack.home import Home
 from cli.stack.postgres import Postgres
-from cli.stack.process import Part, run_to_end
+from cli.stack.process import Part, ProgramFailedError, run_to_end
+from cli.stack.setup_failures import SetupFailedError
 from cli.stack.supervisor import Supervisor
 from cli.stack.temporal import Temporal
 from cli.tokens import mint
@@ -215,7 +216,10 @@ class Stack:
 
     async def _start_database(self) -> None:
         if self._postgres:
-            await postgres.initialise(self._postgres)
+            try:
+                await postgres.initialise(self._postgres)
+            except ProgramFailedError as error:
+                raise SetupFailedError.of(error, "created", self._home) from error
             part = postgres.part(self._postgres, self._home.log("postgres"))
             await self._supervisor.start(part)
         await self._migrate()
@@ -232,7 +236,10 @@ class Stack:
         if self._postgres and marker.exists() and marker.read_text(encoding="utf-8") == known:
             return
         self._report("migrating the database")
-        await run_to_end(parts.own_module("cli.main", "migrate"), self._environment)
+        try:
+            await run_to_end(parts.own_module("cli.main", "migrate"), self._environment)
+        except ProgramFailedError as error:
+            raise SetupFailedError.of(error, "migrated", self._home) from error
         marker.write_text(known, encoding="utf-8")
 
     async def _start_temporal(self) -> None:

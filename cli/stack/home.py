@@ -1,5 +1,6 @@
 """The files in PERDURE_HOME: secrets, servers' data, logs, and the lock of `perdure up`."""
 
+import errno
 import fcntl
 import json
 import os
@@ -15,6 +16,8 @@ from cli.exits import CommandError
 # 256 bits: what RFC 7518, section 3.2, asks of an HS256 key.
 SECRET_BYTES = 32
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 class AlreadyRunningError(CommandError):
     """Another `perdure up` runs on this home."""
@@ -23,11 +26,12 @@ class AlreadyRunningError(CommandError):
 class HomeError(CommandError):
     """The directory can't be used as a home."""
 
-    def __init__(self, path: Path, reason: str | None) -> None:
-        """`reason` is the error of the system."""
-        super().__init__(
-            f"{path} can't be used: {reason}. Set PERDURE_HOME to a directory that you can write."
-        )
+    def __init__(self, path: Path, error: OSError) -> None:
+        """`error` is that of the system."""
+        remedy = "Set PERDURE_HOME to a directory that you can write."
+        if error.errno in FULL:
+            remedy = "Free disk space, or set PERDURE_HOME to a directory on another disk."
+        super().__init__(f"{path} can't be used: {error.strerror}. {remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Home:
         try:
             home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise HomeError(home.path, error.strerror) from None
+            raise HomeError(home.path, error) from None
         return home
 
     @property
@@ -99,9 +103,16 @@ class Home:
         return self.path / "run" / name
 
     def ensure_secret(self, path: Path) -> str:
-        """The secret in `path`, generated at first use."""
+        """The secret in `path`, generated at first use.
+
+        Raises:
+            HomeError: it can't be written.
+        """
         if not path.exists():
-            write_secret(path, secrets.token_urlsafe(SECRET_BYTES))
+            try:
+                write_secret(path, secrets.token_urlsafe(SECRET_BYTES))
+            except OSError as error:
+                raise HomeError(self.path, error) from None
         return path.read_text(encoding="ascii").strip()
 
     def write_ready(self, facts: Mapping[str, Any]) -> None:
@@ -119,7 +130,7 @@ class Home:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise HomeError(self.path, error.strerror) from None
+            raise HomeError(self.path, error) from None
         return facts
 
     @contextmanager
@@ -133,7 +144,7 @@ class Home:
         try:
             file = (self.path / "lock").open("a+", encoding="ascii")
         except OSError as error:
-            raise HomeError(self.path, error.strerror) from None
+            raise HomeError(self.path, error) from None
         with file as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

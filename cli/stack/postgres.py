@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.stack import launch
-from cli.stack.process import Part, PartFailedError, run_to_end
+from cli.stack.process import Part, PartFailedError, ProgramFailedError, run_to_end
 
 if TYPE_CHECKING:
     import psutil
@@ -69,21 +69,31 @@ def binaries() -> Path:
 
 
 async def initialise(server: Postgres) -> None:
-    """Create the data directory, its user and its database, unless they exist."""
+    """Create the data directory, its user and its database, unless they exist.
+
+    Raises:
+        ProgramFailedError: it cannot be created; its files are deleted.
+    """
     if server.data.exists():
         return
     identity = await _identity_of_new_data()
     try:
         await _initialise_as(identity, server)
-    except PartFailedError as error:
-        if identity != launch.AS_NOBODY:
-            raise
-        raise PartFailedError(f"{error}\n{REACHABLE_HOME_HINT}") from error
+    except ProgramFailedError as error:
+        # They may occupy the last space of a disk, on which the reason must be stored.
+        shutil.rmtree(_staging(server), ignore_errors=True)
+        if identity == launch.AS_NOBODY:
+            error.advice = REACHABLE_HOME_HINT
+        raise
+
+
+def _staging(server: Postgres) -> Path:
+    """Where the data is created. It is renamed when complete: a kill leaves nothing incomplete."""
+    return server.data.with_name(server.data.name + ".new")
 
 
 async def _initialise_as(identity: str, server: Postgres) -> None:
-    # Created under another name and renamed when complete: a kill leaves nothing incomplete.
-    staging = server.data.with_name(server.data.name + ".new")
+    staging = _staging(server)
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(mode=stat.S_IRWXU, parents=True)
     if identity == launch.AS_NOBODY:

@@ -24,6 +24,16 @@ class PartFailedError(CommandError):
     exit = Exit.FAILED
 
 
+class ProgramFailedError(PartFailedError):
+    """A short-lived program failed; `output` is what it printed."""
+
+    def __init__(self, message: str, output: str, advice: str = "") -> None:
+        """`advice` is what to do if the output does not make it clear."""
+        super().__init__(message)
+        self.output = output
+        self.advice = advice
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """How to run one program of the stack.
@@ -163,7 +173,7 @@ async def run_to_end(
     """Run a short-lived program with `text` as its input.
 
     Raises:
-        PartFailedError: it failed; the message has its output.
+        ProgramFailedError: it failed; the message has its output.
     """
     process = await asyncio.create_subprocess_exec(
         *tie_to_parent(command, signal.SIGKILL, identity),
@@ -182,7 +192,8 @@ async def run_to_end(
     if process.returncode:
         words = output.decode(errors="replace").strip()
         name = " ".join(Path(word).name for word in command[:4])
-        raise PartFailedError(f"{name} {describe_exit(process.returncode)}:\n{words}")
+        message = f"{name} {describe_exit(process.returncode)}:\n{words}"
+        raise ProgramFailedError(message, words)
 
 
 async def _spawn(part: Part) -> asyncio.subprocess.Process:

@@ -11,9 +11,10 @@ from cli.stack import launch
 from cli.stack import postgres as embedded_postgres
 from cli.stack.addresses import free_port
 from cli.stack.assembly import READ_CONNECTIONS, max_connections
-from cli.stack.home import write_secret
+from cli.stack.home import Home, write_secret
 from cli.stack.postgres import Postgres
-from cli.stack.process import PartFailedError, RunningPart
+from cli.stack.process import PartFailedError, ProgramFailedError, RunningPart
+from cli.stack.setup_failures import SetupFailedError
 from persistence.executions.cached_reads import CONNECTIONS
 from runtime.settings import Settings
 
@@ -66,6 +67,21 @@ async def test_postgres_starts_over_the_pid_file_of_a_killed_one(servers_directo
     pid_file.write_text(pid_file.read_text().replace(str(first.pid), str(os.getpid()), 1))
     second = await RunningPart.start(part)
     await second.stop()
+
+
+async def test_a_database_that_cannot_be_created_is_one_sentence_and_a_log(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home")
+    server = Postgres(home.postgres_data, free_port(), home.path / "no-password")
+    with pytest.raises(ProgramFailedError) as failure:
+        await embedded_postgres.initialise(server)
+    assert list(home.path.iterdir()) == []
+    message = str(SetupFailedError.of(failure.value, "created", home))
+    assert message.startswith("The database can't be created: could not open file")
+    assert "PERDURE_DATABASE_URL" in message
+    assert "\n" not in message
+    log = home.log("setup")
+    assert message.endswith(f"All output is in {log}.")
+    assert "initdb: error: could not open file" in log.read_text()
 
 
 async def test_a_server_without_a_password_is_refused(postgres: Postgres) -> None:

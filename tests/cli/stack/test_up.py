@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from cli.stack.postgres import Postgres
 from cli.stack.temporal import Temporal
-from tests.stack import ANY_PORTS, Up, is_running, perdure
+from tests.stack import ANY_PORTS, COMMAND_SECONDS, PERDURE, Up, environment, is_running, perdure
 from tests.waiting import until
 
 PARTS = ("postgres", "temporal", "worker", "api")
@@ -190,6 +191,24 @@ def test_a_signal_during_the_start_stops_it_cleanly(tmp_path: Path) -> None:
     assert up.stop() == 0
     assert not any(map(is_running, family))
     assert not up.home.postgres_data.exists()
+
+
+def test_a_first_start_on_a_disk_without_space_says_what_to_do(tmp_path: Path) -> None:
+    mounted = f'mount -t tmpfs -o size=12m tmpfs {tmp_path} && exec "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mounted, "sh"]
+    result = subprocess.run(
+        [*command, PERDURE, "up", *ANY_PORTS],
+        env=environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "The database can't be created: no space left on device. Free disk" in result.stderr
+    assert f"All output is in {tmp_path}/home/logs/setup.log." in result.stderr
+    assert "initdb" not in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_port_in_use_is_named_with_the_option_that_changes_it(tmp_path: Path) -> None:
