@@ -70,7 +70,6 @@ from api.web import routes as docs
 from api.web.definitions import DEFINITIONS
 from composition import compose_services
 from persistence.db.database import Database
-from persistence.db.migrate import refuse_pre_release_database
 from persistence.db.write_check import WriteCheck
 from persistence.executions.cached_reads import CachedReads
 from runtime.mcp_health import HealthChecker
@@ -210,7 +209,6 @@ async def _compose(
         database_url, pool_size=settings.database_pool_size, pool_seconds=POOL_SECONDS
     )
     stack.push_async_callback(database.close)
-    await refuse_pre_release_database(database.engine)
     cached_reads = await CachedReads.connect(database_url)
     stack.push_async_callback(cached_reads.close)
     temporal = await connect(settings, lazy=True)

@@ -3,6 +3,7 @@
 A module of its own, because a gateway does not need the 4 MB of the command line.
 """
 
+import asyncio
 import gc
 
 import uvicorn
@@ -11,7 +12,13 @@ from fastapi import FastAPI
 from api.http.connections import Connections
 from api.main import create_app
 from cli.configuration import load_settings
-from cli.exits import CommandError, exit_with
+from cli.exits import CommandError, Exit, exit_with
+from persistence.db.database import Database
+from persistence.db.migrate import (
+    DatabaseUnavailableError,
+    PreReleaseDatabaseError,
+    refuse_pre_release_database,
+)
 from runtime.settings import Settings
 
 # Event streams have no end: at a stop they are closed after this time, and clients resume with
@@ -23,17 +30,42 @@ class GatewaySettingsError(CommandError):
     """The gateway can't start with these settings."""
 
 
+class DatabaseRefusedError(CommandError):
+    """The gateway can't use the database, and waiting does not change that."""
+
+    exit = Exit.FAILED
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
         GatewaySettingsError: a setting is missing or invalid.
+        DatabaseRefusedError: the database refuses the gateway, or the gateway the database.
     """
     try:
         app = create_app(settings)
     except ValueError as error:
         raise GatewaySettingsError(str(error)) from error
+    try:
+        asyncio.run(check_database(str(settings.database_url)))
+    except (DatabaseUnavailableError, PreReleaseDatabaseError) as error:
+        raise DatabaseRefusedError(str(error)) from error
     run(app, settings)
+
+
+async def check_database(database_url: str) -> None:
+    """Check the database before uvicorn starts, which would print a traceback.
+
+    Raises:
+        DatabaseUnavailableError: it refuses the user, the password or the name.
+        PreReleaseDatabaseError: a pre-release version created it.
+    """
+    database = Database.connect(database_url, pool_size=1)
+    try:
+        await refuse_pre_release_database(database.engine)
+    finally:
+        await database.close()
 
 
 def run(app: FastAPI, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from cli.stack.process import Part
 from cli.stack.temporal import Temporal
 from cli.stack.worker_processes import BY_SIGNAL
 from runtime.readiness import is_announced
-from tests.stack import READY_SECONDS, start
+from tests.stack import READY_SECONDS, perdure, start
 from tests.waiting import WITHIN_SECONDS, until
 
 
@@ -35,6 +36,22 @@ def test_a_worker_announces_itself_and_stops_on_sigterm(
     until(lambda: is_announced(ready, worker.pid), within=READY_SECONDS, what="the worker")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(READY_SECONDS) == 0
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_a_part_that_the_database_refuses_ends_with_one_message(
+    tmp_path: Path, database_url: str, temporal_server: Temporal, part: str
+) -> None:
+    given = {
+        "PERDURE_DATABASE_URL": re.sub(":[^:@]+@", ":wrong-password@", database_url),
+        "PERDURE_TEMPORAL_ADDRESS": temporal_server.address,
+        "PERDURE_JWT_SECRET": "a-secret-of-thirty-two-bytes-or-more",
+    }
+    result = perdure(tmp_path / "home", part, **given)
+    assert result.returncode == 1
+    assert "password authentication failed" in result.stderr
+    assert "correct PERDURE_DATABASE_URL" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -15,6 +15,7 @@ import httpx2
 import psutil
 import pytest
 
+from cli.stack.home import Home
 from cli.stack.postgres import Postgres
 from cli.stack.temporal import Temporal
 from tests.stack import ANY_PORTS, COMMAND_SECONDS, PERDURE, Up, environment, is_running, perdure
@@ -206,7 +207,7 @@ def test_a_first_start_on_a_disk_without_space_says_what_to_do(tmp_path: Path) -
     )
     assert result.returncode == 1
     assert "The database can't be created: no space left on device. Free disk" in result.stderr
-    assert f"All output is in {tmp_path}/home/logs/setup.log." in result.stderr
+    assert f"All output is in {Home(tmp_path / 'home').log('setup')}." in result.stderr
     assert "initdb" not in result.stderr
     assert "Traceback" not in result.stderr
 
