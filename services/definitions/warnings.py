@@ -1,7 +1,7 @@
 """What will probably go wrong with a definition that is valid."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -65,6 +65,18 @@ def placeholder_warnings(definition: TaskDefinition) -> Sequence[str]:
         "digits, _ and -."
         for expression in unknown_expressions(definition.prompt_template)
     ]
+
+
+def unused_variable_warnings(definition: TaskDefinition, given: Iterable[str]) -> Sequence[str]:
+    """Return a sentence if the caller gave variables that the task does not have."""
+    declared = (definition.variables_schema or {}).get("properties", {})
+    used = names(definition.prompt_template)
+    known = {*used, *map(normalise, declared)}
+    unused = ", ".join(sorted(name for name in given if normalise(name) not in known))
+    if not unused:
+        return []
+    has = f"has the variables {', '.join(used)}" if used else "has no variables"
+    return [f"The prompt does not use these variables: {unused}. It {has}."]
 
 
 def schedule_warnings(definition: TaskDefinition) -> Sequence[str]:

@@ -10,7 +10,7 @@ from persistence.executions.creation import Start
 from persistence.ledger import forecasts
 from persistence.ledger.forecasts import Forecast
 from services.definitions import task_rules
-from services.definitions.warnings import approver_warnings
+from services.definitions.warnings import approver_warnings, unused_variable_warnings
 from services.executions import starting
 from services.executions.access import get_readable_task
 from services.executions.inputs import DryRunBody, ExecuteBody
@@ -46,5 +46,8 @@ async def dry_run(work: UnitOfWork, task_id: UUID, body: DryRunBody) -> DryRunRe
     model = task_rules.choose_model(start.work.definition, agent, default_model)
     forecast = await forecasts.make_forecast(work.session, task_id, start.user_id)
     definition, starter_id = start.work.definition, start.user_id
-    warnings = await approver_warnings(work.session, definition, starter_id)
+    warnings = [
+        *unused_variable_warnings(definition, body.variables),
+        *await approver_warnings(work.session, definition, starter_id),
+    ]
     return DryRunResult(start, agent, model, forecast, warnings)

@@ -32,6 +32,7 @@ from services.definitions.warnings import (
     model_warnings,
     network_warnings,
     placeholder_warnings,
+    unused_variable_warnings,
 )
 from services.executions.access import (
     get_own_execution,
@@ -201,7 +202,10 @@ def _list_queue_fields(start: Start) -> list[str]:
 async def _find_warnings(work: UnitOfWork, start: Start, agent: Agent | None) -> Sequence[str]:
     definition, services = start.work.definition, work.services
     model = task_rules.choose_model(definition, agent, services.settings.default_model)
+    # A hook passes whatever another system sends.
+    given = [] if start.trigger_type == "webhook" else start.variables
     return [
+        *unused_variable_warnings(definition, given),
         *definition_warnings(definition),
         *network_warnings(definition, services.settings.network),
         *model_warnings(services.models, model),

@@ -112,6 +112,18 @@ async def test_text_in_braces_that_is_no_placeholder_is_named(client: Client) ->
     assert "{{ user.name }}" in strict.json()["errors"][0]["msg"]
 
 
+async def test_a_variable_that_the_prompt_does_not_use_is_a_warning(client: Client) -> None:
+    task = await make_task(client, prompt_template="Hello {{ name }} in {{ place }}")
+    variables = {"name": "Ada", "unknown": 1, "place": "Turin"}
+    planned = await client.post(task["_links"]["dry_run"], json={"variables": variables})
+    started = await execute(client, task, variables=variables)
+    for shown in (planned.json(), started):
+        [warning] = shown["warnings"]
+        assert warning == (
+            "The prompt does not use these variables: unknown. It has the variables name, place."
+        )
+
+
 async def test_variables_obey_their_schema(client: Client) -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 3}}}
     task = await make_task(client, variables_schema=schema)

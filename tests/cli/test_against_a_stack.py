@@ -53,9 +53,10 @@ def test_a_file_is_run_to_its_end_and_its_text_printed(
     at_stack: StackCommand, tmp_path: Path
 ) -> None:
     file = task_file(tmp_path, SAYS_HELLO)
-    result = at_stack("run", file, "-v", "who=Ada")
+    result = at_stack("run", file, "-v", "who=Ada", "-v", "unknown=1")
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "Hello from turn 1."
+    assert "does not use these variables: unknown. It has the variables who." in result.stderr
     assert "completed" in result.stderr
 
 
