@@ -65,7 +65,7 @@ def _facts(report: ReportContent) -> Iterator[Fact]:
     yield Fact("Duration", format_duration(report.duration_ms), waited)
     budget = "" if cost.budget_usd is None else f"of {format_money(cost.budget_usd)}"
     if report.subject.is_scripted:
-        budget = f"{budget}, not paid".removeprefix(", ")
+        budget = f"{budget}, nothing was paid".removeprefix(", ")
     if report.counts.subtasks:
         budget = f"{budget}, without subtasks".removeprefix(", ")
     yield Fact("Cost", format_money(cost.total_usd), budget)

@@ -11,8 +11,8 @@ from domain.people.requests import QUESTIONS
 from domain.text import as_text
 
 SCRIPTED = (
-    "A scripted model wrote the answers in this report. Claude was not called, and the costs were "
-    "not paid."
+    "A scripted model wrote the answers in this report. Claude was not called, and nothing "
+    "was paid."
 )
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000

@@ -95,7 +95,7 @@ def _facts(plan: PlanFacts) -> Iterator[Fact]:
         yield Fact("Duration", took, ", ".join(notes))
     budget = "" if plan.budget_usd is None else f"of {format_money(plan.budget_usd)}"
     if plan.is_scripted:
-        budget = f"{budget}, not paid".removeprefix(", ")
+        budget = f"{budget}, nothing was paid".removeprefix(", ")
     yield Fact("Cost", format_money(plan.cost_usd), budget)
 
 

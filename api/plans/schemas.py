@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api import links
 from api.http.paging import ResourceQuery, split_values
@@ -63,6 +63,9 @@ class PlanStepRead(Read):
     error_code: str | None
     error_message: str | None
     cost_usd: UsdOut
+    is_scripted: Annotated[
+        bool, Field(description="The scripted model answered, not Claude: nothing was paid.")
+    ]
     started_at: datetime | None
     completed_at: datetime | None
 
@@ -97,6 +100,10 @@ class PlanRead(PlanSummaryRead):
     """
 
     cost_usd: UsdOut
+    is_scripted: Annotated[
+        bool,
+        Field(description="The scripted model answered in a step: nothing was paid for it."),
+    ]
     steps: list[PlanStepRead]
     batches: list[list[str]]
     max_parallelism: int
@@ -119,6 +126,7 @@ def render_plan(_: Call, plan: LoadedPlan) -> PlanRead:
         plan.row,
         **_summary_of(plan.row, plan.run, statuses),
         cost_usd=plan.cost_usd,
+        is_scripted=plan.is_scripted,
         steps=[
             _render_step(
                 plan, step, state, graph.batch_of[step.key], can_retry=step.key in retryable
@@ -171,6 +179,7 @@ def _render_step(
         executor=state.executor if state else step.executor,
         status=None if state is None else state.status,
         cost_usd=state.cost_usd if state else 0,
+        is_scripted=state.is_scripted if state else False,
         links=links.plan_step(plan.id, step.key, step.execution_id, can_retry=can_retry),
         **{
             field: getattr(state, field, None)

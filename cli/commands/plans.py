@@ -52,10 +52,12 @@ GROUP.add_list(
 
 def print_plan(plan: Json) -> None:
     """Print a plan: its fields, and a table of its steps in the order in which they can run."""
-    hidden = ("steps", "batches", "_links", "progress")
+    hidden = ("steps", "batches", "_links", "progress", "is_scripted")
     progress = plan["progress"]
     fields = {name: value for name, value in plan.items() if name not in hidden}
     done = f"{progress['completed']} of {progress['total']} steps completed"
+    if plan["is_scripted"]:
+        fields["model"] = "the scripted model; nothing was paid"
     show.print_fields({**fields, "progress": done})
     steps = [{**step, "batch": step["batch"] + 1} for step in plan["steps"]]  # as in reports
     show.print_items(

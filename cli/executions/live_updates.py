@@ -49,7 +49,8 @@ def follow(client: Client, execution_id: str, how: Following) -> Exit:
     else:
         if how.plan_id is not None:  # the steps have cost something, not the run itself
             plan = client.call_with_retries("get_plan", plan_id=how.plan_id)
-            execution = {**execution, "cost_usd": plan["cost_usd"]}
+            of_plan = {name: plan[name] for name in ("cost_usd", "is_scripted")}
+            execution = {**execution, **of_plan}
         _print_result(execution, with_text=not how.watch)
     return EXITS.get(execution["status"], Exit.WAITING)
 

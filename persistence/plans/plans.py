@@ -101,6 +101,12 @@ class LoadedPlan:
         """Whether it runs, or has run at least one step."""
         return self.is_active or any(step.execution_id for step in self.steps)
 
+    @property
+    def is_scripted(self) -> bool:
+        """Whether the scripted model answered in the newest execution of a step."""
+        states = map(self.state_of, self.steps)
+        return any(state.is_scripted for state in states if state)
+
     def state_of(self, step: PlanStepRow) -> ExecutionState | None:
         """The state of a step's execution, if it has one."""
         return None if step.execution_id is None else self.states[step.execution_id]

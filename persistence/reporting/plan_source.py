@@ -53,7 +53,7 @@ async def read_plan_facts(session: AsyncSession, plan: LoadedPlan) -> PlanFacts:
         message=run.error_message if run else None,
         budget_usd=row.budget_usd,
         cost_usd=plan.cost_usd,
-        is_scripted=facts.is_scripted,
+        is_scripted=plan.is_scripted,
         critical_path=tuple(graph.find_critical_path(facts.seconds)),
         steps=[facts.describe(step) for step in plan.steps],
     )
@@ -69,12 +69,6 @@ class _StepFacts:
     plan: LoadedPlan
     graph: PlanGraph
     results: Mapping[UUID, Excerpt]
-
-    @property
-    def is_scripted(self) -> bool:
-        """Whether a scripted model answered in the newest execution of a step."""
-        states = map(self.plan.state_of, self.plan.steps)
-        return any(state.is_scripted for state in states if state)
 
     @property
     def seconds(self) -> Mapping[str, float]:

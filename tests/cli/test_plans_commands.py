@@ -44,7 +44,12 @@ def test_a_plan_is_created_started_and_watched(at_stack: StackCommand, tmp_path:
     plan = parse_json(at_stack("plans", "get", plan_id, "--json"))
     watched = at_stack("plans", "watch", plan_id)
     assert f"${plan['cost_usd']:.4f}" in watched.stderr
-    assert "All is done." in at_stack("plans", "report", plan_id).stdout
+    report = at_stack("plans", "report", plan_id)
+    assert "All is done." in report.stdout
+    assert plan["is_scripted"]
+    assert all(step["is_scripted"] for step in plan["steps"])
+    for text in (shown.stdout, watched.stderr, report.stdout):
+        assert "nothing was paid" in text
     picture = tmp_path / "plan.svg"
     at_stack("plans", "graph", plan_id, "-o", str(picture))
     assert "<svg" in picture.read_text()

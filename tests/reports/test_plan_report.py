@@ -42,8 +42,8 @@ def test_the_answers_of_a_scripted_model_are_marked() -> None:
     for format_name in ("html", "markdown"):
         made = render_plan(plan, format_name).decode()
         assert "Claude was not called" in made
-        assert "of $5.00, not paid" in made
-    assert "not paid" not in render_plan(plan_examples.ordinary(), "html").decode()
+        assert "of $5.00, nothing was paid" in made
+    assert "was paid" not in render_plan(plan_examples.ordinary(), "html").decode()
 
 
 def test_the_duration_of_a_retried_plan_is_that_of_its_newest_run() -> None:
