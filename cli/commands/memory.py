@@ -1,7 +1,8 @@
 """`perdure memory`: read, write, search, share, export and import memory entries."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from cli.arguments.option_groups import with_output
 from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import ArgumentError, parse_json
 from cli.command_groups.resources import NOTHING, CommandGroup, Json, TableView, argument, option
+from cli.exits import CommandError
 from cli.terminal import show
 from domain.text import as_text
 
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
     from cli.connection.client import Client
 
 IMPORTED = 100
-"""Entries in one request of an import (chosen: 100 of the longest exceed no limit of the body)."""
+"""Entries in one request of an import (chosen: takes a second)."""
+
+IMPORTED_CHARACTERS = 4_000_000
+"""Of the entries in one request as JSON, unless it is one (chosen: below the default limit of a
+request's body)."""
 
 Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE")]
 Key = Annotated[str, typer.Argument(metavar="KEY")]
@@ -156,26 +162,37 @@ def import_entries(
     from cli.definitions.files import read_text
 
     lines = enumerate(read_text(file).split("\n"), 1)
-    items = {f"{file}:{at}": line for at, line in lines if line}
+    items = {f"{file}:{at}": line for at, line in lines if line.strip()}
     entries = [(place, _parse_line(line, place)) for place, line in items.items()]
-    created = 0
+    done, counts = 0, Counter[str]()
     with open_client(context) as client:
         for batch in _batches(entries):
-            created += _import_batch(client, batch)
-    show.out.print(f"{len(entries)} entries, {created} of them new")
+            try:
+                counts.update(_import_batch(client, batch))
+            except CommandError:
+                if done:
+                    show.err.print(
+                        f"The {done:,} entries before {batch[0][0]} are imported. Import the file "
+                        "again to continue: they do not change."
+                    )
+                raise
+            done += len(batch)
+    expired = f", {counts['expired']:,} had expired and are left out" if counts["expired"] else ""
+    show.out.print(f"{done:,} entries, {counts['created']:,} of them new{expired}")
 
 
-def _import_batch(client: "Client", batch: Sequence[tuple[str, Json]]) -> int:
-    """Import entries, each with its file and line; return how many are new."""
+def _import_batch(client: "Client", batch: Sequence[tuple[str, Json]]) -> Mapping[str, int]:
+    """Import entries, each with its file and line; return the counts of the response."""
     from cli.connection.client import RefusedError
 
     try:
-        answer = client.call("import_memory", {"items": [entry for _, entry in batch]})
+        counts: Mapping[str, int] = client.call(
+            "import_memory", {"items": [entry for _, entry in batch]}
+        )
     except RefusedError as refusal:
         problems = list(_place_problems(refusal.problem.get("errors", ()), batch))
         raise (ArgumentError("\n".join(problems)) if problems else refusal) from None
-    created: int = answer["created"]
-    return created
+    return counts
 
 
 def _place_problems(errors: Iterable[Json], batch: Sequence[tuple[str, Json]]) -> Iterator[str]:
@@ -195,8 +212,17 @@ def _parse_line(line: str, place: str) -> Json:
 
 
 def _batches(entries: Sequence[tuple[str, Json]]) -> Iterator[Sequence[tuple[str, Json]]]:
-    for start in range(0, len(entries), IMPORTED):
-        yield entries[start : start + IMPORTED]
+    batch: list[tuple[str, Json]] = []
+    size = 0
+    for place, entry in entries:
+        added = len(json.dumps(entry))
+        if batch and (len(batch) == IMPORTED or size + added > IMPORTED_CHARACTERS):
+            yield batch
+            batch, size = [], 0
+        batch.append((place, entry))
+        size += added
+    if batch:
+        yield batch
 
 
 def _find_newest_grant(client: "Client") -> Json | None:

@@ -1,7 +1,7 @@
 """Read, write, search and delete memory entries."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from persistence.tables.columns import read_as
 from persistence.tables.memory import MemoryEntryRow, MemoryUseRow
 from services.caller import Caller
 from services.memory.access import find_owner, list_granted, require_access, require_owner
-from services.memory.inputs import MemoryImport, MemoryPut
+from services.memory.inputs import MemoryPut
 from services.unit_of_work import Services, UnitOfWork
 
 T = TypeVar("T")
@@ -146,7 +146,7 @@ async def _try_edit(
     current = found.row if found and found.is_current else None
     _require_version(current.version if current else NO_VERSION, expected)
     body, result = edit(current.value if current else None)
-    size_bytes = _check(body)
+    size_bytes = check_content(body)
     values = _values(current, body)
     if current and _has(current, values):
         return StoredEntry(current, is_new=False, version=current.version), result
@@ -188,13 +188,17 @@ async def _value_before(session: AsyncSession, row: MemoryEntryRow, written: Mem
     return None if before is None else before.value
 
 
-def _check(body: MemoryPut) -> int:
-    """Return the size of the value as JSON."""
+def check_content(body: MemoryPut) -> int:
+    """Return the size of the value as JSON in UTF-8.
+
+    Raises:
+        InvalidInputError: the value is null or too large, or it expires in the past.
+    """
     loc = ("body", "value")
     if body.value is None:
         text = "null is no value; delete the entry to forget it."
         raise InvalidInputError("The value is invalid; see errors.", [FieldProblem(loc, text)])
-    size_bytes = len(json.dumps(body.value).encode())
+    size_bytes = len(json.dumps(body.value, ensure_ascii=False).encode("utf-8", "replace"))
     if size_bytes > MOST_VALUE_BYTES:
         text = (
             f"The value has {size_bytes} bytes as JSON and may have {MOST_VALUE_BYTES}; store it "
@@ -267,13 +271,6 @@ def _require_version(version: int, expected: Collection[int] | None) -> None:
     raise PreconditionFailedError(text)
 
 
-async def import_entries(work: UnitOfWork, body: MemoryImport) -> Sequence[StoredEntry]:
-    """Write several entries of the caller, as an export has them: all of them or none."""
-    work.is_one_service = False  # all writes in one transaction
-    ordered = sorted(body.items, key=lambda item: (item.namespace, item.key))  # locks in one order
-    return [await put_entry(work, EntryAddress(item.namespace, item.key), item) for item in ordered]
-
-
 async def find_entry(
     session: AsyncSession, caller: Caller, address: EntryAddress
 ) -> MemoryEntryRow:
@@ -310,7 +307,7 @@ class MemoryQuery:
     namespace_prefix: str | None = None
     memory_type: MemoryType | None = None
     words: str | None = None
-    """Only entries that contain these words, best first, on one page."""
+    """Only entries that contain these words, best first."""
     within: Collection[str] | None = None
     """Only these namespaces of the caller and those below them; None for all."""
 
@@ -330,8 +327,7 @@ async def list_entries(
     if query.words is None:
         return await entries.page(session, wanted, window)
     language = services.settings.memory_language
-    found = await entries.search(session, wanted, query.words, language=language, window=window)
-    return Page(found, len(found), is_capped=False, has_more=False)
+    return await entries.search(session, wanted, query.words, language=language, window=window)
 
 
 async def delete_entry(

@@ -1,5 +1,6 @@
 """`perdure memory` at a real gateway."""
 
+import json
 from pathlib import Path
 
 from tests.api.world import World
@@ -30,6 +31,20 @@ async def test_entries_are_put_read_searched_deleted_and_moved(
     assert f"{exported}:1 is not" in refused(await perdure("memory", "import", str(exported)))
     exported.write_text('\n{"namespace": "user:me", "key": "", "value": 1}\n')
     assert f"{exported}:2: key: " in refused(await perdure("memory", "import", str(exported)))
+
+
+async def test_an_import_that_stops_can_be_continued(perdure: Command, tmp_path: Path) -> None:
+    exported = tmp_path / "memory.jsonl"
+    line = {"namespace": "user:me", "key": "b", "value": "x" * 250_000}
+    long = [json.dumps({**line, "key": f"b{n}"}) for n in range(50)]
+    exported.write_text("\n".join([*long, json.dumps({**line, "value": None})]))
+    stopped = refused(await perdure("memory", "import", str(exported)))
+    assert "The 45 entries before" in stopped
+    assert f"{exported}:51: value: null" in stopped
+    expired = json.dumps({**line, "expires_at": "2020-01-01T00:00:00Z"})
+    exported.write_text("\n".join([*long, expired]))
+    imported = ok(await perdure("memory", "import", str(exported)))
+    assert "51 entries, 5 of them new, 1 had expired" in imported
 
 
 async def test_a_namespace_is_granted_and_revoked(perdure: Command, world: World) -> None:
