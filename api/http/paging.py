@@ -161,9 +161,12 @@ def listing(
     """The response for one page; the cursor is the last row's id or timeline position."""
     cursor = next_cursor(page)
     links = {"self": address(request)}
-    if cursor:
+    place = ("cursor", cursor) if cursor else None
+    if isinstance(page, Page) and page.is_ranked and page.has_more:
+        place = ("page", str(query.page + 1))
+    if place:
         kept = [(k, v) for k, v in request.query_params.multi_items() if k not in _PLACES]
-        links["next"] = f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+        links["next"] = f"{request.url.path}?{urlencode([*kept, place])}"
     return Listing(
         items=list(items),
         total=page.total,
@@ -181,7 +184,8 @@ _PLACES = ("page", "cursor")
 def next_cursor(page: Page[Any] | TimelinePage[Any]) -> str | None:
     """The cursor of the next page, if there is one."""
     if isinstance(page, Page):
-        return to_url_text(page.rows[-1].id.bytes) if page.has_more else None
+        has_cursor = page.has_more and not page.is_ranked
+        return to_url_text(page.rows[-1].id.bytes) if has_cursor else None
     return None if page.next_after is None else to_url_text(str(page.next_after).encode())
 
 

@@ -30,7 +30,7 @@ from api.memory.schemas import (
 )
 from definitions.memory import Key, Namespace
 from domain.memory.entries import GrantMode
-from services.memory import entries, grants, versions
+from services.memory import entries, grants, imports, versions
 from services.memory.entries import (
     ANY_VERSION,
     NO_VERSION,
@@ -38,16 +38,18 @@ from services.memory.entries import (
     StoredEntry,
 )
 from services.memory.grants import MEMORY_GRANTS
+from services.memory.imports import ImportedEntries
 from services.memory.inputs import MemoryGrantCreate, MemoryImport, MemoryPut, Subject
 
 
 class MemoryImported(BaseModel):
-    """How many entries were new, and how many existed."""
+    """How many entries were new, how many existed, and how many had expired and were left out."""
 
     model_config = ConfigDict(frozen=True)
 
     created: int
     existing: int
+    expired: int
 
 
 def read_address(
@@ -66,8 +68,12 @@ def _tag(version: int) -> str:
 
 def _expected(request: Request) -> Collection[int] | None:
     """The versions of which one must be the present one, from the headers; None: any."""
-    if tags_of(request, "if-none-match") == ["*"]:
+    excluded = tags_of(request, "if-none-match")
+    if excluded == ["*"]:
         return {NO_VERSION}
+    if excluded:
+        text = "If-None-Match can only be * here; send If-Match with the ETag of the entry."
+        raise MalformedRequestError(text)
     tags = tags_of(request, "if-match")
     if not tags:
         return None
@@ -91,10 +97,10 @@ async def list_memory(call: Called, query: Annotated[MemoryListQuery, Query()]) 
     return render_page(call, query, page, render_entry)
 
 
-async def respond_imported(_: Call, __: AsyncSession, stored: Collection[StoredEntry]) -> Response:
+async def respond_imported(_: Call, __: AsyncSession, done: ImportedEntries) -> Response:
     """Respond with the numbers of entries."""
-    new = sum(entry.is_new for entry in stored)
-    return answer(MemoryImported(created=new, existing=len(stored) - new))
+    new, written = sum(entry.is_new for entry in done.stored), len(done.stored)
+    return answer(MemoryImported(created=new, existing=written - new, expired=done.expired))
 
 
 @router.post("/memory/import", responses={200: {"model": MemoryImported}})
@@ -103,9 +109,9 @@ async def import_memory(
 ) -> Response:
     """Write up to 1,000 entries: all, or none if one is invalid.
 
-    Entries with the same content do not change.
+    Entries with the same content do not change. Entries whose `expires_at` has passed are left out.
     """
-    return await run_service(call, partial(entries.import_entries, body=body), respond_imported)
+    return await run_service(call, partial(imports.import_entries, body=body), respond_imported)
 
 
 @router.get(

@@ -57,7 +57,7 @@ class MemoryHistoryQuery(TimelineQuery):
 
 
 class MemoryListQuery(ResourceQuery):
-    """Filters of a list of entries. With `q`, there is one page, best matches first."""
+    """Filters of a list of entries. With `q`, the best matches come first, in numbered pages."""
 
     owner: Subject | None = None
     namespace_prefix: Annotated[

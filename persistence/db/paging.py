@@ -74,12 +74,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
-    """Rows of one page. `total` stops at `COUNTED`; `is_capped`: there are more."""
+    """Rows of one page. `total` stops at `COUNTED`; `is_capped`: there are more.
+
+    `is_ranked`: the order is not that of the ids, so only the number of a page leads to the next.
+    """
 
     rows: Sequence[R]
     total: int
     is_capped: bool
     has_more: bool
+    is_ranked: bool = False
 
 
 def created_between(

@@ -1,7 +1,7 @@
 """Memory entries and their versions. An entry that has expired counts as deleted."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -202,10 +202,10 @@ async def write(
 
 async def search(
     session: AsyncSession, wanted: EntryFilter, words: str, *, language: str, window: Window
-) -> Sequence[MemoryEntryRow]:
-    """The entries that contain the words, best first (`websearch_to_tsquery`), on one page."""
+) -> Page[MemoryEntryRow]:
+    """A page of the entries that contain the words, best first (`websearch_to_tsquery`)."""
     query = _parse(words, language)
-    found = (
+    matches = (
         select(MemoryEntryRow.id, func.ts_rank(MemoryEntryRow.search, query).label("rank"))
         .where(
             wanted.conditions(_in_text),
@@ -215,11 +215,30 @@ async def search(
         .limit(_in_text(MOST_RANKED))
         .subquery()
     )
-    best = [found.c.rank.desc(), found.c.id.desc()]
-    ranked = select(found).order_by(*best).limit(_in_text(window.limit)).subquery()
-    statement = select(MemoryEntryRow).join(ranked, MemoryEntryRow.id == ranked.c.id)
+    ranked = (
+        select(matches, func.count().over().label("total"))
+        .order_by(matches.c.rank.desc(), matches.c.id.desc())
+        .limit(_in_text(window.limit))
+        .offset(_in_text(window.offset))
+        .subquery()
+    )
+    statement = select(MemoryEntryRow, ranked.c.total).join(
+        ranked, MemoryEntryRow.id == ranked.c.id
+    )
     ordered = statement.order_by(ranked.c.rank.desc(), ranked.c.id.desc())
-    return (await session.scalars(ordered)).all()
+    rows = (await session.execute(ordered)).all()
+    if not rows and window.offset:  # after the last page, which has the total
+        first = replace(window, limit=1, offset=0)
+        found = await search(session, wanted, words, language=language, window=first)
+        return replace(found, rows=(), has_more=False)
+    total = rows[0].total if rows else 0
+    return Page(
+        [row.MemoryEntryRow for row in rows],
+        total,
+        is_capped=total == MOST_RANKED,
+        has_more=window.offset + len(rows) < total,
+        is_ranked=True,
+    )
 
 
 def _in_text(value: Any) -> ColumnElement[Any]:

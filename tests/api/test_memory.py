@@ -181,6 +181,20 @@ async def test_a_search_finds_the_present_versions_best_first(client: Client) ->
     assert await keys(client, q="deploy", limit=1) == ["other"]
 
 
+async def test_a_search_has_numbered_pages(client: Client) -> None:
+    for name in "abcde":
+        await put(client, f"user:alice/{name}", "deploy")
+    first = (await client.get(BASE, params={"q": "deploy", "page_size": 2})).json()
+    assert (first["total"], first["next_cursor"]) == (5, None)
+    second = (await client.get(first["_links"]["next"])).json()
+    third = (await client.get(second["_links"]["next"])).json()
+    found = [item["key"] for page in (first, second, third) for item in page["items"]]
+    assert sorted(found) == list("abcde")
+    assert (third["page"], "next" in third["_links"]) == (3, False)
+    beyond = (await client.get(BASE, params={"q": "deploy", "page_size": 2, "page": 4})).json()
+    assert (beyond["items"], beyond["total"]) == ([], 5)
+
+
 async def test_an_episodic_entry_expires(client: Client, world: World) -> None:
     entry = (await put(client, "task:1:log/a", "seen", memory_type="episodic")).json()
     days = datetime.fromisoformat(entry["expires_at"]) - datetime.now(UTC)
@@ -221,6 +235,11 @@ async def test_a_wrong_write_says_what_to_change(
     refused = await client.put(f"{BASE}/{path}", json=body)
     assert refused.status_code == 422, refused.text
     assert refused.json()["errors"][0]["loc"] == loc
+
+
+async def test_the_limit_of_a_value_is_the_same_in_every_script(client: Client) -> None:
+    assert (await put(client, "user:alice/a", "語" * 87_380)).status_code == 201
+    assert (await put(client, "user:alice/a", "語" * 87_381)).status_code == 422
 
 
 async def test_keys_may_be_paths(client: Client) -> None:
@@ -280,13 +299,18 @@ async def test_an_import_writes_all_entries_or_none(client: Client) -> None:
         {"namespace": "user:alice", "key": f"k{n}", "value": n, "memory_type": "semantic"}
         for n in range(3)
     ]
-    wrong = [*items, {**items[0], "key": "late", "value": None}]
+    late = {**items[0], "key": "late"}
+    wrong = [*items, {**late, "value": None}, late, {**late, "value": "x" * 262_143}]
     refused = await client.post(f"{BASE}/import", json={"items": wrong})
     assert refused.status_code == 422
+    places = [error["loc"] for error in refused.json()["errors"]]
+    assert places == [["body", "items", at, "value"] for at in (3, 5)]
     assert await keys(client) == []
+    expired = {**late, "expires_at": "2020-01-01T00:00:00Z"}
     for created in (3, 0):
-        done = await client.post(f"{BASE}/import", json={"items": items})
-        assert done.json() == {"created": created, "existing": 3 - created}
+        done = await client.post(f"{BASE}/import", json={"items": [expired, *items]})
+        assert done.json() == {"created": created, "existing": 3 - created, "expired": 1}
+    assert "late" not in await keys(client)
 
 
 async def test_an_execution_lists_what_it_read_and_wrote(client: Client, world: World) -> None:
