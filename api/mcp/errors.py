@@ -22,8 +22,8 @@ ADVICE: Mapping[type[PerdureError], str] = MappingProxyType(
         PayloadTooLargeError: "Send less, for example in several calls.",
         errors.UploadTooLargeError: "Store less, or several smaller files.",
         errors.IdempotencyKeyReusedError: "Use a new idempotency_key for new work.",
-        errors.NotFoundError: "Check the id or name with list_tasks, get_execution or "
-        "list_input_requests; objects of other users can't be used.",
+        errors.NotFoundError: "Check the id or name with a tool that lists such objects, as "
+        "list_tasks or memory_search; objects of other users can't be used.",
         errors.PermissionDeniedError: "This can't be done with these credentials; ask the user.",
         errors.ScopeMissingError: "Give the user the link to the request, and continue with other "
         "work until they have answered; watch_execution reports it.",

@@ -19,7 +19,17 @@ _LIMITS = ((20_000, 1_000), (5_000, 300), (1_000, 100), (200, 20))
 """The most characters of a text, and the most entries of a list or an object: the first ones with
 which a result fits."""
 
+PART_CHARACTERS = MOST_CHARACTERS - 10_000
+"""Of a part of a text as JSON; the rest is for the other fields."""
+
 Json = dict[str, Any]
+
+
+def cut_to_fit(text: str) -> str:
+    """The beginning of a text that fits into a result, where a control character takes six."""
+    while len(json.dumps(text, ensure_ascii=False)) > PART_CHARACTERS:
+        text = text[: len(text) // 2]
+    return text
 
 
 def render_result(result: ToolResult, extra: Sequence[ContentBlock] = ()) -> CallToolResult:

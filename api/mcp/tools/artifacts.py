@@ -1,7 +1,6 @@
 """The tool that reads a stored file."""
 
 import base64
-import json
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -10,16 +9,14 @@ from mcp.types import ImageContent
 from pydantic import Field
 
 from api.mcp.context import ToolContext
-from api.mcp.registry import MOST_CHARACTERS, AgentTool, ToolArguments, ToolResult
+from api.mcp.registry import AgentTool, ToolArguments, ToolResult
+from api.mcp.results import cut_to_fit
 from api.mcp.views import ArtifactView, view_artifact
 from domain.files.artifacts import ArtifactPart
 from services.artifacts import find_artifact, read_part
 
 PART_BYTES = 40_000
 """Of a text in one result (chosen: half of what a result may have)."""
-
-PART_CHARACTERS = MOST_CHARACTERS - 10_000
-"""Of a text as JSON, in which a control character takes six; the rest is for the other fields."""
 
 LARGEST_PICTURE_BYTES = 3 * 1024 * 1024
 """Of a picture in a result (chosen: models accept about 5 MB as base64)."""
@@ -48,11 +45,11 @@ class ArtifactContent(ArtifactView, ToolResult):
 
 
 def _shorten(part: ArtifactPart) -> ArtifactPart:
-    """The part, or a shorter one whose text fits into a result as JSON."""
-    while part.text and len(json.dumps(part.text, ensure_ascii=False)) > PART_CHARACTERS:
-        text = part.text[: len(part.text) // 2]
-        part = replace(part, text=text, end=part.offset + len(text.encode()))
-    return part
+    """The part, or a shorter one whose text fits into a result."""
+    text = part.text and cut_to_fit(part.text)
+    if not text or text == part.text:
+        return part
+    return replace(part, text=text, end=part.offset + len(text.encode()))
 
 
 async def _get_artifact(context: ToolContext, arguments: GetArtifactArguments) -> ArtifactContent:

@@ -9,9 +9,11 @@ from pydantic import Field
 
 from api.mcp.context import ToolContext
 from api.mcp.registry import AgentTool, ToolArguments, ToolResult
+from api.mcp.results import PART_CHARACTERS, cut_to_fit
 from api.mcp.views import View
 from definitions.memory import Key, Namespace
 from domain.memory.entries import LONGEST_QUERY, MOST_FOUND, MemoryType
+from domain.text import as_text
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
 from services.executions.access import get_own_execution
@@ -133,17 +135,44 @@ class MemoryGetArguments(EntryArguments):
     """An entry, or one version of it."""
 
     version: Annotated[int | None, Field(ge=1, description="null: the present one.")] = None
+    offset: Annotated[
+        int,
+        Field(ge=0, description="First character to read: `next_offset` of the last result."),
+    ] = 0
 
 
-async def _get(context: ToolContext, arguments: MemoryGetArguments) -> MemoryEntryResult:
+class MemoryPartResult(MemoryEntryResult):
+    """One entry, or a part of a long one: then `value` is a part of its text or JSON."""
+
+    next_offset: Annotated[int | None, Field(description="null at the end of the value.")]
+
+
+async def _get(context: ToolContext, arguments: MemoryGetArguments) -> MemoryPartResult:
     async with context.reading() as session:
         found = await versions.find_version(
             session, context.caller, arguments.address, arguments.version
         )
     old = {} if found.version is None else versions.version_fields(found.version)
     values = {("task_id" if name == "execution_id" else name): v for name, v in old.items()}
+    view = _view_entry(found.row, **values)
+    view["value"], next_offset = _cut_value(view["value"], arguments.offset)
     next_step = "Use the value. Change it with memory_update if it is no longer true."
-    return MemoryEntryResult(**_view_entry(found.row, **values), next_step=next_step)
+    if next_offset is not None:
+        next_step = (
+            f"This is a part of the value. Call memory_get again with offset {next_offset} and "
+            f"version {view['version']} for the next one."
+        )
+    return MemoryPartResult(**view, next_offset=next_offset, next_step=next_step)
+
+
+def _cut_value(value: Any, offset: int) -> tuple[Any, int | None]:
+    """The value, or a part of its text that fits into a result, and where the next part begins."""
+    text = as_text(value)
+    part = cut_to_fit(text[offset : offset + PART_CHARACTERS])
+    if part == text:
+        return value, None
+    end = offset + len(part)
+    return part, end if end < len(text) else None
 
 
 class MemorySearchArguments(ToolArguments):
@@ -190,7 +219,7 @@ async def _search(context: ToolContext, arguments: MemorySearchArguments) -> Mem
         total_count=page.total,
         has_more=page.has_more,
         next_step=(
-            "Use the values."
+            "Use the values. memory_get reads one that is shortened."
             if page.rows
             else "Nothing was found; try other words or a shorter namespace_prefix."
         ),
@@ -229,11 +258,12 @@ GET = AgentTool(
     group="memory",
     title="Read a memory entry",
     description=(
-        "Read one entry by namespace and key, as it is now or as it was in an earlier version. Use "
-        "memory_search if you don't know the key."
+        "Read one entry by namespace and key, as it is now or as it was in an earlier version. A "
+        "long value comes in parts: continue with offset = next_offset. Use memory_search if you "
+        "don't know the key."
     ),
     arguments=MemoryGetArguments,
-    result=MemoryEntryResult,
+    result=MemoryPartResult,
     handler=_get,
     is_read_only=True,
 )

@@ -1,5 +1,6 @@
 """The tools of the group `memory`, by a real client."""
 
+import json
 from uuid import uuid4
 
 import pytest
@@ -34,6 +35,22 @@ async def test_an_entry_is_added_changed_found_and_forgotten(world: World, mode:
         missing = await refused(client, "memory_update", **entry, value=1)
         assert "add it" in missing["message"]
         assert (await call(client, "memory_add", **entry, value="new"))["version"] == 4
+
+
+async def test_a_long_value_is_read_in_parts(world: World) -> None:
+    text = " ".join(f"word{number}" for number in range(20_000)) + "\x01" * 5_000
+    entry = {"namespace": NAMESPACE, "key": "long"}
+    async with connect(world, f"alice-{uuid4()}", groups="memory") as client:
+        for value, whole in ((text, text), ({"a": text}, json.dumps({"a": text}))):
+            await call(client, "memory_add", **entry, value=value)
+            part = await call(client, "memory_get", **entry)
+            parts = [part["value"]]
+            while (offset := part["next_offset"]) is not None:
+                part = await call(client, "memory_get", **entry, offset=offset)
+                parts.append(part["value"])
+            assert len(parts) > 2
+            assert "".join(parts) == whole
+            await call(client, "memory_delete", **entry)
 
 
 async def test_another_users_namespace_does_not_exist(world: World) -> None:
