@@ -45,6 +45,13 @@ async def create(session: AsyncSession, row: ArtifactRow, *, with_event: bool = 
         await events.append(session, row.execution_id, saved)
 
 
+async def find_equal(session: AsyncSession, row: ArtifactRow) -> ArtifactRow | None:
+    """A file of the same execution with the kind, the name and the content of this new one."""
+    same = [ArtifactRow.execution_id == row.execution_id, ArtifactRow.sha256 == row.sha256]
+    same += [ArtifactRow.kind == row.kind, ArtifactRow.name == row.name]
+    return await session.scalar(select(ArtifactRow).where(*same).limit(1))
+
+
 async def page(session: AsyncSession, execution_id: UUID, window: Window) -> Page[ArtifactRow]:
     """The files that an execution saved."""
     condition = ArtifactRow.execution_id == execution_id

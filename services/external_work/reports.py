@@ -191,11 +191,19 @@ async def _keep_artifacts(
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
     )
+    if _has_ended(row, body) and (found := await artifacts.find_equal(work.session, kept)):
+        return (found,)  # a worker whose response was lost repeats its report
     await registry.hold(work.session, [stored.sha256])
     # The terminal event is the last one.
     is_active = not ExecutionStatus(row.status).is_terminal
     await artifacts.create(work.session, kept, with_event=is_active)
     return (kept,)
+
+
+def _has_ended(row: ExecutionRow, body: CompleteBody) -> bool:
+    """Whether a report, a cancel or another claim has ended the lease."""
+    is_held = row.status == ExecutionStatus.RUNNING and row.lease_token == body.lease_token
+    return not is_held or row.cancel_requested_at is not None
 
 
 def _make_result(body: CompleteBody, kept: Sequence[ArtifactRow]) -> dict[str, object]:

@@ -25,6 +25,8 @@ async def change(work: UnitOfWork, execution_id: UUID, body: TermsBody) -> Execu
     if row.executor != "external":
         raise ConflictError("Claude runs this execution; only external work has an order.")
     columns = body.model_dump(exclude_unset=True)
+    if not columns:
+        return row
     if problems := list_deadline_problems(body.deadline_at):
         raise InvalidInputError("The change is invalid; see errors.", problems)
     before = {name: getattr(row, name) for name in columns}

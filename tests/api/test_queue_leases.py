@@ -47,6 +47,7 @@ async def test_a_worker_learns_of_a_cancel(client: Client) -> None:
     await client.post(f"{WORK}/{claimed['id']}/cancel", json={"reason": "enough"})
     stopped = (await client.post(f"{path}/heartbeat", json=lease)).json()
     assert (stopped["must_stop"], stopped["cancel_reason"]) == (True, "enough")
+    await report(client, claimed, detailed_work="kept")
     late = await report(client, claimed, detailed_work="kept")
     assert (late.status_code, late.json()["code"]) == (409, "lease_lost")
     kept = (await client.get(f"{WORK}/{claimed['id']}/artifacts")).json()["items"]

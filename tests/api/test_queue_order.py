@@ -102,6 +102,7 @@ async def test_priorities_are_calculated_again(world: World, client: Client) -> 
     later = (await read(client, first))["calculated_priority"]
     assert later == pytest.approx(before + 0.25 * (80 - 30), abs=0.01)
 
+    assert (await client.patch(path, json={})).json()["priority"] == 7
     unset = await client.patch(path, json={"deadline_at": None})
     assert unset.json()["deadline_at"] is None
     late = await client.patch(path, json={"deadline_at": "2020-01-01T00:00:00Z"})
