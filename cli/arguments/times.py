@@ -28,32 +28,38 @@ def parse_time(text: str) -> str:
     Raises:
         TimeError: it is something else.
     """
-    now = datetime.now().astimezone()
     if ago := _SPAN.fullmatch(text):
-        return (now - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})).isoformat()
+        return (datetime.now().astimezone() - _parse_span(ago)).isoformat()
     if text in _DAYS:
-        day = now.date() - timedelta(days=_DAYS[text])
+        day = datetime.now().astimezone().date() - timedelta(days=_DAYS[text])
         return datetime(day.year, day.month, day.day).astimezone().isoformat()
+    return _parse_iso(text, "today, yesterday, or 30m, 2h, 3d or 1w for that long ago")
+
+
+def _parse_span(span: re.Match[str]) -> timedelta:
+    return timedelta(**{_UNITS[span["unit"]]: int(span["number"])})
+
+
+def _parse_iso(text: str, others: str) -> str:
+    """An ISO time; `others` are the other forms that the option accepts."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise TimeError(
-            f"{text!r} is no time; write 2026-01-31, 2026-01-31T09:00:00Z, today, yesterday, or "
-            "30m, 2h, 3d or 1w for that long ago."
+            f"{text!r} is no time; write 2026-01-31, 2026-01-31T09:00:00Z, {others}."
         ) from error
     return (time if time.tzinfo else time.astimezone()).isoformat()
 
 
 def parse_later(text: str) -> str:
-    """A time as `parse_time` reads it, but `2h` is in two hours.
+    """A future time in the form of the API: ISO, or `2h` for in two hours.
 
     Raises:
         TimeError: it is something else.
     """
     if later := _SPAN.fullmatch(text):
-        delta = timedelta(**{_UNITS[later["unit"]]: int(later["number"])})
-        return (datetime.now().astimezone() + delta).isoformat()
-    return parse_time(text)
+        return (datetime.now().astimezone() + _parse_span(later)).isoformat()
+    return _parse_iso(text, "or 30m, 2h, 3d or 1w for in that time")
 
 
 def parse_day(given: str | None) -> str | None:

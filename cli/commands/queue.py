@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.arguments.references import ExecutionId, Reference, open_client
-from cli.arguments.times import parse_time
+from cli.arguments.times import parse_later
 from cli.arguments.values import ArgumentError, parse_json
 from cli.command_groups.resources import NOTHING, CommandGroup, Json, argument, make_dry_run, option
 from cli.terminal import show
@@ -21,7 +21,7 @@ TOKEN = option("The token of the lease, from the claim.", kind=str, default=...)
 LEASE_SECONDS = option("How long the lease lasts without a heartbeat.", kind=float | None)
 
 PRIORITY = option("0 to 10, the highest; 5 if it is left out.", kind=int | None)
-DEADLINE = option("A time such as 2026-12-24T09:00:00Z; work near it comes first.", "--deadline")
+DEADLINE = option("A time, or 2h for in two hours; work near it comes first.", "--deadline")
 ESTIMATE = option("How many seconds the work takes.", "--estimate", kind=float | None)
 
 
@@ -34,7 +34,7 @@ def _make_work(given: Json, _: Json) -> Json:
 
 def _with_deadline(given: Json, _: Json | None = None) -> Json:
     if "deadline_at" in given:
-        given["deadline_at"] = parse_time(given["deadline_at"])
+        given["deadline_at"] = parse_later(given["deadline_at"])
     return given
 
 
@@ -42,20 +42,24 @@ def _print_status(status: Json) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in status["counts"].items())
     show.out.print_line(("work         ", "dim"), counts or "none")
     if status["oldest_pending_seconds"] is not None:
-        age = f"{status['oldest_pending_seconds']:.0f} s"
-        show.out.print_line(("oldest       ", "dim"), f"{age}, waiting for a worker")
+        age = _format_age(status["oldest_pending_seconds"])
+        show.out.print_line(("oldest       ", "dim"), f"{age} s, waiting for a worker")
         average = f"{status['average_priority']:.1f} on average"
         show.out.print_line(("priority     ", "dim"), average)
     rows = [
         {
             "agent": agent["agent_id"] or "(none)",
-            "oldest": agent["oldest_pending_seconds"],
+            "oldest": _format_age(agent["oldest_pending_seconds"]),
             **{state: agent["counts"].get(state, 0) for state in status["counts"]},
         }
         for agent in status["agents"]
     ]
     columns = ", ".join(["agent", *status["counts"], "oldest pending (s): oldest?"])
     show.print_items(rows, columns, nothing="")
+
+
+def _format_age(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.0f}"
 
 
 def _print_plan(plan: Json) -> None:
@@ -79,6 +83,9 @@ GROUP.add_action(
         "title": option("In place of the first line of the prompt."),
         "agent_id": option("The agent whose work it is.", "--agent"),
         "summary": option("At most 200 characters, for lists."),
+        "source": option(
+            "Who requests it: human, agent_requirements, agent_planner or agent_implementation."
+        ),
         "priority": PRIORITY,
         "deadline_at": DEADLINE,
         "estimated_duration_seconds": ESTIMATE,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cli.arguments.times import parse_time
+from cli.arguments.times import parse_later, parse_time
 from cli.arguments.values import ArgumentError, hint_at_missing_variables, parse_variables
 from cli.connection.client import RefusedError
 from cli.exits import CommandError
@@ -68,8 +68,10 @@ def test_a_time_without_a_zone_is_utc(given: str, sent: str) -> None:
 
 
 def test_what_is_no_time_is_refused() -> None:
-    with pytest.raises(CommandError, match="2026-01-31"):
+    with pytest.raises(CommandError, match="for that long ago"):
         parse_time("tomorrow")
+    with pytest.raises(CommandError, match="in that time"):
+        parse_later("yesterday")
 
 
 def test_answers_to_effect_checks_and_budgets() -> None:

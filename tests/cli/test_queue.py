@@ -67,7 +67,8 @@ async def test_a_worker_runs_a_command_for_each_execution(world: World, perdure:
     waiting = (await perdure("queue", "add", "Use them.", "--after", first)).stdout.strip()
     planned = json.loads((await perdure("queue", "plan", "--json")).stdout)
     assert [work["id"] for batch in planned["batches"] for work in batch] == [first, waiting]
-    changed = await perdure("queue", "change", first, "--priority", "9", "--estimate", "60")
+    terms = ("--priority", "9", "--estimate", "60", "--deadline", "2h")
+    changed = await perdure("queue", "change", first, *terms)
     assert "priority" in changed.stdout
 
     assert "completed" in await work_once(world, ECHO)
