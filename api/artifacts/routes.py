@@ -16,12 +16,12 @@ from api.artifacts.schemas import (
     respond_pruned,
 )
 from api.http.bodies import JsonBody
-from api.http.files import file_response
+from api.http.files import content_tag, file_response
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ResourceQuery
 from api.http.rendering import created, render_page
 from api.http.request_context import Call, Called
-from api.http.responses import answer, single
+from api.http.responses import answer, known, single
 from api.links import BASE
 from persistence.sessions import artifacts
 from services import artifact_retention, stored_files
@@ -105,7 +105,8 @@ async def get_artifact_content(call: Called, artifact_id: UUID) -> Response:
     """Get the bytes of a file, or a `Range` of them."""
     async with call.gateway.database.reading() as session:
         row = await services.find_artifact(session, call.caller, artifact_id)
-    return await file_response(call.gateway.services.blobs, row)
+    tag = content_tag(row)
+    return known(call.request, tag) or await file_response(call.gateway.services.blobs, row)
 
 
 @router.get("/admin/artifacts/check", responses={200: {"model": StoreCheckRead}}, tags=["admin"])

@@ -128,6 +128,11 @@ class BlobResponse(FileInParts):
             await self._reader.aclose()
 
 
+def content_tag(row: ArtifactRow) -> str:
+    """The ETag of the content of an artifact."""
+    return f'"{row.sha256}"'
+
+
 async def file_response(blobs: Blobs, row: ArtifactRow) -> BlobResponse:
     """The content of an artifact, or the requested ranges of it.
 
@@ -142,7 +147,7 @@ async def file_response(blobs: Blobs, row: ArtifactRow) -> BlobResponse:
         size_bytes=row.size_bytes,
         written_at=row.created_at.timestamp(),
         media_type=_media_type(row),
-        headers={**_HEADERS, "ETag": f'"{row.sha256}"'},
+        headers={**_HEADERS, "ETag": content_tag(row)},
     )
 
 

@@ -43,6 +43,10 @@ async def test_content_comes_whole_or_in_ranges(
     whole = await client.get(read["_links"]["content"])
     assert (whole.status_code, whole.content) == (200, BYTES)
     assert whole.headers["content-disposition"].startswith("attachment;")
+    known = await client.get(
+        f"{artifact}/content", headers={"If-None-Match": whole.headers["etag"]}
+    )
+    assert (known.status_code, known.content) == (304, b"")
     part = await client.get(f"{artifact}/content", headers={"Range": "bytes=5-9"})
     assert (part.status_code, part.content) == (206, b"56789")
     assert part.headers["content-range"] == "bytes 5-9/100"
