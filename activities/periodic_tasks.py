@@ -6,6 +6,7 @@ from functools import partial
 from activities.background_tasks import PeriodicTask
 from activities.call_claude import ExecutionRunner
 from persistence.db.live_updates import NOTIFICATIONS_CHANNEL, RELAY_CHANNEL
+from runtime.memory import release_memory
 from services import hosts, maintenance, notifications, storage, stored_files
 from services.artifact_retention import RetentionSweep
 from services.executions import due_requests, holding, relaying, reminding
@@ -75,6 +76,8 @@ def _clean_up_tasks(services: Services, runner: ExecutionRunner) -> Sequence[Per
         PeriodicTask("expired_artifacts", 60, expired.sweep),
         PeriodicTask("usage_totals", 60, total_days),
         PeriodicTask("expired_memory", 60, delete_memory, batch=memory.BATCH),
+        # It takes about 10 ms of a worker at rest.
+        PeriodicTask("unused_memory", 10, release_memory),
     ]
 
 
