@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from agent.transcript import encode, result_block, text_block, tool_uses
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from contracts.execution import RenderPromptResult
 from definitions.tasks import TaskDefinition
 from domain.agents.agent import system_prompt_of
@@ -141,7 +141,7 @@ def _agent_part(source: PromptSource) -> AgentPart | None:
     """Return the agent's part as it is now, or None if the agent does not exist any more."""
     if source.agent_id is None:
         return AgentPart()
-    if agent := built_in_agents().get(source.agent_id):
+    if agent := load_built_in_agents().get(source.agent_id):
         return AgentPart(agent.system_prompt, agent.model)
     if source.agent_prompt is None:
         return None
@@ -163,7 +163,7 @@ def build_prefix(
     system_prompt = system_prompt_of(agent.system_prompt, definition.system_prompt)
     allowed = definition.allowed_network.intersection(network)
     memory = definition.memory_access
-    offered = offered_tools(definition.permissions, allowed, memory)
+    offered = list_offered_tools(definition.permissions, allowed, memory)
     prefix = {
         "model": options.model or agent.model or default_model,
         "max_tokens": options.max_tokens or DEFAULT_MAX_TOKENS,
@@ -181,7 +181,7 @@ def build_prefix(
     return json.dumps(prefix, default=dict)  # schemas hold read-only mappings
 
 
-def offered_tools(
+def list_offered_tools(
     permissions: Permissions, network: NetworkList, memory: MemoryAccess
 ) -> Sequence[ToolSpec]:
     """Return the tools that the definition offers to the model, in a fixed order."""

@@ -143,18 +143,18 @@ class Attempt:
         Raises:
             FencedOutError: another attempt moves the execution.
         """
-        await self._shielded(step, partial(self.record.write, step))
+        await self._write_to_end(step, partial(self.record.write, step))
 
     async def write_intent(self, step: Step, *, reserve_usd: Decimal) -> Shortage | None:
         """Record a step with a call's intent as `write` does, or return why the call can't be made.
 
         The budgets of the execution's tree are checked and charged in the same transaction.
         """
-        return await self._shielded(
+        return await self._write_to_end(
             step, partial(self.record.write_intent, step, reserve_usd=reserve_usd)
         )
 
-    async def _shielded(self, step: Step, write: Write) -> Shortage | None:
+    async def _write_to_end(self, step: Step, write: Write) -> Shortage | None:
         # After an error the next write refuses.
         return await run_to_end(self._write(step, write))
 

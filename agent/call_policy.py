@@ -64,7 +64,7 @@ class Retry:
         """Whether to wait outside the worker."""
         return self.delay_seconds > HOLD_SECONDS
 
-    def at(self, now: datetime) -> datetime:
+    def compute_time(self, now: datetime) -> datetime:
         """The time of the next try."""
         return now + timedelta(seconds=self.delay_seconds)
 

@@ -123,7 +123,7 @@ class Decider:
             return None
         return unmet_requirement(name, self._snapshot.prefix.resources)
 
-    def started(self, call: ToolCall, process: ProcessIdentity | None) -> ToolCall:
+    def mark_started(self, call: ToolCall, process: ProcessIdentity | None) -> ToolCall:
         """The call as it starts in this worker, whose sandbox decides what the call can change."""
         return replace(
             call, status=ToolCallStatus.STARTED, process=process, effect=self.effect_of(call)

@@ -157,7 +157,7 @@ def status_changed(change: StatusChange) -> Event:
     return Event("execution.status_changed", {"status": change.status, "reason": change.reason})
 
 
-def of_decisions(step: Step) -> Sequence[Event]:
+def describe_decisions(step: Step) -> Sequence[Event]:
     """The events of a step that records decisions."""
     calls = [*step.new_tool_calls, *step.tool_calls]
     remembered = [call for call in step.new_tool_calls if call.remembered_decision_id]

@@ -140,7 +140,7 @@ def stop_calls(state: RunState, inbox: Inbox) -> Step:
     waiting = state.calls_in(
         ToolCallStatus.READY, ToolCallStatus.APPROVED, ToolCallStatus.WAITING_FOR_TIME
     )
-    approved = _answered_after_interruption(inbox)
+    approved = _find_calls_answered_later(inbox)
     calls = [
         input_requests.settle(call, ToolCallStatus.CANCELLED, NOT_COMPLETED, is_error=True)
         for call in waiting
@@ -150,7 +150,7 @@ def stop_calls(state: RunState, inbox: Inbox) -> Step:
     return Step(tool_calls=calls, events=[events.tool_ended(call) for call in calls])
 
 
-def _answered_after_interruption(inbox: Inbox) -> Collection[UUID | None]:
+def _find_calls_answered_later(inbox: Inbox) -> Collection[UUID | None]:
     """The calls that a person has answered after the last interruption."""
     last = max(n for n, signal in enumerate(inbox.signals) if signal.kind == INTERRUPT)
     answered = {signal.payload.get("input_request_id") for signal in inbox.signals[last:]}
@@ -192,11 +192,11 @@ def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) 
         return _answer_about_execution(request)
     call = state.calls.get(request.tool_call_id)
     if call is not None:  # an operator's reset may have superseded it
-        calls.append(_answered(call, request, request.answer))
+        calls.append(_answer_call(call, request, request.answer))
     return None
 
 
-def _answered(call: ToolCall, request: OpenRequest, answer: Mapping[str, Any]) -> ToolCall:
+def _answer_call(call: ToolCall, request: OpenRequest, answer: Mapping[str, Any]) -> ToolCall:
     """The call after an answer: a question of an MCP server is answered by continuing the call."""
     if call.remote_state is None or request.kind not in QUESTIONS:
         return input_requests.apply_answer(call, request.kind, answer)
@@ -251,7 +251,7 @@ async def apply_expiries(
     state: RunState, now: datetime, *, default_problem: DefaultProblem
 ) -> Step | None:
     """Apply the rule of each request past due and settle expired timers; None if there are none."""
-    due, expired = state.past_due(now), list(state.expired_timers(now))
+    due, expired = state.list_due_requests(now), list(state.end_timers(now))
     if not due and not expired:
         return None
     calls, new_events = expired, []
@@ -304,7 +304,7 @@ async def _expire(
         answer = read_default(request.default_answer)
         decision = answer.get("decision")
         if problem is None and call is not None and decision not in REFUSALS:
-            return _answered(call, request, answer)
+            return _answer_call(call, request, answer)
         if problem is None and call is None and decision == "finish":
             state.must_finish_early = True
             return None
@@ -315,10 +315,10 @@ async def _expire(
             reason = f"The task's default answer does not fit: {problem}"
         elif message := answer.get("message"):
             reason = f"The task's default answer is: {message}"
-    return missing if call is None else _expired(call, request, reason)
+    return missing if call is None else _expire_call(call, request, reason)
 
 
-def _expired(call: ToolCall, request: OpenRequest, reason: str) -> ToolCall:
+def _expire_call(call: ToolCall, request: OpenRequest, reason: str) -> ToolCall:
     """The call without an answer: its MCP server learns that no person has decided."""
     if call.remote_state is None or request.kind not in QUESTIONS:
         return input_requests.apply_expiry(call, request.kind, reason)

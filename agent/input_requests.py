@@ -173,7 +173,7 @@ def make_policy_fields(policy: InputPolicy, now: datetime) -> dict[str, Any]:
     }
 
 
-def as_open_request(request: NewRequest) -> OpenRequest:
+def make_open_request(request: NewRequest) -> OpenRequest:
     """The request as the loop holds it while it is open."""
     return OpenRequest(
         id=request.id,
@@ -264,7 +264,7 @@ def _server_notes(call: ToolCall) -> str:
 
 
 def _edit_note(call: ToolCall) -> str:
-    if call.approved_input is None or _normalised(call.approved_input) == _normalised(call.input):
+    if call.approved_input is None or _normalise(call.approved_input) == _normalise(call.input):
         return ""
     ran = call.approved_input
     if len(ran) > LONGEST_INPUT:
@@ -275,7 +275,7 @@ def _edit_note(call: ToolCall) -> str:
     )
 
 
-def _normalised(text: str) -> str:
+def _normalise(text: str) -> str:
     return json.dumps(json.loads(text), sort_keys=True)
 
 

@@ -145,7 +145,7 @@ class ModelTurn:
 
     async def _ask(self, step: Step, request: NewRequest) -> Stop:
         """Open a request about the execution as a whole, and wait for its answer."""
-        self._state.requests[request.id] = input_requests.as_open_request(request)
+        self._state.requests[request.id] = input_requests.make_open_request(request)
         await self._attempt.write(
             step + Step(requests=[request], events=[events.input_requested(request)])
         )
@@ -210,7 +210,7 @@ class ModelTurn:
             await self._attempt.write(step)
             await self._sleep(retry.delay_seconds)
             return None
-        wakes_at = self._state.limit_to_deadline(retry.at(datetime.now(UTC)))
+        wakes_at = self._state.limit_to_deadline(retry.compute_time(datetime.now(UTC)))
         change = StatusChange(ExecutionStatus.RUNNING, reason=reason, wakes_at=wakes_at)
         await self._attempt.write(
             step + Step(status=change, events=[events.status_changed(change)])

@@ -83,12 +83,12 @@ class Tools(Protocol):
         """Return paths in the working directory of a task that were changed since then."""
         ...
 
-    async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
+    async def list_connections(self, invocation: ToolInvocation) -> ConnectionLog:
         """Return what an interrupted call connected to, as far as this host knows."""
         ...
 
     async def forget_connections(self, invocation: ToolInvocation) -> None:
-        """Delete what `left_connections` returns, because it is recorded with the call."""
+        """Delete what `list_connections` returns, because it is recorded with the call."""
 
     async def save_workspace(
         self, session_id: UUID, version: WorkspaceVersion, *, is_changed: bool = False

@@ -123,7 +123,7 @@ class RunState:
         """The open request that concerns the execution as a whole, or None."""
         return next((r for r in self.requests.values() if r.tool_call_id is None), None)
 
-    def past_due(self, now: datetime) -> Sequence[OpenRequest]:
+    def list_due_requests(self, now: datetime) -> Sequence[OpenRequest]:
         """Open requests whose expiry rule applies now."""
         return [
             r
@@ -174,7 +174,7 @@ class RunState:
         ]
         return min(times, default=None)
 
-    def expired_timers(self, now: datetime) -> Sequence[ToolCall]:
+    def end_timers(self, now: datetime) -> Sequence[ToolCall]:
         """The calls whose time is reached: the model's timers are settled, others continue."""
         return [
             replace(call, status=ToolCallStatus.SUCCEEDED, output="The time is reached.")

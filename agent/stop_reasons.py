@@ -66,7 +66,7 @@ def choose_reaction(
         case StopReason.END_TURN | StopReason.STOP_SEQUENCE | StopReason.TOOL_USE:
             return Reaction(Next.DONE)
         case StopReason.PAUSE_TURN | StopReason.MAX_TOKENS:
-            return _after_incomplete(stop_reason, blocks, continuations)
+            return _continue_incomplete(stop_reason, blocks, continuations)
     code, message = FAILURES.get(
         stop_reason,
         (ErrorCode.MODEL_ERROR, f"The model stopped for an unknown reason: {stop_reason!r}."),
@@ -74,7 +74,7 @@ def choose_reaction(
     return Reaction(Next.FAIL, failure=Failure(code, message))
 
 
-def _after_incomplete(
+def _continue_incomplete(
     stop_reason: str, blocks: Sequence[Mapping[str, Any]], continuations: int
 ) -> Reaction:
     if continuations >= MAX_CONTINUATIONS:

@@ -82,10 +82,10 @@ class ToolTurn:
 
     async def open(self, decisions: Sequence[Decision]) -> Step:
         """The part of a step that records new calls."""
-        decisions = await self._within_limits(decisions)
+        decisions = await self._refuse_over_limit(decisions)
         return self._step(decisions, new=True)
 
-    async def _within_limits(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+    async def _refuse_over_limit(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
         new = sum(len(d.children) for d in decisions)
         if not new:
             return decisions
@@ -108,7 +108,7 @@ class ToolTurn:
         opened = [d.request for d in decisions if d.request]
         self._state.put_calls(calls)
         self._state.requests |= {
-            request.id: input_requests.as_open_request(request) for request in opened
+            request.id: input_requests.make_open_request(request) for request in opened
         }
         failure = next((d.failure for d in decisions if d.failure), None)
         self._attempt.failure = self._attempt.failure or failure
@@ -121,7 +121,7 @@ class ToolTurn:
             children=children,
             failure=failure,
         )
-        return replace(step, events=events.of_decisions(step))
+        return replace(step, events=events.describe_decisions(step))
 
     async def recover(self) -> Failure | None:
         """Decide what happens to calls that an earlier attempt left running."""
@@ -142,7 +142,7 @@ class ToolTurn:
         """The interrupted call with what it connected to, as far as this host knows."""
         if not self._may_have_journal(call):
             return call
-        left = await self._tools.left_connections(self._invocation(call))
+        left = await self._tools.list_connections(self._invocation(call))
         return replace(call, connections=call.connections.plus(left))
 
     async def _forget_connections(self, calls: Sequence[ToolCall]) -> None:
@@ -202,7 +202,7 @@ class ToolTurn:
                 await self._attempt.write(Step(events=[events.tool_started(call)]))
             await self._run_call(call)
             return
-        [decision] = await self._within_limits([await self._decider.delegate(call)])
+        [decision] = await self._refuse_over_limit([await self._decider.delegate(call)])
         if decision.call.status.is_settled:
             await self._settle([decision.call])
             return
@@ -305,7 +305,7 @@ class ToolTurn:
 
     async def _record_start(self, call: ToolCall, process: ProcessIdentity | None) -> None:
         """Record the start before the tool has an effect, with what it can change."""
-        started = self._decider.started(call, process)
+        started = self._decider.mark_started(call, process)
         self._state.put_calls([started])
         await self._attempt.write(Step(tool_calls=[started], events=[events.tool_started(started)]))
 
@@ -315,7 +315,7 @@ class ToolTurn:
         is_error = outcome.is_error or len(kept.saved) < len(outcome.artifacts)
         new_events = list(kept.events)
         async with self._saving:
-            workspace, problem = await self._changed_workspace()
+            workspace, problem = await self._store_workspace()
             status = ToolCallStatus.FAILED if is_error else ToolCallStatus.SUCCEEDED
             running = self._state.calls[call.id]
             ended = replace(
@@ -328,7 +328,7 @@ class ToolTurn:
             await self._settle([ended], kept.artifacts, new_events, workspace)
         await self._forget_connections([call])
 
-    async def _changed_workspace(
+    async def _store_workspace(
         self, *, is_changed: bool = False
     ) -> tuple[WorkspaceSnapshot | None, str]:
         """Store the files of the workspace if tools may have changed them.
@@ -345,7 +345,7 @@ class ToolTurn:
     async def _save_workspace(self, *, is_changed: bool = False) -> None:
         """Record the files of the workspace after calls that were interrupted."""
         async with self._saving:
-            workspace, _ = await self._changed_workspace(is_changed=is_changed)
+            workspace, _ = await self._store_workspace(is_changed=is_changed)
             if workspace is not None:
                 await self._attempt.write(Step(workspace=workspace))
 

@@ -65,7 +65,7 @@ class RecordedTranscript:
         """Add a recorded message."""
         blocks = json.loads(message.content)
         self.last, self.last_blocks = message, blocks
-        sent = self._sent_blocks(message, blocks)
+        sent = self._select_blocks(message, blocks)
         self._add_to_request(message.role, sent)
         self._hash.update(f"{message.role}\0{message.content}\n".encode())
         if any(is_summary(block) for block in sent):
@@ -77,7 +77,7 @@ class RecordedTranscript:
             unfinished = message.stop_reason in UNFINISHED
             self.continuations = self.continuations + 1 if unfinished else 0
 
-    def _sent_blocks(
+    def _select_blocks(
         self, message: StoredMessage, blocks: Sequence[Mapping[str, Any]]
     ) -> Sequence[Mapping[str, Any]]:
         """The blocks of a message that the API accepts in the next request."""

@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent / "agents"
 
 
 @cache
-def built_in_agents() -> Mapping[str, Agent]:
+def load_built_in_agents() -> Mapping[str, Agent]:
     """All built-in agents by slug, in the order of `BUILT_IN_SLUGS`. The first call reads files."""
     return MappingProxyType({slug: _load(slug) for slug in BUILT_IN_SLUGS})
 

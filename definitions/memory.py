@@ -15,7 +15,7 @@ from domain.memory.entries import (
 )
 
 
-def _checked(find_problem: Callable[[str], str | None]) -> Callable[[str], str]:
+def _make_validator(find_problem: Callable[[str], str | None]) -> Callable[[str], str]:
     def check(value: str) -> str:
         if problem := find_problem(value):
             raise ValueError(problem)
@@ -27,10 +27,10 @@ def _checked(find_problem: Callable[[str], str | None]) -> Callable[[str], str]:
 Namespace = Annotated[
     str,
     Field(max_length=LONGEST_NAMESPACE, json_schema_extra={"pattern": NAMESPACE}),
-    AfterValidator(_checked(namespace_problem)),
+    AfterValidator(_make_validator(namespace_problem)),
 ]
 Key = Annotated[
     str,
     Field(max_length=LONGEST_KEY, json_schema_extra={"pattern": KEY}),
-    AfterValidator(_checked(key_problem)),
+    AfterValidator(_make_validator(key_problem)),
 ]

@@ -148,7 +148,7 @@ class NetworkPolicy(DefinitionModel):
         ),
     ] = ()
 
-    def parsed(self) -> NetworkList:
+    def parse(self) -> NetworkList:
         """The entries, for checks."""
         return NetworkList.parse(self.allow)
 
@@ -205,7 +205,7 @@ class TaskDefinition(DefinitionModel):
     notification_config: dict[str, Any] | None = None
     human_input_policy: HumanInputPolicy = Field(default_factory=HumanInputPolicy)
 
-    def stored(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the JSON to store. Options that were not sent stay absent: our defaults apply."""
         values = self.model_dump(mode="json", include=_FIELDS)
         for field in ("sdk_options", "human_input_policy"):
@@ -225,7 +225,7 @@ class TaskDefinition(DefinitionModel):
     @property
     def allowed_network(self) -> NetworkList:
         """The hosts that its tools may connect to, if the operator allows them."""
-        return self.network.parsed() if self.network else NO_NETWORK
+        return self.network.parse() if self.network else NO_NETWORK
 
     @property
     def memory_access(self) -> MemoryAccess:
@@ -255,4 +255,4 @@ class TaskDefinition(DefinitionModel):
 
 
 _FIELDS = set(TaskDefinition.model_fields)
-"""The fields that `stored` keeps of a subclass with more fields, such as a whole task."""
+"""The fields that `to_json` keeps of a subclass with more fields, such as a whole task."""

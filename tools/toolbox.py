@@ -192,13 +192,13 @@ class Toolbox:
         except ToolInputError:
             return ()  # the call itself reports why the directory can't be used
 
-    async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
+    async def list_connections(self, invocation: ToolInvocation) -> ConnectionLog:
         """Return what an interrupted call connected to, as far as this host knows."""
         journal = journal_of(self.workspaces.private, invocation)
         return await asyncio.to_thread(read_journal, journal)
 
     async def forget_connections(self, invocation: ToolInvocation) -> None:
-        """Delete what `left_connections` returns, because it is recorded with the call."""
+        """Delete what `list_connections` returns, because it is recorded with the call."""
         journal = journal_of(self.workspaces.private, invocation)
         await asyncio.to_thread(journal.unlink, missing_ok=True)
 

@@ -104,7 +104,7 @@ async def _wait(event: Awaitable[None], receive: Receive) -> None:
         _ClientGoneError: the client closed the connection before.
     """
     awaited = asyncio.ensure_future(event)
-    gone = asyncio.ensure_future(_disconnected(receive))
+    gone = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
         await asyncio.wait({awaited, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not awaited.done():
@@ -114,6 +114,6 @@ async def _wait(event: Awaitable[None], receive: Receive) -> None:
         gone.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -45,9 +45,11 @@ def find_turn(body: Mapping[str, Any], folder: Path | None) -> ScriptedTurn:
         if message["role"] == "assistant":
             answers += 1
         elif (script := _find_script(message, folder)) is not None:
-            return _at(script, answers)
+            return _select_turn(script, answers)
     script = _find_script({"content": body.get("system") or ""}, folder)
-    return ScriptedTurn(_NO_SCRIPT, answers + 1) if script is None else _at(script, answers)
+    return (
+        ScriptedTurn(_NO_SCRIPT, answers + 1) if script is None else _select_turn(script, answers)
+    )
 
 
 def build_message(
@@ -71,7 +73,7 @@ def build_message(
     return message
 
 
-def _at(script: Sequence[Turn], index: int) -> ScriptedTurn:
+def _select_turn(script: Sequence[Turn], index: int) -> ScriptedTurn:
     return ScriptedTurn(script[index] if index < len(script) else _EXHAUSTED, index + 1)
 
 

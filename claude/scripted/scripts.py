@@ -144,10 +144,10 @@ def parse(source: str) -> Script:
         turns = _TURNS.validate_python(yaml.safe_load(source) or [])
     except (yaml.YAMLError, ValidationError) as error:
         raise ScriptError(f"The script doesn't parse: {error}") from error
-    return _expanded(turns)
+    return _repeat_turns(turns)
 
 
-def _expanded(turns: Script) -> Script:
+def _repeat_turns(turns: Script) -> Script:
     return tuple(turn for turn in turns for _ in range(turn.repeat))
 
 
@@ -188,7 +188,7 @@ def find_matching(text: str, folder: Path | None) -> Script | None:
     for path in sorted(folder.rglob("*.script.yaml")) if folder else ():
         matched = _read_matched(path.read_text(encoding="utf-8"))
         if matched.when in text:
-            return _expanded(matched.turns)
+            return _repeat_turns(matched.turns)
     return None
 
 

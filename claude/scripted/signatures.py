@@ -13,7 +13,7 @@ from typing import Any
 
 def sign(body: Mapping[str, Any], thinking: str) -> str:
     """Sign thinking in the answer to `body`."""
-    return _seal(_over(body, body["messages"]), thinking)
+    return _seal(_hash(body, body["messages"]), thinking)
 
 
 def find_bad_signature(body: Mapping[str, Any]) -> str | None:
@@ -21,7 +21,7 @@ def find_bad_signature(body: Mapping[str, Any]) -> str | None:
     signed = [i for i, message in enumerate(body["messages"]) if any(_thinking_in(message))]
     if not signed:
         return None
-    digest = _over(body, ())
+    digest = _hash(body, ())
     for index, message in enumerate(body["messages"][: signed[-1] + 1]):
         for number, block in _thinking_in(message):
             if block.get("signature") != _seal(digest.copy(), str(block.get("thinking"))):
@@ -37,7 +37,7 @@ def _thinking_in(message: Mapping[str, Any]) -> Iterable[tuple[int, Mapping[str,
     return ((n, block) for n, block in enumerate(content) if block["type"] == "thinking")
 
 
-def _over(body: Mapping[str, Any], messages: Iterable[Any]) -> "hashlib._Hash":
+def _hash(body: Mapping[str, Any], messages: Iterable[Any]) -> "hashlib._Hash":
     digest = hashlib.sha256(_bytes([body["model"], body.get("system"), body.get("tools")]))
     for message in messages:
         digest.update(_bytes(message))

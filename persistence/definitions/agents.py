@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.agents.agent import BUILT_IN_SLUGS, Agent
 from domain.memory.entries import MemoryAccess
 from persistence.db.paging import COUNTED, Page, Window, newest
@@ -23,7 +23,7 @@ _LISTS = ("allowed_tools", "capabilities", "tags")
 async def find(session: AsyncSession, user_id: UUID, slug: str) -> Agent | None:
     """The agent with this slug: a built-in one, or one of the user."""
     if slug in BUILT_IN_SLUGS:
-        return built_in_agents()[slug]
+        return load_built_in_agents()[slug]
     row = await find_own(session, user_id, slug)
     return None if row is None else agent_of(row)
 
@@ -35,7 +35,7 @@ async def find_all(
     own = await session.scalars(
         select(AgentRow).where(AgentRow.user_id == user_id, AgentRow.slug.in_(slugs))
     )
-    built_in = built_in_agents()
+    built_in = load_built_in_agents()
     found = {slug: built_in[slug] for slug in slugs if slug in built_in}
     return {**{row.slug: agent_of(row) for row in own}, **found}
 
@@ -50,13 +50,13 @@ async def list_conversational(
         .order_by(AgentRow.id.desc())
         .limit(limit)
     )
-    return [*map(agent_of, own), *built_in_agents().values()]
+    return [*map(agent_of, own), *load_built_in_agents().values()]
 
 
 async def list_known(session: AsyncSession, user_id: UUID) -> Sequence[Agent]:
     """Every agent that the user may use: their own, and the built-in ones."""
     own = await session.scalars(select(AgentRow).where(AgentRow.user_id == user_id))
-    return [*map(agent_of, own), *built_in_agents().values()]
+    return [*map(agent_of, own), *load_built_in_agents().values()]
 
 
 async def list_slugs(session: AsyncSession, user_id: UUID, *, limit: int) -> Sequence[str]:
@@ -121,7 +121,7 @@ def _built_in_row(number: int, agent: Agent) -> AgentRow:
 
 @cache
 def _built_in_rows() -> Sequence[AgentRow]:
-    agents = built_in_agents().values()
+    agents = load_built_in_agents().values()
     numbers = range(len(agents), 0, -1)
     return [_built_in_row(n, agent) for n, agent in zip(numbers, agents, strict=True)]
 

@@ -274,7 +274,7 @@ def _row(start: Start, blocked_by: str | None) -> ExecutionRow:
         user_id=start.user_id,
         task_id=work.task_id,
         task_version=work.task_version,
-        definition=definition.stored() if work.is_inline else None,
+        definition=definition.to_json() if work.is_inline else None,
         notification_config=definition.notification_config,
         session_id=start.session_id,
         retry_of_id=start.retry_of_id,

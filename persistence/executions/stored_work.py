@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import JSON, TextClause, TextualSelect, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.agents.agent import Agent
 from domain.executions.external_work import ArtifactReference, PrerequisiteResult
 from persistence.definitions.agents import agent_of
@@ -138,7 +138,7 @@ def _read_agent(slug: str | None, stored: Mapping[str, Any] | None) -> Agent | N
     """The agent with this slug: a built-in one, or one of the user."""
     if slug is None:
         return None
-    if built_in := built_in_agents().get(slug):
+    if built_in := load_built_in_agents().get(slug):
         return built_in
     return None if stored is None else agent_of(SimpleNamespace(**stored))
 

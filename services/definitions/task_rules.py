@@ -132,7 +132,7 @@ def _definition_problems(
 
 def network_problems(policy: NetworkPolicy | None, operator: NetworkList) -> Iterator[FieldProblem]:
     """Yield a problem for each host that the operator does not allow."""
-    entries = policy.parsed().entries if policy else ()
+    entries = policy.parse().entries if policy else ()
     for index, entry in enumerate(entries):
         if found := operator.excess_problem(entry):
             yield FieldProblem(("body", "network", "allow", index), found, "network_not_allowed")
@@ -198,7 +198,7 @@ def _sharing_problems(task: TaskCreate) -> Iterator[FieldProblem]:
     """Problems of a public task: it runs as other users, so it must stay inside its sandbox."""
     if not task.is_public:
         return
-    if len(json.dumps(task.stored(), ensure_ascii=False)) > SHARED_CHARACTERS:
+    if len(json.dumps(task.to_json(), ensure_ascii=False)) > SHARED_CHARACTERS:
         hint = f"Its definition has more than {SHARED_CHARACTERS} characters; shorten it."
         yield body_problem("is_public", f"A public task cannot be this large. {hint}", "too_long")
     yield from passed_on_problems(task)

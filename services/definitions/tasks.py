@@ -37,7 +37,7 @@ async def create_task(
     await work.check_storage(work.caller.user_id, body)
     columns = {**_columns(body), "entered_tools": references.lists_with_groups(body) or None}
     row = TaskRow(user_id=work.caller.user_id, **columns)
-    stored = await tasks.create(work.session, row, checked.stored())
+    stored = await tasks.create(work.session, row, checked.to_json())
     after = {"name": row.name} | ({"template_id": str(template_id)} if template_id else {})
     await work.record_audit("task.create", ("task", row.id), after=after)
     if row.is_scheduled:
@@ -103,7 +103,7 @@ async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> S
     audited = _audited_fields(stored.row, update)
     columns = {**_columns(body), "entered_tools": _entered_tools(stored.row, update, body)}
     changed = await tasks.change(
-        work.session, stored, columns, checked.stored(), by=work.caller.user_id
+        work.session, stored, columns, checked.to_json(), by=work.caller.user_id
     )
     await work.record_audit(
         "task.update",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities.render_prompt import AgentPart, build_prefix
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from definitions.tasks import MemoryPolicy, NetworkPolicy, TaskDefinition
 from domain.web.network import NetworkList
 from persistence.db.database import Database
@@ -67,7 +67,7 @@ async def test_the_tasks_own_model_is_used(database: Database) -> None:
 
 async def test_a_built_in_agent_needs_no_row(database: Database) -> None:
     [block] = (await prefix(database, "reviewer"))["system"]
-    assert block["text"] == built_in_agents()["reviewer"].system_prompt
+    assert block["text"] == load_built_in_agents()["reviewer"].system_prompt
 
 
 def test_claudes_own_memory_tool_is_sent_as_the_model_knows_it() -> None:

@@ -227,7 +227,7 @@ async def test_an_approved_call_that_is_repeated_stays_approved(
     now = datetime.now(UTC)
     block = {"id": "toolu_1", "name": "write_file", "input": {"path": "f", "content": "x"}}
     [decision] = await decider.decide([block], turn=1, malformed={}, now=now)
-    started = decider.started(decision.call, None)
+    started = decider.mark_started(decision.call, None)
     assert decider.check_effect(started, now).call.status is status
 
 

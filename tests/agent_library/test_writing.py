@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from agent_library.files import LITERAL, read_agent_file, split_front_matter
 from agent_library.writing import UnwritableAgentError, write_agent_file
 from services.definitions.inputs import AgentCreate
@@ -43,9 +43,9 @@ def test_any_agent_is_read_back_unchanged(agent: AgentCreate) -> None:
     assert read(write_agent_file(fields)) == agent
 
 
-@pytest.mark.parametrize("slug", built_in_agents())
+@pytest.mark.parametrize("slug", load_built_in_agents())
 def test_a_usual_agent_is_written_as_coding_agents_do(slug: str) -> None:
-    agent = built_in_agents()[slug]
+    agent = load_built_in_agents()[slug]
     fields: dict[str, Any] = {
         "agent_id": slug,
         "name": agent.name,

@@ -3,7 +3,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.ids import new_id
 from tests.api.world import TASK, World, make_task
 
@@ -44,11 +44,11 @@ async def test_an_agent_is_read_as_it_was_written(client: Client) -> None:
 async def test_every_user_sees_the_ten_built_in_agents(client: Client, other: Client) -> None:
     for who in (client, other):
         page = (await who.get("/api/v1/agents?is_builtin=true")).json()
-        assert [agent["agent_id"] for agent in page["items"]] == list(built_in_agents())
+        assert [agent["agent_id"] for agent in page["items"]] == list(load_built_in_agents())
         assert page["total"] == 10
     reviewer = (await client.get("/api/v1/agents/reviewer")).json()
     assert reviewer["is_builtin"]
-    assert reviewer["system_prompt"] == built_in_agents()["reviewer"].system_prompt
+    assert reviewer["system_prompt"] == load_built_in_agents()["reviewer"].system_prompt
     assert reviewer["_links"]["self"] == "/api/v1/agents/reviewer"
 
 
@@ -56,7 +56,7 @@ async def test_every_user_sees_the_ten_built_in_agents(client: Client, other: Cl
 async def test_pages_contain_own_agents_before_built_in_ones(world: World, page_size: int) -> None:
     async with world.client(f"pager-{page_size}") as client:
         made = [(await make_agent(client))["agent_id"] for _ in range(3)]
-        whole = [*reversed(made), *built_in_agents()]
+        whole = [*reversed(made), *load_built_in_agents()]
         by_cursor: list[str] = []
         address: str | None = f"/api/v1/agents?page_size={page_size}"
         while address:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.ids import new_id
 from tests.api.test_queue import claim, enqueue, make_agent, report
 from tests.api.world import World
@@ -22,7 +22,7 @@ async def count(client: httpx2.AsyncClient, path: str, **query: Any) -> int:
 
 
 async def test_agents_entries_and_artifacts_are_listed_by_time(world: World) -> None:
-    built_in = len(built_in_agents())
+    built_in = len(load_built_in_agents())
     now = datetime.now(UTC)
     yesterday, tomorrow = (now - DAY).isoformat(), (now + DAY).isoformat()
     async with world.client(f"user-{new_id()}") as client:

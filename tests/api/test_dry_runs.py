@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import AuditRow
 from tests.api.world import World, execute, make_task
@@ -36,7 +36,9 @@ async def test_it_shows_the_rendered_prompts(client: Client) -> None:
     result = await dry_run(client, task)
     assert result["rendered_prompt"] == "Say hello to {{ name }} in French."
     assert result["missing_variables"] == ["name"]
-    assert result["system_prompt"] == f"{built_in_agents()['reviewer'].system_prompt}\n\nBe kind."
+    assert (
+        result["system_prompt"] == f"{load_built_in_agents()['reviewer'].system_prompt}\n\nBe kind."
+    )
     assert (result["model"], result["model_is_priced"]) == ("claude-opus-5-5", True)
     assert result["budget_usd"] == 0.25
     assert result["task_version"] == 1

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.ids import new_id
 from persistence.tables.definitions import McpServerRow, TaskRow, TaskTemplateRow, ToolGroupRow
 from tests.api.world import World, make_named, make_task
@@ -26,10 +26,10 @@ You write verse.
 async def test_agents_are_listed_and_shown(perdure: Command) -> None:
     listed = await perdure("agents", "list")
     assert listed.returncode == 0, listed.output
-    assert all(slug in listed.output for slug in built_in_agents())
+    assert all(slug in listed.output for slug in load_built_in_agents())
     assert "No agents of yours" in (await perdure("agents", "list", "--mine")).output
     shown = json.loads((await perdure("agents", "get", "tester", "--json")).output)
-    assert shown["system_prompt"] == built_in_agents()["tester"].system_prompt
+    assert shown["system_prompt"] == load_built_in_agents()["tester"].system_prompt
 
 
 async def test_an_agents_file_is_imported_again_and_again(perdure: Command, tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.agents.agent import Agent
 from domain.agents.matching import choose_agent
 
-BUILT_IN = list(built_in_agents().values())
+BUILT_IN = list(load_built_in_agents().values())
 
 
 def agent(slug: str, *capabilities: str) -> Agent:

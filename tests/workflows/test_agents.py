@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.ids import new_id
 from persistence.tables.definitions import AgentRow
 from persistence.tables.executions import PrefixRow
@@ -76,7 +76,7 @@ async def test_a_subtasks_agent_without_a_model_uses_its_parents(engine: Engine)
     (child,) = await parent.children()
     pinned = await prefix(child)
     assert pinned["model"] == "claude-haiku-5-5"
-    assert pinned["system"][0]["text"] == built_in_agents()["reviewer"].system_prompt
+    assert pinned["system"][0]["text"] == load_built_in_agents()["reviewer"].system_prompt
 
 
 async def test_a_subtask_without_an_agent_uses_its_parents_model(engine: Engine) -> None:

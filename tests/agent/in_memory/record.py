@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from agent_library.built_in import built_in_agents
+from agent_library.built_in import load_built_in_agents
 from domain.agents.agent import Agent
 from domain.errors import (
     AlreadyAnsweredError,
@@ -178,7 +178,7 @@ class InMemoryRecord:
         return [child for child in children if is_all or child.parent_tool_call_id in calls]
 
     async def find_agents(self, slugs: Collection[str]) -> Mapping[str, Agent]:
-        known = {**self._executions.agents, **built_in_agents()}
+        known = {**self._executions.agents, **load_built_in_agents()}
         return {slug: known[slug] for slug in slugs if slug in known}
 
     async def find_remembered(self, tool_name: str) -> Sequence[RememberedDecision]:

@@ -113,7 +113,7 @@ class InMemoryTools:
         assert since <= datetime.now(UTC)
         return self.changed
 
-    async def left_connections(self, invocation: ToolInvocation) -> ConnectionLog:
+    async def list_connections(self, invocation: ToolInvocation) -> ConnectionLog:
         del invocation
         return self.left
 

@@ -141,11 +141,11 @@ async def test_an_interrupted_call_leaves_its_connections(connect: Connect) -> N
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        left = await calls.toolbox.left_connections(invocation)
+        left = await calls.toolbox.list_connections(invocation)
         assert [(c.host, c.verdict) for c in left.connections] == [("localhost", "allowed")]
-        assert await calls.toolbox.left_connections(invocation) == left
+        assert await calls.toolbox.list_connections(invocation) == left
         await calls.toolbox.forget_connections(invocation)
-        assert not await calls.toolbox.left_connections(invocation)
+        assert not await calls.toolbox.list_connections(invocation)
 
 
 async def test_a_finished_call_leaves_its_connections_until_they_are_recorded(
@@ -156,9 +156,9 @@ async def test_a_finished_call_leaves_its_connections_until_they_are_recorded(
         invocation = calls.invocation("bash", command=f"curl -sS {url(receiver)}")
         outcome = await calls.run(invocation)
         assert outcome.connections
-        assert await calls.toolbox.left_connections(invocation) == outcome.connections
+        assert await calls.toolbox.list_connections(invocation) == outcome.connections
         await calls.toolbox.forget_connections(invocation)
-        assert not await calls.toolbox.left_connections(invocation)
+        assert not await calls.toolbox.list_connections(invocation)
 
 
 async def test_after_the_proxy_was_killed_the_next_command_has_network(connect: Connect) -> None:

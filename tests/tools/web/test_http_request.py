@@ -285,7 +285,7 @@ async def test_an_interrupted_request_leaves_its_connection(web: Web) -> None:
     invocation = calls.invocation("http_request", url=web.url(), method="POST", body="x")
     running = asyncio.create_task(calls.run(invocation))
     await web.receiver.arrived.wait()
-    [left] = (await calls.toolbox.left_connections(invocation)).connections
+    [left] = (await calls.toolbox.list_connections(invocation)).connections
     assert (left.host, left.port, left.verdict) == ("site.example", web.receiver.port, "failed")
     assert "interrupted" in (left.reason or "")
     running.cancel()
