@@ -40,7 +40,7 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random)
 
 
-def made_at(made: uuid.UUID) -> datetime:
+def read_creation_time(made: uuid.UUID) -> datetime:
     """The time at which one of our ids was created, to the millisecond."""
     return _EPOCH + timedelta(milliseconds=made.int >> 80)
 

@@ -71,7 +71,7 @@ def render(
     return RenderedPrompt(_IN_BRACES.sub(fill, template), tuple(missing))
 
 
-def rendered_length(template: str, variables: Mapping[str, Any]) -> int:
+def compute_rendered_length(template: str, variables: Mapping[str, Any]) -> int:
     """The length of the rendered text, computed without rendering, because it may be very long."""
     values = {normalise(name): value for name, value in variables.items()}
     lengths: dict[str, int] = {}

@@ -61,7 +61,7 @@ def compose(source: ReportSource) -> ReportContent:
         "difference": _difference(source),
         "timeline": tuple(join_spans(source.spans)),
         "spending": join_turns(source.spending),
-        "omitted": _omitted(source),
+        "omitted": _count_omitted(source),
     }
     return ReportContent.model_validate(facts | made)
 
@@ -95,7 +95,7 @@ def _difference(source: ReportSource) -> Difference | None:
     return compare_runs(source.previous, source.result)
 
 
-def _omitted(source: ReportSource) -> Counts:
+def _count_omitted(source: ReportSource) -> Counts:
     """How many entries of each list the source leaves out."""
     counts = asdict(source.counts).items()
     return Counts(**{name: total - len(getattr(source, name)) for name, total in counts})

@@ -38,7 +38,7 @@ def build_document(report: ReportContent) -> Document:
     """The report as a tree, for every writer."""
     anchors = Anchors.for_report(report)
     sections = [
-        *_scripted(report),
+        *_scripted_model(report),
         *_ending(report),
         *_result(report, anchors),
         *_difference(report, anchors),
@@ -78,7 +78,7 @@ def _facts(report: ReportContent) -> Iterator[Fact]:
         yield Fact("Subtasks", format_number(report.counts.subtasks), spent)
 
 
-def _scripted(report: ReportContent) -> Iterator[ReportSection]:
+def _scripted_model(report: ReportContent) -> Iterator[ReportSection]:
     if report.subject.is_scripted:
         yield ReportSection("scripted", "Scripted model", [paragraph(SCRIPTED)])
 

@@ -57,7 +57,7 @@ def build_plan_document(plan: PlanFacts) -> Document:
         generated_at=plan.read_at,
         facts=list(_facts(plan)),
         sections=[
-            *_scripted(plan),
+            *_scripted_model(plan),
             *_ending(plan),
             *_goal(plan),
             _graph(plan),
@@ -99,7 +99,7 @@ def _facts(plan: PlanFacts) -> Iterator[Fact]:
     yield Fact("Cost", format_money(plan.cost_usd), budget)
 
 
-def _scripted(plan: PlanFacts) -> Iterator[ReportSection]:
+def _scripted_model(plan: PlanFacts) -> Iterator[ReportSection]:
     if plan.is_scripted:
         yield ReportSection("scripted", "Scripted model", [paragraph(SCRIPTED)])
 

@@ -116,7 +116,7 @@ def read(metadata: Mapping[str, Any], text: str, *, is_strict: bool) -> AgentFil
     if is_strict:
         _require_known(ignored)
     fields = {field: metadata[key] for field, key in keys.items()}
-    ignored += _ignored_modes(keys, fields)
+    ignored += _list_ignored_modes(keys, fields)
     body: dict[str, Any] = {f: fields[f] for f in _LITERAL_FIELDS if f in fields}
     if not isinstance(body.get("memory"), Mapping):
         body.pop("memory", None)  # coding agents name the scope of their own memory
@@ -269,7 +269,7 @@ def _check_hooks(keys: Mapping[str, str], fields: Mapping[str, Any]) -> None:
         )
 
 
-def _ignored_modes(keys: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
+def _list_ignored_modes(keys: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
     """Fields that are read only for what they restrict, or that mean another memory."""
     if "memory" in fields and not isinstance(fields["memory"], Mapping):
         yield keys["memory"]

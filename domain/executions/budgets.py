@@ -60,7 +60,7 @@ def find_shortage(path: Sequence[Account], usd: Decimal) -> Shortage | None:
     return None if full is None else Shortage(full, usd, is_temporary=True)
 
 
-def left_of(path: Sequence[Account]) -> Decimal | None:
+def compute_remaining_usd(path: Sequence[Account]) -> Decimal | None:
     """What is left in all of these accounts, apart from reservations; None without a limit."""
     left = [a.limit_usd - a.spent_usd for a in path if a.limit_usd is not None]
     return max(min(left), ZERO) if left else None
@@ -83,7 +83,7 @@ def raise_limits(
     for account in path:
         changed = account
         if account.limit_usd is not None and not account.can_fit(needed_usd):
-            left = left_of(above)
+            left = compute_remaining_usd(above)
             highest = account.limit_usd + more
             limit = highest if left is None else min(highest, account.spent_usd + left)
             if limit > account.limit_usd:

@@ -55,7 +55,7 @@ class RemoteWait:
     wakes_at: datetime
     question: RemoteQuestion | None = None
 
-    def held_pause(self, now: datetime) -> float | None:
+    def compute_held_pause(self, now: datetime) -> float | None:
         """The seconds to wait in the worker's slot, or None if the slot is released."""
         since = datetime.fromisoformat(self.state["since"])
         pause = max(self.wakes_at - now, timedelta(0))
@@ -96,7 +96,7 @@ def add_notes(state: RemoteState | None, *problems: str) -> Sequence[str]:
     return list(dict.fromkeys([*(state or {}).get("notes", ()), *new]))[:MAX_NOTES]
 
 
-def unanswered(state: RemoteState) -> Sequence[str]:
+def list_unanswered(state: RemoteState) -> Sequence[str]:
     """The keys of requests without a response, in the server's order."""
     done = {*state.get("responses", ()), *state.get("answered", ())}
     return [key for key in state.get("requests", ()) if key not in done]

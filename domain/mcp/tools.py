@@ -134,7 +134,7 @@ class Pins:
 
     def as_json(self) -> dict[str, Any]:
         """Return the tools as they are stored in `Prefix.mcp`."""
-        return {"tools": [_stored(tool) for tool in self.tools]}
+        return {"tools": [_describe_tool(tool) for tool in self.tools]}
 
 
 def read_pins(mcp: Mapping[str, Any] | None) -> Mapping[str, PinnedTool]:
@@ -178,7 +178,7 @@ def pin(servers: Iterable[ServerTools], permissions: Permissions) -> Pins:
         for name, tool in offered:
             definition = _definition(name, tool)
             definitions.append(definition)
-            tools.append(_pinned(name, tool, server, definition))
+            tools.append(_pin_tool(name, tool, server, definition))
     if len(tools) > MAX_TOOLS:
         warnings.append(
             f"The servers have {len(tools)} tools, of which the first {MAX_TOOLS} are offered. "
@@ -262,7 +262,7 @@ def _definition(name: str, tool: RemoteTool) -> Mapping[str, Any]:
     return {"name": name, "description": clean(description), "input_schema": schema}
 
 
-def _pinned(
+def _pin_tool(
     name: str, tool: RemoteTool, server: ServerTools, definition: Mapping[str, Any]
 ) -> PinnedTool:
     is_whole = definition["input_schema"] == tool.input_schema
@@ -277,7 +277,7 @@ def _pinned(
     )
 
 
-def _stored(tool: PinnedTool) -> dict[str, Any]:
+def _describe_tool(tool: PinnedTool) -> dict[str, Any]:
     stored: dict[str, Any] = {
         "name": tool.name,
         "server": tool.server,

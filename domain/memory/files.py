@@ -71,7 +71,7 @@ def show_file(path: str, text: str, view_range: Sequence[int] | None, *, most_by
     shown: list[str] = []
     size = 0
     for number in range(first, last + 1):
-        line = _numbered(number, lines[number - 1])
+        line = _number_line(number, lines[number - 1])
         size += len(line.encode("utf-8", "replace")) + 1
         if size > most_bytes and shown:
             rest = f"(… {len(lines)} lines in all. Continue with view_range [{number}, -1] …)"
@@ -143,7 +143,7 @@ def replace_text(text: str, call: Mapping[str, Any]) -> tuple[str, str]:
     changed = text.replace(old, new)
     lines, at = changed.split("\n"), text.count("\n", 0, places[0])
     shown = range(max(0, at - 2), min(len(lines), at + 3))
-    snippet = "\n".join(_numbered(number + 1, lines[number]) for number in shown)
+    snippet = "\n".join(_number_line(number + 1, lines[number]) for number in shown)
     return changed, (
         "The memory file has been edited. Here is the snippet showing the change (with line "
         f"numbers):\n{snippet}"
@@ -177,5 +177,5 @@ def insert_text(text: str, call: Mapping[str, Any]) -> tuple[str, str]:
     return changed.removesuffix("\n") + "\n", f"The file {call['path']} has been edited."
 
 
-def _numbered(number: int, line: str) -> str:
+def _number_line(number: int, line: str) -> str:
     return f"{number:>{_NUMBER_WIDTH}}\t{line}"

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.errors import ModelFailureKind
-from domain.tools.requirements import ToolResource, given_resources
+from domain.tools.requirements import ToolResource, list_given_resources
 
 Block = Mapping[str, Any]
 """An Anthropic content block, normalised when it is received, then never edited; the order of its
@@ -54,7 +54,7 @@ class Prefix:
     @property
     def resources(self) -> Collection[ToolResource]:
         """What the tools have."""
-        return given_resources(network=self.network, memory=self.memory)
+        return list_given_resources(network=self.network, memory=self.memory)
 
     def offers(self, tool: str) -> bool:
         """Whether the model is offered a tool."""

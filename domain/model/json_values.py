@@ -37,13 +37,13 @@ def parse_json(text: str, *, non_finite_as_null: bool = False) -> Any:
 def _is_deeper(value: Any) -> bool:
     level = [value]
     for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer) if _is_container(inner)]
+        level = [inner for outer in level for inner in _list_members(outer) if _is_container(inner)]
         if not level:
             return False
     return True
 
 
-def _inside(value: Any) -> Any:
+def _list_members(value: Any) -> Any:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()

@@ -36,7 +36,7 @@ RETIREMENTS: Mapping[str, ModelLifecycle] = MappingProxyType(
 Models API is more current; this table is for processes that did not get its answer."""
 
 
-def undated(model: str) -> str:
+def strip_date(model: str) -> str:
     """The name without its release date: `claude-haiku-4-5-20251001` is `claude-haiku-4-5`."""
     return _DATED.sub("", model)
 
@@ -44,7 +44,7 @@ def undated(model: str) -> str:
 def find_lifecycle(model: str, known: Mapping[str, ModelLifecycle]) -> ModelLifecycle | None:
     """The lifecycle of a model: `known` is what the Models API answered, by model."""
     for lifecycles in (known, RETIREMENTS):
-        found = lifecycles.get(model) or lifecycles.get(undated(model))
+        found = lifecycles.get(model) or lifecycles.get(strip_date(model))
         if found is not None:
             return found
     return None
@@ -71,7 +71,7 @@ def describe_retirement(
 
 def describe_misspelling(model: str, known: Collection[str]) -> str | None:
     """A sentence about a model that is not known, but nearly has the name of one that is."""
-    if model in known or undated(model) in {undated(one) for one in known}:
+    if model in known or strip_date(model) in {strip_date(one) for one in known}:
         return None
     alike = difflib.get_close_matches(model, sorted(known), 1, ALIKE)
     return f"The model {model} is not known. Did you mean {alike[0]}?" if alike else None

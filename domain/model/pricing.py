@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
 
 from domain.model.calls import Usage
-from domain.model.lifecycles import undated
+from domain.model.lifecycles import strip_date
 
 _PER_TOKENS = 1_000_000
 _MICRO_USD = Decimal("0.000001")
@@ -152,5 +152,5 @@ def _rate_at(model: str, prompt_tokens: int, at: datetime) -> Rate | None:
 
 
 def _prices_of(model: str) -> Iterator[Price]:
-    name = undated(model)
+    name = strip_date(model)
     return (entry for entry in PRICES if entry.model == name)

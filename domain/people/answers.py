@@ -118,7 +118,7 @@ def _option_problems(options: Sequence[Any], values: Any) -> Iterator[FieldProbl
 def _decision_problems(asked: Asked, answer: Mapping[str, Any]) -> Iterator[FieldProblem]:
     decision, edited = answer.get("decision"), answer.get("input")
     if decision is None:
-        yield _problem("decision", f"Send a decision: {_listed(asked.kind)}.", "missing")
+        yield _problem("decision", f"Send a decision: {_list_decisions(asked.kind)}.", "missing")
     elif decision not in DECISIONS[asked.kind]:
         yield _unknown_decision(asked.kind, decision)
     elif decision == "edit" and edited is None:
@@ -145,11 +145,11 @@ def _schema_checks(asked: Asked, answer: Mapping[str, Any]) -> Iterator[SchemaCh
 
 
 def _unknown_decision(kind: RequestKind, decision: object) -> FieldProblem:
-    hint = f"A request of kind {kind} takes {_listed(kind)}, but not {decision!r}."
+    hint = f"A request of kind {kind} takes {_list_decisions(kind)}, but not {decision!r}."
     return _problem("decision", hint, "unknown_decision")
 
 
-def _listed(kind: RequestKind) -> str:
+def _list_decisions(kind: RequestKind) -> str:
     *others, last = DECISIONS[kind]
     return f"{', '.join(others)} or {last}"
 

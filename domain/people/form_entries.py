@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Any
 
 from domain.errors import FieldProblem
-from domain.people.form_fields import as_entry
+from domain.people.form_fields import format_entry
 from domain.people.nested_forms import Control, ControlKind, Entries, is_number
 
 _NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,300}(?P<fraction>\.[0-9]{0,300})?", re.ASCII)
@@ -111,10 +111,13 @@ def fill_control(control: Control, value: Any) -> Iterator[tuple[str, list[str]]
         is_empty = value is None or value in ({}, [])
         yield control.name, [] if is_empty else [json.dumps(value, ensure_ascii=False, indent=2)]
     elif isinstance(value, (list, tuple)):
-        yield control.name, [as_entry(item) for item in value]
+        yield control.name, [format_entry(item) for item in value]
     else:
         is_whole = isinstance(value, float) and value.is_integer()
-        yield control.name, [] if value is None else [as_entry(int(value) if is_whole else value)]
+        yield (
+            control.name,
+            [] if value is None else [format_entry(int(value) if is_whole else value)],
+        )
 
 
 def _has_entries(control: Control, entries: Entries) -> bool:

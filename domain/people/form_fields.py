@@ -103,17 +103,17 @@ def choice_schema(choices: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
 
 def make_choices(options: Sequence[tuple[Any, str | None]]) -> dict[str, tuple[Any, str | None]]:
     """Options, values with their titles, by what the client gets for them, which is text."""
-    names = [as_entry(value) for value, _ in options]
+    names = [format_entry(value) for value, _ in options]
     are_shown = len(set(names)) == len(names) and all(harmless(name) == name for name in names)
     if not are_shown:
         names = [str(number) for number in range(1, len(options) + 1)]
     return {
-        name: (value, title or (None if name == value else as_entry(value)))
+        name: (value, title or (None if name == value else format_entry(value)))
         for name, (value, title) in zip(names, options, strict=True)
     }
 
 
-def as_entry(value: Any) -> str:
+def format_entry(value: Any) -> str:
     """A value as a form contains it."""
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -15,7 +15,7 @@ from domain.people.form_fields import (
     FORMATS,
     FormField,
     Schema,
-    as_entry,
+    format_entry,
     make_field,
     resolve,
     split_null,
@@ -106,8 +106,8 @@ class Control:
             return ()
         default = self.schema["default"]
         if self.kind in (ControlKind.CHOICES, ControlKind.LINES) and isinstance(default, list):
-            return [as_entry(item) for item in default]
-        return [json.dumps(default) if self.kind is ControlKind.JSON else as_entry(default)]
+            return [format_entry(item) for item in default]
+        return [json.dumps(default) if self.kind is ControlKind.JSON else format_entry(default)]
 
 
 def make_control(

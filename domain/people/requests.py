@@ -70,11 +70,13 @@ class InputPolicy:
 
     def due_at(self, now: datetime) -> datetime | None:
         """The due time of a request opened now; None if it has none."""
-        return None if self.due_seconds is None else after(now, self.due_seconds, self.hours)
+        return None if self.due_seconds is None else add_seconds(now, self.due_seconds, self.hours)
 
     def reminders(self, now: datetime) -> Sequence[datetime]:
         """The times at which a request opened now is recalled, earliest first."""
-        return sorted(after(now, seconds, self.hours) for seconds in self.remind_after_seconds)
+        return sorted(
+            add_seconds(now, seconds, self.hours) for seconds in self.remind_after_seconds
+        )
 
     @property
     def expiry_rule(self) -> str:
@@ -90,7 +92,7 @@ class InputPolicy:
         return "tell_model" if effect is ToolEffect.WORKSPACE else "ask"
 
 
-def after(now: datetime, seconds: float, hours: WorkingHours | None) -> datetime:
+def add_seconds(now: datetime, seconds: float, hours: WorkingHours | None) -> datetime:
     """The time this many seconds from now, of which only working hours count if there are any."""
     duration = timedelta(seconds=seconds)
     return now + duration if hours is None else hours.add(now, duration)

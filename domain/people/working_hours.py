@@ -47,10 +47,10 @@ class WorkingHours:
         day = moment.astimezone(self.zone).date()
         while True:
             if day.weekday() in self.weekdays:
-                begin, end = self._at(day, self.start), self._at(day, self.end)
+                begin, end = self._combine(day, self.start), self._combine(day, self.end)
                 if end > max(begin, moment):
                     yield begin, end
             day += _DAY
 
-    def _at(self, day: date, clock: time) -> datetime:
+    def _combine(self, day: date, clock: time) -> datetime:
         return datetime.combine(day, clock, self.zone).astimezone(UTC)

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from domain.rules.entries import PATH_TOOLS, WEB_TOOLS, Rule
 from domain.rules.matching import (
     CallSubject,
+    find_restricted_command,
     may_hide_from,
     permits,
-    restricted_command,
     restricts,
 )
 from domain.rules.permissions import EDITS, Permissions, valid_rules
@@ -50,7 +50,7 @@ def decide(
             f"Only reading is allowed until a person approves your plan, and {tool} does more. "
             f"Submit it with {SUBMIT_PLAN}.",
         )
-    return _unless_waived(permissions, tool, _by_rules(permissions, subject))
+    return _unless_waived(permissions, tool, _apply_rules(permissions, subject))
 
 
 def find_denial(
@@ -131,7 +131,7 @@ class CallPathRules:
         """Why the call may not use this path, to which a symbolic link leads, or None."""
         if self.subject.path in (None, path):
             return None  # decided before the call
-        at = self._at(path)
+        at = self._make_subject(path)
         verdict = _find_obstacle(self.permissions, at, is_approved=self.is_approved)
         if verdict is None:
             return None
@@ -140,10 +140,10 @@ class CallPathRules:
 
     def hides(self, path: str) -> bool:
         """Whether a rule restricts this path, which is below the path of the call."""
-        at = self._at(path)
+        at = self._make_subject(path)
         return any(rule.argument is not None and restricts(rule, at) for rule in self.restricting)
 
-    def _at(self, path: str) -> CallSubject:
+    def _make_subject(self, path: str) -> CallSubject:
         return CallSubject(self.subject.tool, {"path": path})
 
 
@@ -153,7 +153,7 @@ def _find_obstacle(
     """Why a call may not use this subject, to which its own leads, or None."""
     verdict = _find_denial(permissions, subject)
     if verdict is None and not is_approved:
-        verdict = _unless_waived(permissions, subject.tool, _by_rules(permissions, subject))
+        verdict = _unless_waived(permissions, subject.tool, _apply_rules(permissions, subject))
     return None if verdict is None or verdict.kind == "run" else verdict
 
 
@@ -161,14 +161,14 @@ def _find_denial(permissions: Permissions, subject: CallSubject) -> Verdict | No
     return _restriction("deny", "This task forbids", permissions.disallowed, subject)
 
 
-def _by_rules(permissions: Permissions, subject: CallSubject) -> Verdict:
+def _apply_rules(permissions: Permissions, subject: CallSubject) -> Verdict:
     asked = _restriction("ask", "This task asks before", permissions.ask, subject)
     if asked is not None:
         return asked
     rules = valid_rules(permissions.allowed)
     if rule := next((rule for rule in rules if permits(rule, subject)), None):
         return Verdict("run", f"This task allows {rule}.", str(rule))
-    return Verdict("ask", _why_not_allowed(rules, subject))
+    return Verdict("ask", _explain_not_allowed(rules, subject))
 
 
 def _restriction(
@@ -177,7 +177,7 @@ def _restriction(
     rules = valid_rules(texts)
     for rule in rules:
         if restricts(rule, subject):
-            return Verdict(kind, f"{verb} {rule}.{_where(rule, subject)}", str(rule))
+            return Verdict(kind, f"{verb} {rule}.{_describe_command(rule, subject)}", str(rule))
     for rule in rules:
         if unclear := may_hide_from(rule, subject):
             reason = f"{verb} {rule}, and this command line cannot be checked: {unclear}."
@@ -185,16 +185,16 @@ def _restriction(
     return None
 
 
-def _where(rule: Rule, subject: CallSubject) -> str:
+def _describe_command(rule: Rule, subject: CallSubject) -> str:
     """Which part of a longer command line the rule applies to."""
     if rule.matches_every_call or subject.line is None or subject.line.simple is not None:
         return ""
     line = subject.line
-    command = restricted_command(rule, line)
+    command = find_restricted_command(rule, line)
     return f" The command line contains {command.text!r:.200}." if command else ""
 
 
-def _why_not_allowed(rules: Sequence[Rule], subject: CallSubject) -> str:
+def _explain_not_allowed(rules: Sequence[Rule], subject: CallSubject) -> str:
     named = [rule for rule in rules if rule.names(subject.tool)]
     line = subject.line
     if line is not None and line.simple is None:

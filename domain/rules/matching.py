@@ -55,7 +55,7 @@ def permits(rule: Rule, subject: CallSubject) -> bool:
         return rule.names(subject.tool)
     if subject.line is not None:
         simple = subject.line.simple
-        return simple is not None and _within(join_blanks(rule.argument), simple.text)
+        return simple is not None and _matches(join_blanks(rule.argument), simple.text)
     if subject.host is not None:
         return matches_host(rule.argument, subject.host)
     return subject.path is not None and permits_path(rule.argument, subject.path)
@@ -67,7 +67,7 @@ def restricts(rule: Rule, subject: CallSubject) -> bool:
     if not is_for_tool or rule.argument is None or rule.matches_every_call:
         return is_for_tool
     if subject.line is not None:
-        return restricted_command(rule, subject.line) is not None
+        return find_restricted_command(rule, subject.line) is not None
     if subject.host is not None:
         return matches_host(rule.argument, subject.host)
     return subject.path is not None and restricts_path(
@@ -82,7 +82,7 @@ def may_hide_from(rule: Rule, subject: CallSubject) -> str | None:
     return subject.line.unclear
 
 
-def restricted_command(rule: Rule, line: CommandLine) -> Command | None:
+def find_restricted_command(rule: Rule, line: CommandLine) -> Command | None:
     """The first command of a line to which the rule's pattern applies."""
     patterns = list(_variants(join_blanks(rule.argument or "")))
     return next((c for c in line.commands if any(_applies(p, c) for p in patterns)), None)
@@ -97,7 +97,7 @@ def _variants(pattern: str) -> Iterator[str]:
 
 
 def _applies(pattern: str, command: Command) -> bool:
-    if _within(pattern, command.text):
+    if _matches(pattern, command.text):
         return True
     known = [word for word in takewhile(lambda word: word is not None, command.words) if word]
     if not known:
@@ -105,13 +105,13 @@ def _applies(pattern: str, command: Command) -> bool:
     is_complete = None not in command.words
     for program in {known[0], program_of(command.words)}:
         text = join_blanks(" ".join([program, *known[1:]]))
-        if _within(pattern, text) or not (
+        if _matches(pattern, text) or not (
             is_complete or not may_match_wildcards(pattern, f"{text} ")
         ):
             return True
     return False
 
 
-def _within(pattern: str, text: str) -> bool:
+def _matches(pattern: str, text: str) -> bool:
     """Whether the text matches; `git *` also matches `git` alone."""
     return matches_wildcards(pattern, text) or (pattern.endswith(" *") and text == pattern[:-2])

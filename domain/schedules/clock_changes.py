@@ -16,14 +16,14 @@ LocalHour = tuple[date, int]
 """A date and an hour of the clock, 0 to 23."""
 
 
-def covered_years() -> range:
+def list_covered_years() -> range:
     """Return the years whose repeated hours the schedules in Temporal know today."""
     this_year = datetime.now(UTC).year
     return range(this_year - 1, this_year + 2)
 
 
 @lru_cache(maxsize=1000)
-def repeated_hours(zone: ZoneInfo, year: int) -> frozenset[LocalHour]:
+def find_repeated_hours(zone: ZoneInfo, year: int) -> frozenset[LocalHour]:
     """Return the local hours of a year that occur twice, wholly or in part, and the hour before.
 
     Temporal takes the end of the hour before for a repetition. An hour that a change of half an

@@ -115,7 +115,7 @@ def fires(expression: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     day = after.astimezone(zone).date()
     last = day + SEARCHED
     while day < last:
-        yield from (time for time in _of_day(found, day, zone) if time > after)
+        yield from (time for time in _list_times(found, day, zone) if time > after)
         day += timedelta(days=1)
 
 
@@ -124,10 +124,10 @@ def times_in_hour(
 ) -> Sequence[datetime]:
     """Return the times in one hour of a local date, like `fires`."""
     day, wanted = hour
-    return [time for time in _of_day(found, day, zone) if time.astimezone(zone).hour == wanted]
+    return [time for time in _list_times(found, day, zone) if time.astimezone(zone).hour == wanted]
 
 
-def _of_day(found: Sequence[Calendar], day: date, zone: tzinfo) -> Sequence[datetime]:
+def _list_times(found: Sequence[Calendar], day: date, zone: tzinfo) -> Sequence[datetime]:
     times: set[datetime] = set()
     for calendar in found:
         if not calendar.has(day):
@@ -158,8 +158,8 @@ def _item(item: str, field: _Field) -> set[int]:
         first, last = field.first, field.last
     else:
         first_text, dash, last_text = span.partition("-")
-        first = _named(first_text, field, item)
-        last = _named(last_text, field, item) if dash else (field.last if slash else first)
+        first = _parse_name(first_text, field, item)
+        last = _parse_name(last_text, field, item) if dash else (field.last if slash else first)
     if not field.first <= first <= last <= field.last:
         raise CronError(
             f"The {field.name} {item!r} is out of range; use {field.first} to "
@@ -168,7 +168,7 @@ def _item(item: str, field: _Field) -> set[int]:
     return set(range(first, last + 1, step))
 
 
-def _named(text: str, field: _Field, item: str) -> int:
+def _parse_name(text: str, field: _Field, item: str) -> int:
     if text.lower() in field.names:
         return field.first + field.names.index(text.lower())
     return _number(text, field, item)

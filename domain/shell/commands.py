@@ -9,7 +9,7 @@ from tree_sitter import Node
 
 from domain.shell.grammar import NOT_PARSED, nodes, parse, text_of
 from domain.shell.words import value_of
-from domain.shell.wrapped import DYNAMIC, Words, wrapped_by
+from domain.shell.wrapped import DYNAMIC, Words, unwrap
 
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
 _COMMANDS = frozenset({"command", "declaration_command", "unset_command"})
@@ -123,7 +123,7 @@ class _NestedCommands:
                 self._add_line(line, depth=depth + 1, is_certain=False)
         pending, seen = [command.words for command in commands], set[Words]()
         while pending:
-            wrapped = wrapped_by(pending.pop())
+            wrapped = unwrap(pending.pop())
             self.unclear = self.unclear or wrapped.unclear
             new = [words for words in wrapped.commands if words not in seen]
             seen.update(new)

@@ -115,7 +115,7 @@ def _tree_problem(root: Node, source: bytes) -> str | None:
             literal.extend(_literal_bodies(node))
         elif node.type in ("command_substitution", "process_substitution", "arithmetic_expansion"):
             accounted |= {node.start_byte, node.end_byte - 1}
-    return _unaccounted(source, literal, words, accounted)
+    return _find_unaccounted(source, literal, words, accounted)
 
 
 def _node_problem(node: Node, parent: str, source: bytes) -> str | None:
@@ -171,7 +171,7 @@ def _literal_bodies(heredoc: Node) -> Iterator[Node]:
         yield from (c for c in heredoc.children if c.type == "heredoc_body")
 
 
-def _unaccounted(
+def _find_unaccounted(
     source: bytes, literal: list[Node], words: list[Node], accounted: set[int]
 ) -> str | None:
     """Each sequence that starts a substitution must be one in the tree, too."""

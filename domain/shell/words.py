@@ -46,7 +46,7 @@ def _string(node: Node) -> str | None:
     return _ESCAPED_IN_STRING.sub(r"\1", text_of(node).removeprefix("$")[1:-1])
 
 
-def _joined(node: Node) -> str | None:
+def _join_parts(node: Node) -> str | None:
     # `{` and `,` of a brace expansion are parts of their own.
     values = [value_of(part) for part in node.children]
     return None if None in values else "".join(value for value in values if value is not None)
@@ -60,5 +60,5 @@ _READERS: Mapping[str, Callable[[Node], str | None]] = {
     "raw_string": lambda node: text_of(node)[1:-1],
     "ansi_c_string": _ansi_c,
     "string": _string,
-    "concatenation": _joined,
+    "concatenation": _join_parts,
 }

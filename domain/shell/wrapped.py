@@ -59,16 +59,16 @@ class Wrapped:
     unclear: str | None = None
 
 
-def wrapped_by(words: Words) -> Wrapped:
+def unwrap(words: Words) -> Wrapped:
     """The commands in the arguments of a command."""
     name, arguments = program_of(words), words[1:]
     if name in SOURCES and arguments:
         return Wrapped(unclear=f"'{name}' runs a file; run its commands directly")
     if name in SHELLS:
-        return _by_shell(name, arguments)
+        return _unwrap_shell(name, arguments)
     if name in EVALUATORS:
-        return _by_evaluator(name, arguments)
-    return _by_wrapper(name, arguments) if name in WRAPPERS else Wrapped()
+        return _unwrap_evaluator(name, arguments)
+    return _unwrap_wrapper(name, arguments) if name in WRAPPERS else Wrapped()
 
 
 def program_of(words: Words) -> str:
@@ -76,7 +76,7 @@ def program_of(words: Words) -> str:
     return ((words and words[0]) or "").rpartition("/")[2]
 
 
-def _by_shell(name: str, arguments: Words) -> Wrapped:
+def _unwrap_shell(name: str, arguments: Words) -> Wrapped:
     known = [word for word in arguments if word is not None]
     if any(_READS_TEXT.fullmatch(word) for word in known):
         if None in arguments:
@@ -101,7 +101,7 @@ def _operands(arguments: Words) -> Iterator[str | None]:
         previous = word
 
 
-def _by_evaluator(name: str, arguments: Words) -> Wrapped:
+def _unwrap_evaluator(name: str, arguments: Words) -> Wrapped:
     known = [word for word in arguments if word is not None]
     if len(known) < len(arguments):
         return Wrapped(unclear=f"the commands that '{name}' runs are only known when it runs")
@@ -114,7 +114,7 @@ def _by_evaluator(name: str, arguments: Words) -> Wrapped:
             return Wrapped(lines=[word for word in known if not word.startswith("-")][:1])
 
 
-def _by_wrapper(name: str, arguments: Words) -> Wrapped:
+def _unwrap_wrapper(name: str, arguments: Words) -> Wrapped:
     if name in _APPENDING:
         arguments = (*_with_input(arguments), *([] if arguments[-1:] == (None,) else [None]))
     starts = _starts(name, arguments)

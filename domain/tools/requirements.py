@@ -27,7 +27,7 @@ _REQUIREMENTS = (
 )
 
 
-def given_resources(*, network: object, memory: object) -> Collection[ToolResource]:
+def list_given_resources(*, network: object, memory: object) -> Collection[ToolResource]:
     """Return the resources that are not empty."""
     found: Mapping[ToolResource, object] = {"network": network, "memory": memory}
     return [resource for resource, value in found.items() if value]

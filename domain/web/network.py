@@ -76,7 +76,7 @@ class NetworkEntry:
             return _contains(self.network, other.network)
         return self.host.startswith(SUBDOMAINS) and other.host.endswith(self.host[1:])
 
-    def narrowed(self, other: Self) -> Self | None:
+    def intersection(self, other: Self) -> Self | None:
         """What both entries permit, or None."""
         if self.covers(other):
             narrow = other
@@ -268,10 +268,10 @@ class NetworkList:
         plain = plain_address(address)
         return any(
             e.network is not None and plain in e.network and port in e.ports
-            for e in (*self.entries, *self._of_localhost())
+            for e in (*self.entries, *self._expand_localhost())
         )
 
-    def _of_localhost(self) -> Iterator[NetworkEntry]:
+    def _expand_localhost(self) -> Iterator[NetworkEntry]:
         """The addresses that an entry for `localhost` stands for."""
         for entry in self.entries:
             if entry.host == LOCALHOST:
@@ -281,7 +281,7 @@ class NetworkList:
     def intersection(self, other: Self) -> Self:
         """What both lists permit, in the order of this one."""
         pairs = ((entry, others) for entry in self.entries for others in other.entries)
-        both = [found for a, b in pairs if (found := a.narrowed(b)) is not None]
+        both = [found for a, b in pairs if (found := a.intersection(b)) is not None]
         return replace(self, entries=tuple(dict.fromkeys(both)))
 
     def excess_problem(self, entry: NetworkEntry) -> str | None:

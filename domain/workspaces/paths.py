@@ -126,7 +126,7 @@ def place_below(
     try:
         with _Walk(root, path, on_made) as walk:
             walk.require(identity)
-            yield walk.to(relative)
+            yield walk.resolve(relative)
     except FileNotFoundError as error:
         raise WorkspaceFileMissingError(f"There is no {path} in the workspace.") from error
     except OSError as error:
@@ -159,7 +159,7 @@ class _Walk(ExitStack):
         if identity is not None and identity_of(os.fstat(self._open[0])) != identity:
             raise WorkspacePathError("The working directory was replaced. Try again.")
 
-    def to(self, relative: str) -> Place:
+    def resolve(self, relative: str) -> Place:
         """Resolve up to the last component, which need not exist."""
         left = deque(split_path(relative))
         links = 0

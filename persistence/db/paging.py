@@ -99,13 +99,13 @@ def created_between(
     """
     conditions: list[ColumnElement[bool]] = []
     if since is not None:
-        conditions += [at >= since, key >= first_id_at(_shifted(since, -SKEW))]
+        conditions += [at >= since, key >= first_id_at(_shift(since, -SKEW))]
     if until is not None:
-        conditions += [at < until, key < first_id_at(_shifted(until, SKEW))]
+        conditions += [at < until, key < first_id_at(_shift(until, SKEW))]
     return conditions
 
 
-def _shifted(at: datetime, by: timedelta) -> datetime:
+def _shift(at: datetime, by: timedelta) -> datetime:
     """The time plus `by`, or the time itself at the end of the calendar."""
     try:
         return at + by
@@ -186,14 +186,14 @@ async def read_bounded(
     primary = list(row.__table__.primary_key)
     keys: dict[str, Any] = {column.key: column for column in primary}
     keys |= {column.key: column for column in order}
-    sorted_by = _sorted(order, newest_first=newest_first)
+    sorted_by = _sort(order, newest_first=newest_first)
     listed = (
         query.with_only_columns(*keys.values(), _text_bytes(row).label("bytes"))
         .order_by(*sorted_by)
         .limit(limit + 1)
         .subquery()
     )
-    ordered = _sorted([listed.c[column.key] for column in order], newest_first=newest_first)
+    ordered = _sort([listed.c[column.key] for column in order], newest_first=newest_first)
     sized = select(
         *(listed.c[column.key] for column in primary),
         (func.sum(listed.c.bytes).over(order_by=ordered) - listed.c.bytes).label("bytes_before"),
@@ -221,7 +221,7 @@ def _text_bytes(row: type[Row]) -> ColumnElement[int]:
     return literal_column(" + ".join(("CAST(0 AS bigint)", *sizes)), BigInteger())
 
 
-def _sorted(columns: Sequence[Any], *, newest_first: bool) -> list[Any]:
+def _sort(columns: Sequence[Any], *, newest_first: bool) -> list[Any]:
     return [column.desc() for column in columns] if newest_first else list(columns)
 
 

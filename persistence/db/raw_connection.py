@@ -51,7 +51,7 @@ class RawConnection:
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> SimpleNamespace | None:
         """The statement's row by column names, or None if it returned none."""
-        sql, names = _compiled(statement)
+        sql, names = _compile(statement)
         pool = self._pool or await self._open()
         row = await pool.fetchrow(sql, *(parameters[name] for name in names))
         return None if row is None else SimpleNamespace(**row)
@@ -60,7 +60,7 @@ class RawConnection:
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Sequence[SimpleNamespace]:
         """All rows of the statement by column names."""
-        sql, names = _compiled(statement)
+        sql, names = _compile(statement)
         pool = self._pool or await self._open()
         found = await pool.fetch(sql, *(parameters[name] for name in names))
         return [SimpleNamespace(**row) for row in found]
@@ -109,7 +109,7 @@ async def open_pool(
 
 
 @cache
-def _compiled(statement: Statement) -> tuple[str, tuple[str, ...]]:
+def _compile(statement: Statement) -> tuple[str, tuple[str, ...]]:
     """The statement with the driver's placeholders, and its parameters in order."""
     compiled = statement.compile(dialect=DIALECT)
     return compiled.string, tuple(compiled.positiontup or ())

@@ -92,7 +92,7 @@ async def page(
     """The user's agents, newest first, then the built-in ones."""
     built_in: list[AgentRow] = []
     if is_builtin is not False:
-        built_in = [row for row in _built_in_rows() if window.contains(row.id)]
+        built_in = [row for row in _list_built_in_rows() if window.contains(row.id)]
     if is_builtin:
         return _with_built_in(Page([], 0, is_capped=False, has_more=False), built_in, window)
     own = await newest(session, AgentRow, AgentRow.id, [AgentRow.user_id == user_id], window)
@@ -109,10 +109,10 @@ def agent_of(row: Any) -> Agent:
 
 def find_built_in_row(slug: str) -> AgentRow | None:
     """A built-in agent as a row that is not stored."""
-    return next((row for row in _built_in_rows() if row.slug == slug), None)
+    return next((row for row in _list_built_in_rows() if row.slug == slug), None)
 
 
-def _built_in_row(number: int, agent: Agent) -> AgentRow:
+def _make_built_in_row(number: int, agent: Agent) -> AgentRow:
     """A row that is older than every stored one, so that a list can contain both."""
     values = asdict(agent)
     lists = {column: list(values[column]) for column in _LISTS}
@@ -120,10 +120,10 @@ def _built_in_row(number: int, agent: Agent) -> AgentRow:
 
 
 @cache
-def _built_in_rows() -> Sequence[AgentRow]:
+def _list_built_in_rows() -> Sequence[AgentRow]:
     agents = load_built_in_agents().values()
     numbers = range(len(agents), 0, -1)
-    return [_built_in_row(n, agent) for n, agent in zip(numbers, agents, strict=True)]
+    return [_make_built_in_row(n, agent) for n, agent in zip(numbers, agents, strict=True)]
 
 
 def _with_built_in(

@@ -35,7 +35,7 @@ async def create(
 ) -> NewHook:
     """Create a hook for a task."""
     token = PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-    row = HookRow(task_id=task_id, user_id=owner_id, name=name, token_sha256=_hashed(token))
+    row = HookRow(task_id=task_id, user_id=owner_id, name=name, token_sha256=_hash(token))
     session.add(row)
     await session.flush()
     await session.refresh(row)
@@ -51,7 +51,7 @@ async def find(session: AsyncSession, task_id: UUID, hook_id: UUID) -> HookRow |
 
 async def find_by_token(session: AsyncSession, token: str) -> HookRow | None:
     """The hook with this token."""
-    return await session.scalar(select(HookRow).where(HookRow.token_sha256 == _hashed(token)))
+    return await session.scalar(select(HookRow).where(HookRow.token_sha256 == _hash(token)))
 
 
 async def mark_used(session: AsyncSession, hook_id: UUID) -> bool:
@@ -73,5 +73,5 @@ async def page(session: AsyncSession, task_id: UUID, window: Window) -> Page[Hoo
     return await newest(session, HookRow, HookRow.id, [HookRow.task_id == task_id], window)
 
 
-def _hashed(token: str) -> bytes:
+def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -111,7 +111,7 @@ class CachedReads:
                 if not found.done():
                     found.set_result(columns)
 
-    async def settled(self, execution_ids: Sequence[UUID]) -> Sequence[UUID]:
+    async def list_settled(self, execution_ids: Sequence[UUID]) -> Sequence[UUID]:
         """Those of the executions that are settled: their clients need not wait any longer."""
         rows = await self._pool.fetch(_SETTLED, execution_ids, SETTLED)
         return [row["id"] for row in rows]

@@ -174,7 +174,7 @@ async def page(
     if narrowed.tag is None:
         own = and_(true(), *owned_by(ExecutionRow.user_id, user_id), *conditions)
     else:
-        own = _tagged(user_id, narrowed.tag)
+        own = _has_tag(user_id, narrowed.tag)
         if conditions or narrowed.statuses:
             own = and_(own, ExecutionRow.id == listed, *conditions)
     # A branch for each status: only then an index has the order of the list.
@@ -228,7 +228,7 @@ async def _find_ids(
         *more,
     ]
     if narrowed.tag is not None:
-        tagged = select(ExecutionTagRow.execution_id).where(_tagged(user_id, narrowed.tag))
+        tagged = select(ExecutionTagRow.execution_id).where(_has_tag(user_id, narrowed.tag))
         conditions.append(ExecutionRow.id.in_(tagged))
     if narrowed.statuses:
         conditions.append(ExecutionRow.status.in_(narrowed.statuses))
@@ -255,7 +255,7 @@ def _conditions(
     ]
 
 
-def _tagged(user_id: UUID | None, tag: str) -> ColumnElement[bool]:
+def _has_tag(user_id: UUID | None, tag: str) -> ColumnElement[bool]:
     return and_(*owned_by(ExecutionTagRow.user_id, user_id), ExecutionTagRow.tag == tag)
 
 

@@ -55,7 +55,7 @@ async def create(
         user_id=user_id,
         name=name,
         prefix=secret[:_SHOWN],
-        sha256=_hashed(secret),
+        sha256=_hash(secret),
         role=role,
         scopes=list(scopes),
         expires_at=expires_at,
@@ -76,7 +76,7 @@ async def authenticate(session: AsyncSession, secret: str) -> tuple[ApiKeyRow, U
     found = await session.execute(
         select(ApiKeyRow, UserRow)
         .join(UserRow, UserRow.id == ApiKeyRow.user_id)
-        .where(ApiKeyRow.sha256 == _hashed(secret), ApiKeyRow.revoked_at.is_(None))
+        .where(ApiKeyRow.sha256 == _hash(secret), ApiKeyRow.revoked_at.is_(None))
     )
     row = found.one_or_none()
     now = datetime.now(UTC)
@@ -107,5 +107,5 @@ async def revoke(session: AsyncSession, row: ApiKeyRow) -> None:
     await session.flush()
 
 
-def _hashed(secret: str) -> bytes:
+def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()

@@ -155,7 +155,7 @@ async def verify(
     last = min(end, from_seq + limit - 1)
     to_seq, broken = await _walk(session, from_seq, last)
     if broken is None and last == end:
-        broken = await _outside(session)
+        broken = await _find_break_outside(session)
     return Verification(
         from_seq=from_seq,
         to_seq=to_seq,
@@ -163,7 +163,7 @@ async def verify(
         next_seq=None if broken or last == end else last + 1,
         head=newest,
         mismatch=await _mismatch(session, expected) if expected else None,
-        unsealed=await _unsealed(session),
+        unsealed=await _count_unsealed(session),
     )
 
 
@@ -197,7 +197,7 @@ def _fault(row: Row[Any], expected: int, previous: bytes) -> Fault | None:
     return None if link(previous, _entry(row)) == row.hash else Fault.HASH_MISMATCH
 
 
-async def _outside(session: AsyncSession) -> Break | None:
+async def _find_break_outside(session: AsyncSession) -> Break | None:
     if unchained := await session.scalar(UNCHAINED):
         return Break(Fault.ENTRY_UNCHAINED, None, unchained)
     if lost := await session.scalar(LOST):
@@ -212,7 +212,7 @@ async def _mismatch(session: AsyncSession, expected: Head) -> Mismatch | None:
     return Mismatch(expected, None if there is None else there.hash)
 
 
-async def _unsealed(session: AsyncSession) -> int:
+async def _count_unsealed(session: AsyncSession) -> int:
     waiting = select(AuditUnsealedRow.audit_id).limit(COUNTED).subquery()
     return await session.scalar(select(func.count()).select_from(waiting)) or 0
 

@@ -54,7 +54,7 @@ async def limit_to_parent(session: AsyncSession, parent_id: UUID, budget_usd: De
 
 async def find_left(session: AsyncSession, execution_id: UUID) -> Decimal | None:
     """What an execution may still spend, apart from reservations; None without a limit."""
-    return budgets.left_of(await read_path(session, execution_id))
+    return budgets.compute_remaining_usd(await read_path(session, execution_id))
 
 
 async def find_limit(session: AsyncSession, row: ExecutionRow) -> Decimal | None:

@@ -208,18 +208,18 @@ async def search(
     matches = (
         select(MemoryEntryRow.id, func.ts_rank(MemoryEntryRow.search, query).label("rank"))
         .where(
-            wanted.conditions(_in_text),
-            *window.bounds(MemoryEntryRow.id, _in_text),
+            wanted.conditions(_render_literal),
+            *window.bounds(MemoryEntryRow.id, _render_literal),
             MemoryEntryRow.search.op("@@")(query),
         )
-        .limit(_in_text(MOST_RANKED))
+        .limit(_render_literal(MOST_RANKED))
         .subquery()
     )
     ranked = (
         select(matches, func.count().over().label("total"))
         .order_by(matches.c.rank.desc(), matches.c.id.desc())
-        .limit(_in_text(window.limit))
-        .offset(_in_text(window.offset))
+        .limit(_render_literal(window.limit))
+        .offset(_render_literal(window.offset))
         .subquery()
     )
     statement = select(MemoryEntryRow, ranked.c.total).join(
@@ -241,7 +241,7 @@ async def search(
     )
 
 
-def _in_text(value: Any) -> ColumnElement[Any]:
+def _render_literal(value: Any) -> ColumnElement[Any]:
     """A value in the text of the statement, so that Postgres plans the statement for it.
 
     With parameters it would use one plan for all words and users after five calls, which reads the
@@ -253,7 +253,9 @@ def _in_text(value: Any) -> ColumnElement[Any]:
 def _parse(words: str, language: str) -> ColumnElement[Any]:
     """The words as they are written, or by their stems; once if both are equal."""
     exact, stemmed = (
-        func.websearch_to_tsquery(cast(_in_text(dictionary), REGCONFIG), _in_text(words))
+        func.websearch_to_tsquery(
+            cast(_render_literal(dictionary), REGCONFIG), _render_literal(words)
+        )
         for dictionary in (SIMPLE, language)
     )
     return case((exact == stemmed, exact), else_=exact.op("||")(stemmed))

@@ -37,7 +37,7 @@ async def count_turns(session: AsyncSession, source: ExecutionRow) -> int:
     """How many turns an execution has, without those that a reset superseded."""
     last = await session.scalar(
         select(ModelCallRow.turn)
-        .where(*_answered(source))
+        .where(*_answer_conditions(source))
         .order_by(ModelCallRow.turn.desc())
         .limit(1)
     )
@@ -49,7 +49,9 @@ async def find_after_turn(
 ) -> ForkPoint | None:
     """The point after a turn with its tool results; None if there is no such turn."""
     sent_seq = await session.scalar(
-        select(ModelCallRow.last_message_seq).where(*_answered(source), ModelCallRow.turn == turn)
+        select(ModelCallRow.last_message_seq).where(
+            *_answer_conditions(source), ModelCallRow.turn == turn
+        )
     )
     if sent_seq is None:
         return None
@@ -69,7 +71,7 @@ async def find_after_turn(
     return ForkPoint(answer.seq, needs_prompt=_is_final(answer))
 
 
-def _answered(source: ExecutionRow) -> tuple[ColumnElement[bool], ...]:
+def _answer_conditions(source: ExecutionRow) -> tuple[ColumnElement[bool], ...]:
     return (
         ModelCallRow.execution_id == source.id,
         ModelCallRow.superseded_at.is_(None),

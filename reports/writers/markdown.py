@@ -74,7 +74,7 @@ def _paragraph(node: Node) -> Iterator[str]:
 
 
 def _heading(node: Node) -> Iterator[str]:
-    yield f"{'#' * max(node.level, 4)} {_on_one_line(node.children) or 'Heading'}"
+    yield f"{'#' * max(node.level, 4)} {_join_inlines(node.children) or 'Heading'}"
 
 
 def _message(node: Node) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _fence(node: Node) -> Iterator[str]:
 
 
 def _table(node: Node) -> Iterator[str]:
-    rows = [[_on_one_line(cell.children) for cell in row.children] for row in node.children]
+    rows = [[_join_inlines(cell.children) for cell in row.children] for row in node.children]
     width = max(map(len, rows), default=0)
     if not width:
         return
@@ -150,7 +150,7 @@ def _inlines(nodes: Sequence[Node]) -> str:
     return "\n".join(line.strip() for line in lines)
 
 
-def _on_one_line(nodes: Sequence[Node]) -> str:
+def _join_inlines(nodes: Sequence[Node]) -> str:
     return _inlines(nodes).replace("\\\n", " ")
 
 

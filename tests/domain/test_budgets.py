@@ -10,8 +10,8 @@ from domain.executions.budgets import (
     Account,
     Waiting,
     choose_woken,
+    compute_remaining_usd,
     find_shortage,
-    left_of,
     raise_limits,
 )
 
@@ -47,9 +47,9 @@ def test_a_lasting_shortage_below_comes_before_a_temporary_one_above() -> None:
 
 def test_what_is_left_is_the_least_of_all() -> None:
     path = [account(ROOT, "1", "0.7", "0.3"), account(MIDDLE, None), account(LEAF, "0.5", "0.1")]
-    assert left_of(path) == Decimal("0.3")
-    assert left_of([account(ROOT, "1", "2")]) == 0
-    assert left_of([account(ROOT, None)]) is None
+    assert compute_remaining_usd(path) == Decimal("0.3")
+    assert compute_remaining_usd([account(ROOT, "1", "2")]) == 0
+    assert compute_remaining_usd([account(ROOT, None)]) is None
 
 
 def test_a_raise_lifts_all_that_are_short_by_the_same() -> None:

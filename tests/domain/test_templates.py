@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.templates import names, render, rendered_length, unknown_expressions
+from domain.templates import compute_rendered_length, names, render, unknown_expressions
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_render(template: str, expected: str) -> None:
     variables = {"name": "Ada", "n": 3, "yes": True, "list": [1, {}], "none": None, "ümlaut": "ö"}
     variables |= {"user-name": "Grace", "1": "one", "हिन्दी": "नमस्ते"}
     variables |= {"cafe\N{COMBINING ACUTE ACCENT}": "noir"}
-    assert rendered_length(template, variables) == len(expected)
+    assert compute_rendered_length(template, variables) == len(expected)
     assert render(template, variables).text == expected
 
 
