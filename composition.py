@@ -13,7 +13,7 @@ from domain.web.network import NetworkList
 from persistence.blobs.directory import DirectoryBlobs
 from persistence.db.database import Database
 from runtime.dispatch import Dispatcher
-from runtime.outbound import Outbound, checked_url
+from runtime.outbound import Outbound, check_url
 from runtime.schedules import Schedules
 from runtime.secret_box import SecretBox, make_token_box
 from runtime.settings import Settings
@@ -84,7 +84,7 @@ def compose_services(
             default_model=settings.model,
             working_directories=settings.working_directories,
             network=NetworkList.parse(settings.network_allow),
-            check_url=partial(checked_url, exemptions=outbound.exemptions),
+            check_url=partial(check_url, exemptions=outbound.exemptions),
             memory_language=settings.memory_language,
         ),
         models=ModelCatalog(database),

@@ -24,7 +24,7 @@ from domain.tools.builtin import BUILTIN_TOOLS, with_network
 from domain.tools.calls import ToolSpec
 from domain.tools.engine import ENGINE_TOOLS
 from domain.tools.memory import with_memory
-from domain.tools.requirements import given_resources, unmet_requirement
+from domain.tools.requirements import list_given_resources, unmet_requirement
 from domain.web.network import NO_NETWORK, NetworkList
 from persistence.db.database import Database
 from persistence.executions import prompts
@@ -186,7 +186,7 @@ def list_offered_tools(
 ) -> Sequence[ToolSpec]:
     """Return the tools that the definition offers to the model, in a fixed order."""
     known = {**BUILTIN_TOOLS, **ENGINE_TOOLS}
-    given = given_resources(network=network, memory=memory)
+    given = list_given_resources(network=network, memory=memory)
     return [
         with_memory(with_network(spec, network), memory)
         for name, spec in known.items()

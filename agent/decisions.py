@@ -20,7 +20,7 @@ from domain.executions.steps import (
     ToolCall,
     ToolCallStatus,
 )
-from domain.ids import made_at, new_id
+from domain.ids import new_id, read_creation_time
 from domain.json_schemas import SchemaEvaluator
 from domain.mcp.remote_waits import DECLINED_RESPONSE, RemoteQuestion
 from domain.mcp.tools import read_pins, spec_of
@@ -235,7 +235,7 @@ class Decider:
         if age is None:
             return None
         if (invocation := invoke(call)).working_directory is not None:
-            changed = await self._tools.list_changed(invocation, made_at(call.id))
+            changed = await self._tools.list_changed(invocation, read_creation_time(call.id))
             age = replace(age, changed_files=[path for path in changed if path not in age.files])
         if not age.is_stale:
             return None

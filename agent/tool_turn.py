@@ -239,7 +239,7 @@ class ToolTurn:
             decision = await self._decider.ask_for_server(waiting, wait.question, now)
             await self._attempt.write(self._step([decision], new=False))
             return decision.call.status is ToolCallStatus.READY
-        pause = wait.held_pause(now)
+        pause = wait.compute_held_pause(now)
         if pause is None:
             wakes_at = self._state.limit_to_deadline(wait.wakes_at)
             waiting = replace(waiting, status=ToolCallStatus.WAITING_FOR_TIME, wakes_at=wakes_at)

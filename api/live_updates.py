@@ -68,7 +68,7 @@ class Subscription:
         self.has_other_rights = True
         self._changed.set()
 
-    async def changed(self, seconds: float) -> None:
+    async def wait_for_change(self, seconds: float) -> None:
         """Return when anything has changed, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -121,7 +121,7 @@ class LiveUpdates:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @contextmanager
-    def subscribed(self, execution_id: UUID, user_id: UUID) -> Iterator[Subscription]:
+    def subscribe(self, execution_id: UUID, user_id: UUID) -> Iterator[Subscription]:
         """Subscribe a user's stream to the updates of an execution."""
         subscription = Subscription(user_id)
         self._streams.setdefault(execution_id, set()).add(subscription)
@@ -165,7 +165,7 @@ class LiveUpdates:
         if time.monotonic() - self._watched_at.get(execution_id, 0) > ANNOUNCE_SECONDS:
             await self._watch([execution_id])
 
-    async def settled(self, execution_id: UUID, seconds: float) -> None:
+    async def wait_until_settled(self, execution_id: UUID, seconds: float) -> None:
         """Return when the execution has ended or waits for a person, or after `seconds`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waits.setdefault(execution_id, set()).add(future)
@@ -261,7 +261,7 @@ class LiveUpdates:
                     await self._release(marked)
 
     async def _release(self, marked: list[UUID]) -> None:
-        for execution_id in await self._cached_reads.settled(marked):
+        for execution_id in await self._cached_reads.list_settled(marked):
             self._end_waits(execution_id)
 
     def _end_waits(self, execution_id: UUID) -> None:

@@ -164,7 +164,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_url = str(settings.database_url)
         async with (
-            composed(settings, database_url, tokens) as app.state.gateway,
+            open_gateway(settings, database_url, tokens) as app.state.gateway,
             open_provider(settings) as app.state.identity_provider,
             mcp.running(),
         ):
@@ -191,11 +191,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def composed(settings: Settings, database_url: str, tokens: Tokens) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    settings: Settings, database_url: str, tokens: Tokens
+) -> AsyncIterator[Gateway]:
     """The components of a gateway, closed when the block ends."""
     async with AsyncExitStack() as stack:
         gateway = await _compose(settings, database_url, tokens, stack)
-        await stack.enter_async_context(gateway.services.models.kept_current())
+        await stack.enter_async_context(gateway.services.models.keep_current())
         await stack.enter_async_context(gateway.watcher.running())
         await stack.enter_async_context(gateway.queue_waits.running())
         yield gateway

@@ -62,7 +62,7 @@ GATEWAY: Mapping[str, Sequence[str]] = {
         "_wake_workflow (services/unit_of_work.py)",
     ),
     "wait for the end, read it": (
-        "_settled (api/executions/waiting.py)",
+        "_wait_until_settled (api/executions/waiting.py)",
         "LiveUpdates._check (api/live_updates.py)",
         "LiveUpdates._on_live (api/live_updates.py)",
         "CachedReads._read_requested (persistence/executions/cached_reads.py)",

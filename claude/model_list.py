@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from domain.model.lifecycles import ModelLifecycle, undated
+from domain.model.lifecycles import ModelLifecycle, strip_date
 
 STAGES = frozenset({"active", "deprecated", "retired"})
 """Values of `lifecycle` (anthropic 2.14.0). Other servers list models without one."""
@@ -21,7 +21,7 @@ def read_lifecycles(answer: Any) -> Mapping[str, ModelLifecycle]:
         retired = entry["lifecycle"] == "retired"
         lifecycle = ModelLifecycle(_read_date(entry.get("retires_at")), is_retired=retired)
         found[model] = lifecycle
-        found.setdefault(undated(model), lifecycle)
+        found.setdefault(strip_date(model), lifecycle)
     return found
 
 

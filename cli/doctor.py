@@ -89,7 +89,7 @@ def _sandbox(settings: Settings) -> Finding:
             "disabled by PERDURE_SANDBOX=none: tools can access this machine like your user",
             "Unset PERDURE_SANDBOX to enable the sandbox.",
         )
-    if problem := _probed(settings):
+    if problem := _probe_sandbox(settings):
         return Finding(
             "sandbox",
             State.MISSING,
@@ -102,7 +102,7 @@ def _sandbox(settings: Settings) -> Finding:
     return Finding("sandbox", State.OK, "bubblewrap can create namespaces")
 
 
-def _probed(settings: Settings) -> str | None:
+def _probe_sandbox(settings: Settings) -> str | None:
     """The reason why tool commands cannot run, or None; uses the same test as the worker."""
     with tempfile.TemporaryDirectory(prefix="perdure-doctor-") as name:
         place = Path(name)

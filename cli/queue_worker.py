@@ -281,12 +281,12 @@ def describe(output: str) -> Json:
     if not text:
         return {}
     summary = text.splitlines()[-1][:LONGEST_SUMMARY]
-    if (begin := _cut(text)) != text:
+    if (begin := _shorten(text)) != text:
         text = f"{begin}\n(The output was longer.)"
     return {"summary": summary, "detailed_work": text}
 
 
-def _cut(text: str) -> str:
+def _shorten(text: str) -> str:
     """The beginning of a text, of `MOST_OUTPUT_BYTES` as JSON."""
     while (size := len(json.dumps(text, ensure_ascii=False).encode())) > MOST_OUTPUT_BYTES:
         text = text[: int(0.99 * len(text) * MOST_OUTPUT_BYTES / size)]

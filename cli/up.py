@@ -33,7 +33,7 @@ def run(settings: Settings, ports: Ports, *, scripted_model: bool) -> Exit:
     """
     os.umask(0o077)  # histories and logs are as private as the secrets beside them
     home = Home.open(settings.home)
-    with home.held():
+    with home.lock():
         if home.ready_file.exists() or postgres.pid_file(home.postgres_data).exists():
             from cli.stack.leftovers import end_leftovers  # psutil needs 4 MB
 

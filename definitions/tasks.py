@@ -24,7 +24,7 @@ from domain.executions.limits import DEFAULT_MAX_TURNS, Limits
 from domain.memory.entries import MAX_TASK_NAMESPACES, GrantMode, MemoryAccess, NamespaceAccess
 from domain.people.requests import InputPolicy
 from domain.rules.permissions import Permissions
-from domain.tools.requirements import ToolResource, given_resources
+from domain.tools.requirements import ToolResource, list_given_resources
 from domain.web.network import (
     MAX_ENTRIES,
     MAX_ENTRY_CHARACTERS,
@@ -236,7 +236,7 @@ class TaskDefinition(DefinitionModel):
     @property
     def resources(self) -> Collection[ToolResource]:
         """What its tools have, if the operator allows it."""
-        return given_resources(network=self.allowed_network, memory=self.memory_access)
+        return list_given_resources(network=self.allowed_network, memory=self.memory_access)
 
     @property
     def input_policy(self) -> InputPolicy:

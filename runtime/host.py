@@ -15,7 +15,7 @@ def process_host(host: UUID) -> str:
     return f"{host}/{boot}"
 
 
-def known_host_id(home: Path) -> UUID | None:
+def read_host_id(home: Path) -> UUID | None:
     """Return the id that is stored in `home`, or None if no worker has run there yet."""
     try:
         return UUID((home / _FILE).read_text(encoding="ascii").strip())

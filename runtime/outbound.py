@@ -55,7 +55,7 @@ class Answer:
     is_cut: bool = False
 
 
-def checked_url(url: str, exemptions: Exemptions) -> httpx2.URL:
+def check_url(url: str, exemptions: Exemptions) -> httpx2.URL:
     """Parse a URL and check what can be checked without resolving its host name.
 
     Raises:
@@ -95,7 +95,7 @@ async def find_public_addresses(
     url: httpx2.URL, *, exemptions: Exemptions, resolve: Resolve
 ) -> Sequence[str]:
     """Implement `FindAddresses`: public addresses, and those that are exempted."""
-    url = checked_url(str(url), exemptions)
+    url = check_url(str(url), exemptions)
     addresses = await resolve(host := _host(url), port_of(url))
     permitted = [a for a in addresses if exemptions.permit(host, a)]
     if not permitted:
@@ -272,7 +272,7 @@ class Outbound:
             OutboundError: no complete response arrived in time.
         """
         request = self._client.build_request(
-            method, checked_url(url, self.exemptions), headers=headers, content=content
+            method, check_url(url, self.exemptions), headers=headers, content=content
         )
         async with streaming(self._client, request, timeout) as response:
             yield response

@@ -25,7 +25,7 @@ from temporalio.client import (
 from contracts import names, policies
 from contracts.execution import ExecutionInput
 from domain.schedules import cron
-from domain.schedules.clock_changes import LocalHour, covered_years, repeated_hours
+from domain.schedules.clock_changes import LocalHour, find_repeated_hours, list_covered_years
 from domain.schedules.cron import Calendar
 from domain.schedules.schedule import TaskSchedule
 from runtime.dispatch import details, priority, search_attributes, summary
@@ -104,14 +104,14 @@ def _spec(wanted: TaskSchedule) -> ScheduleSpec:
     calendars = cron.calendars(wanted.cron)
     runs = {
         hour: cron.times_in_hour(calendars, hour, zone)
-        for year in covered_years()
-        for hour in sorted(repeated_hours(zone, year))
+        for year in list_covered_years()
+        for hour in sorted(find_repeated_hours(zone, year))
     }
     return ScheduleSpec(
         calendars=[
             _calendar_spec(part, years, wanted.cron)
             for calendar in calendars
-            for part, years in _without(calendar, list(runs))
+            for part, years in _exclude(calendar, list(runs))
         ],
         intervals=[
             ScheduleIntervalSpec(every=timedelta(seconds=time.timestamp()))
@@ -123,7 +123,7 @@ def _spec(wanted: TaskSchedule) -> ScheduleSpec:
     )
 
 
-def _without(
+def _exclude(
     calendar: Calendar, hours: Sequence[LocalHour]
 ) -> Sequence[tuple[Calendar, Sequence[int]]]:
     """Return calendars that together match what `calendar` matches outside these hours.

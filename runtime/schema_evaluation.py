@@ -192,7 +192,7 @@ class _Meter:
         evaluations of their user, of which hundreds are possible.
         """
         free = MAX_EVALUATION_SECONDS if has_to_wait else _FREE_SECONDS
-        excess = self._time.owed(user_id) - free
+        excess = self._time.compute_owed(user_id) - free
         if excess >= 0:
             raise RateLimitedError(
                 "Evaluating your schemas took too much processor time. Simplify them, or retry "

@@ -104,7 +104,7 @@ async def register_search_attributes(
     Every worker does this when it starts. If the server does not allow clients to register them
     (Temporal Cloud), the log shows which ones an operator has to add.
     """
-    types = {name: _indexed_type(kind) for name, kind in wanted.items()}
+    types = {name: _to_indexed_type(kind) for name, kind in wanted.items()}
     try:
         known = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)
@@ -120,7 +120,7 @@ async def register_search_attributes(
         log.warning("search_attributes.not_registered", add=dict(wanted), error=error.message)
 
 
-def _indexed_type(kind: str) -> "IndexedValueType.ValueType":
+def _to_indexed_type(kind: str) -> "IndexedValueType.ValueType":
     """Convert the name of a type: `KeywordList` is INDEXED_VALUE_TYPE_KEYWORD_LIST on the wire."""
     words = "".join(f"_{letter}" if letter.isupper() else letter for letter in kind).upper()
     return IndexedValueType.Value(f"INDEXED_VALUE_TYPE{words}")

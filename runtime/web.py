@@ -82,25 +82,29 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
         """Send a request. A refusal and a failure are recorded, too."""
         host, port = request.url.raw_host.decode("ascii"), port_of(request.url)
 
-        def ended(verdict: Verdict, reason: str) -> None:
+        def record(verdict: Verdict, reason: str) -> None:
             self._record(Connection(host, port, verdict, reason))
 
         try:
             response = await self._inner.handle_async_request(request)
         except AddressRefusedError as error:
-            ended("refused", error.detail)
+            record("refused", error.detail)
             raise
         except OutboundError as error:
-            ended("failed", error.detail)
+            record("failed", error.detail)
             raise
         except (httpx2.HTTPError, OSError) as error:
-            ended("failed", f"No response arrived ({type(error).__name__}).")
+            record("failed", f"No response arrived ({type(error).__name__}).")
             raise
         except asyncio.CancelledError:
-            ended("failed", "No response arrived in time.")
+            record("failed", "No response arrived in time.")
             raise
         connection = Connection(
-            host, port, "allowed", address=_address_of(response), sent_bytes=_sent_bytes(request)
+            host,
+            port,
+            "allowed",
+            address=_address_of(response),
+            sent_bytes=_count_sent_bytes(request),
         )
         response.stream = _CountedStream(response, connection, self._record)
         return response
@@ -140,7 +144,7 @@ def _address_of(response: httpx2.Response) -> str | None:
     return str(found[0]) if found else None
 
 
-def _sent_bytes(request: httpx2.Request) -> int:
+def _count_sent_bytes(request: httpx2.Request) -> int:
     line = len(request.method) + len(request.url.raw_path) + len(" HTTP/1.1 ")
     return line + _size_of(request.headers) + int(request.headers.get("content-length", 0))
 

@@ -68,7 +68,7 @@ def mcp_reference() -> str:
         ),
     ]
     for group in get_args(Group):
-        tools = list(CATALOGUE.offered(frozenset({group})))
+        tools = list(CATALOGUE.list_tools(frozenset({group})))
         if tools:
             parts += [f"\n## Group {group}\n", *map(_tool, tools)]
     parts += ["\n## Error codes\n", "| code | what to do |", "|---|---|"]
@@ -79,24 +79,24 @@ def mcp_reference() -> str:
 def _tool(tool: AgentTool[Any, Any]) -> str:
     definition = tool.definition
     schema = definition.input_schema
-    named = {**schema, "properties": _resolved(schema)}
+    named = {**schema, "properties": _resolve(schema)}
     result = (definition.output_schema or {}).get("properties", {})
     lines = [_schema(tool.name, {**named, "description": tool.description})]
     lines.append(f"Returns: {', '.join(f'`{name}`' for name in result)}.\n")
     return "\n".join(lines)
 
 
-def _resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The properties, with the name of the type in place of a reference."""
     found = {}
     for name, about in schema.get("properties", {}).items():
         text = json.dumps(about)
         is_reference = "$ref" in text
-        found[name] = {"type": "object", **_described(about)} if is_reference else about
+        found[name] = {"type": "object", **_describe(about)} if is_reference else about
     return found
 
 
-def _described(about: Mapping[str, Any]) -> dict[str, Any]:
+def _describe(about: Mapping[str, Any]) -> dict[str, Any]:
     return {key: about[key] for key in ("description", "default") if key in about}
 
 

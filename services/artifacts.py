@@ -164,7 +164,7 @@ async def receive_upload(
         await services.storage.check(session, owner_id)
     most = room = await services.storage.room(owner_id)
     if room is not None:  # a repeated file needs none
-        refused = services.storage.refused(owner_id)
+        refused = services.storage.list_refused(owner_id)
         most = max([room, *(file.size_bytes for file in refused)])
     head = b""
     with services.blobs.incoming() as incoming:

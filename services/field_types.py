@@ -28,7 +28,7 @@ Variables = dict[str, Any]
 _NUMBER = re.compile(r"\s*[-+]?[\d._]+(?:e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
-def _as_written(value: Any) -> Any:
+def _refuse_number(value: Any) -> Any:
     """Refuse numbers, which pydantic would read as seconds since 1970."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         raise ValueError("Use the RFC 3339 format, such as 2026-11-21T09:00:00Z.")
@@ -37,7 +37,7 @@ def _as_written(value: Any) -> Any:
 
 def _read(value: Any) -> Any:
     """Parse a time from text: after a validator, strict mode no longer accepts text for a time."""
-    written = _as_written(value)
+    written = _refuse_number(value)
     try:
         return _TIME.validate_python(written) if isinstance(written, str) else written
     except ValidationError:
@@ -62,7 +62,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_read), AfterValidator(_to_utc
 def _read_day(value: Any) -> Any:
     """Read a time with its checks: in a union, they would name the branch in the location."""
     if not isinstance(value, str) or len(value) <= len("2026-11-21"):
-        return _as_written(value)
+        return _refuse_number(value)
     read = _read(value)
     return _to_utc(read).date() if isinstance(read, datetime) and read.tzinfo else read
 

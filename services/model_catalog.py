@@ -59,7 +59,7 @@ class ModelCatalog:
         await self.read()
 
     @asynccontextmanager
-    async def kept_current(self) -> AsyncIterator[None]:
+    async def keep_current(self) -> AsyncIterator[None]:
         """Read what is stored every few minutes while the block runs."""
         reading = asyncio.create_task(self._keep_current())
         try:

@@ -18,7 +18,7 @@ from domain.errors import ConflictError, NotFoundError
 from domain.executions.events import Event
 from domain.executions.report_facts import ReportSource
 from domain.executions.states import ExecutionStatus
-from domain.ids import made_at, new_id
+from domain.ids import new_id, read_creation_time
 from domain.plans.plan import PLAN
 from persistence.db.database import Database
 from persistence.executions import events, lifecycle, queries
@@ -151,7 +151,7 @@ async def _write(
     report = ReportRow(
         id=report_id,
         # The time in the id: lists select a period by ids, which are indexed.
-        created_at=made_at(report_id),
+        created_at=read_creation_time(report_id),
         user_id=row.user_id,
         execution_id=row.id,
         task_id=row.task_id,

@@ -47,7 +47,7 @@ class StorageGuard:
         self._refused: dict[UUID, dict[StoredBlob, float]] = {}
         """Files of refused uploads, and when they are deleted."""
 
-    async def stored(self, session: AsyncSession, user_id: UUID) -> StoredBytes:
+    async def read_stored(self, session: AsyncSession, user_id: UUID) -> StoredBytes:
         """What the user stores; some seconds old."""
         known, until = self._known.get(user_id, (None, 0.0))
         if known is None or until < time.monotonic():
@@ -67,7 +67,7 @@ class StorageGuard:
         Raises:
             QuotaExceededError: with what to do.
         """
-        stored = await self.stored(session, user_id)
+        stored = await self.read_stored(session, user_id)
         limit = self._limit_bytes(stored)
         if limit is not None and stored.stored_bytes + adding >= limit:
             raise QuotaExceededError(
@@ -97,8 +97,8 @@ class StorageGuard:
 
     async def check_file(self, session: AsyncSession, user_id: UUID, file: StoredBlob) -> None:
         """As `check`, for a file. That of a refused upload counts already."""
-        await self.stored(session, user_id)
-        if file in self.refused(user_id):
+        await self.read_stored(session, user_id)
+        if file in self.list_refused(user_id):
             await self.check(session, user_id)
             self.forget(user_id)  # the next sum contains the artifact instead
         else:
@@ -107,7 +107,7 @@ class StorageGuard:
     async def room(self, user_id: UUID) -> int | None:
         """How many bytes more `check` accepts; None if there is no limit."""
         async with self._database.reading() as session:
-            stored = await self.stored(session, user_id)
+            stored = await self.read_stored(session, user_id)
         limit = self._limit_bytes(stored)
         return None if limit is None else limit - stored.stored_bytes - 1
 
@@ -130,13 +130,13 @@ class StorageGuard:
         self._refused.setdefault(user_id, {})[file] = ends_at
         self.forget(user_id)
 
-    def refused(self, user_id: UUID) -> Collection[StoredBlob]:
+    def list_refused(self, user_id: UUID) -> Collection[StoredBlob]:
         """The files of refused uploads that count."""
         return self._refused.get(user_id, {}).keys()
 
     async def _sum_refused(self, session: AsyncSession, user_id: UUID) -> int:
         """Sum the files of refused uploads, without those that are artifacts of the user now."""
-        hashes = [file.sha256 for file in self.refused(user_id)]
+        hashes = [file.sha256 for file in self.list_refused(user_id)]
         if not hashes:
             return 0
         created = await storage.list_created(session, user_id, hashes)

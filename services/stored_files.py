@@ -117,7 +117,7 @@ async def check_store(database: Database, blobs: Blobs, after: str) -> StoreChec
     ends_at = time.monotonic() + CHECK_SECONDS
     files, size = 0, 0
     damaged: list[DamagedFile] = []
-    async for blob in _referenced(database, after):
+    async for blob in _list_referenced(database, after):
         files, size = files + 1, size + blob.size_bytes
         if damage := await _find_damage(blobs, blob):
             damaged += await _describe(database, blob, damage)
@@ -126,7 +126,7 @@ async def check_store(database: Database, blobs: Blobs, after: str) -> StoreChec
     return StoreCheck(files, size, damaged, None)
 
 
-async def _referenced(database: Database, after: str) -> AsyncIterator[StoredBlob]:
+async def _list_referenced(database: Database, after: str) -> AsyncIterator[StoredBlob]:
     while True:
         async with database.reading() as session:
             found = await registry.list_referenced(session, after, limit=100)

@@ -35,14 +35,14 @@ def list_changed(workspace: Workspace, since: datetime) -> Sequence[str]:
         try:
             return [
                 printable(path)
-                for path in _changed(directory, since.timestamp())
+                for path in _list_changed(directory, since.timestamp())
                 if not workspace.hides(posixpath.normpath(posixpath.join(place.path, path)))
             ]
         finally:
             os.close(directory)
 
 
-def _changed(directory: int, since: float) -> Iterator[str]:
+def _list_changed(directory: int, since: float) -> Iterator[str]:
     end, visited = time.thread_time() + _LONGEST_SECONDS, 0
     if os.fstat(directory).st_ctime > since:
         yield "./"

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from domain.errors import SandboxUnavailableError
 from tools.launch import READY, Confinement, HeldJob, LaunchedProcess, describe_unavailable
-from tools.output import Spool, decoded
-from tools.processes import exit_of, kill_group, processor_seconds, started_ticks
+from tools.output import Spool, decode
+from tools.processes import exit_of, kill_group, processor_seconds, read_started_ticks
 
 _CHUNK_BYTES = 65_536
 """Size of one read: that of a pipe."""
@@ -69,7 +69,7 @@ class HeldCommand:
     def __init__(self, launched: LaunchedProcess, exited: asyncio.Future[None]) -> None:
         """`exited` is done when the started process has ended."""
         self.leader = launched.leader_pid()
-        self.started_ticks = started_ticks(self.leader)
+        self.started_ticks = read_started_ticks(self.leader)
         """When the leader started, which distinguishes it from a later process with its id."""
         self.stopped_because: str | None = None
         """Why it was stopped, if it was."""
@@ -110,7 +110,7 @@ class HeldCommand:
 
 
 @asynccontextmanager
-async def held(
+async def hold_command(
     confinement: Confinement, job: HeldJob, spool: Spool, *, launch_seconds: float
 ) -> AsyncIterator[HeldCommand]:
     """Start a command held. When the context is left, all its processes have ended.
@@ -142,7 +142,7 @@ async def _reach_gate(
     try:
         async with asyncio.timeout(seconds):
             reached = await reader.ready
-            reason = decoded(reader.complaint) or "it ended without a word"
+            reason = decode(reader.complaint) or "it ended without a word"
     except TimeoutError:
         pass
     finally:

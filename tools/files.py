@@ -14,7 +14,7 @@ from domain.errors import ToolInputError
 from domain.workspaces.paths import Place
 from tools.limits import ToolLimits
 from tools.lines import LineReader
-from tools.output import decoded, encoded, is_binary
+from tools.output import decode, encode, is_binary
 from tools.paths import Workspace, place_of
 
 _DEFAULT_LINES = 2000
@@ -38,7 +38,7 @@ def read_file(workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolL
         first = tool_input.get("offset", 1)
         lines.skip(first - 1)
         wanted = islice(lines.read(), tool_input.get("limit", _DEFAULT_LINES))
-        shown = list(_numbered(wanted, first, limits.preview_bytes))
+        shown = list(_number_lines(wanted, first, limits.preview_bytes))
         count = lines.count()
     if not shown:
         raise ToolInputError(f"{path} has only {count:,} lines.")
@@ -49,11 +49,11 @@ def read_file(workspace: Workspace, tool_input: Mapping[str, Any], limits: ToolL
     return "\n".join([*shown, f"(lines {first:,} to {last:,} of {count:,}; {ending})"])
 
 
-def _numbered(lines: Iterator[tuple[bytes, int]], first: int, room: int) -> Iterator[str]:
+def _number_lines(lines: Iterator[tuple[bytes, int]], first: int, room: int) -> Iterator[str]:
     """Number and shorten lines until the room is used; at least one."""
     for number, (start, left_out) in enumerate(lines, first):
         cut = f" (… {left_out:,} bytes more)" if left_out else ""
-        shown = f"{number:6}\t{decoded(start)}{cut}"
+        shown = f"{number:6}\t{decode(start)}{cut}"
         room -= len(shown.encode()) + 1
         if room < 0 and number > first:
             return
@@ -62,7 +62,7 @@ def _numbered(lines: Iterator[tuple[bytes, int]], first: int, room: int) -> Iter
 
 def write_file(workspace: Workspace, tool_input: Mapping[str, Any]) -> str:
     """Create or replace a file, completely or not at all."""
-    content = encoded(tool_input["content"])
+    content = encode(tool_input["content"])
     with place_of(workspace, tool_input["path"], make_directories=True) as place:
         existed = place.status() is not None
         staged = workspace.private / f"write-{os.urandom(8).hex()}"
@@ -83,14 +83,14 @@ def edit_file(
     if mark.exists() and not staged.exists():
         return f"Edited {tool_input['path']}."
     content, path = _content(workspace, tool_input["path"], limits.file_bytes)
-    edited = _replaced(content, tool_input, path, limits.file_bytes)
+    edited = _replace(content, tool_input, path, limits.file_bytes)
     with place_of(workspace, tool_input["path"]) as place:
         _Replacement(workspace, place, staged, mark).make(edited)
     return f"Edited {place.path}."
 
 
-def _replaced(content: bytes, tool_input: Mapping[str, Any], path: str, largest: int) -> bytes:
-    old, new = encoded(tool_input["old_text"]), encoded(tool_input["new_text"])
+def _replace(content: bytes, tool_input: Mapping[str, Any], path: str, largest: int) -> bytes:
+    old, new = encode(tool_input["old_text"]), encode(tool_input["new_text"])
     if old == new:
         raise ToolInputError("old_text and new_text are the same.")
     count = content.count(old)

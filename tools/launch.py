@@ -196,14 +196,14 @@ def limits_script(limits: ToolLimits, file_bytes: int | None = None) -> str:
     file_bytes = limits.written_file_bytes if file_bytes is None else file_bytes
     file_bytes = max(min(file_bytes, limits.written_file_bytes), 0)
     return _LIMITS.format(
-        cpu_seconds=at_most_ours(resource.RLIMIT_CPU, limits.cpu_seconds),
-        memory_kib=at_most_ours(resource.RLIMIT_AS, limits.memory_bytes) // 1024,
-        file_blocks=at_most_ours(resource.RLIMIT_FSIZE, file_bytes) // 512,
-        open_files=at_most_ours(resource.RLIMIT_NOFILE, limits.open_files),
+        cpu_seconds=limit_to_own(resource.RLIMIT_CPU, limits.cpu_seconds),
+        memory_kib=limit_to_own(resource.RLIMIT_AS, limits.memory_bytes) // 1024,
+        file_blocks=limit_to_own(resource.RLIMIT_FSIZE, file_bytes) // 512,
+        open_files=limit_to_own(resource.RLIMIT_NOFILE, limits.open_files),
     )
 
 
-def at_most_ours(kind: int, wanted: int) -> int:
+def limit_to_own(kind: int, wanted: int) -> int:
     """A limit that can be set: not above the worker's own hard limit."""
     hard = resource.getrlimit(kind)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -25,7 +25,7 @@ class LineReader:
 
     def skip(self, lines: int) -> None:
         """Skip lines, or all that there are."""
-        while self._ends < lines and (part := self._file.read(self._limited(_AT_ONCE))):
+        while self._ends < lines and (part := self._file.read(self._limit(_AT_ONCE))):
             wanted, end = lines - self._ends, len(part)
             if part.count(b"\n") >= wanted:
                 end = 0
@@ -45,14 +45,14 @@ class LineReader:
 
     def count(self) -> int:
         """Read the rest; returns how many lines there are from the start."""
-        while self._take(self._file.read(self._limited(_AT_ONCE))):
+        while self._take(self._file.read(self._limit(_AT_ONCE))):
             pass
         return self._ends + self._is_inside_line
 
     def _line_part(self, size: int) -> bytes:
-        return self._take(self._file.readline(self._limited(size)))
+        return self._take(self._file.readline(self._limit(size)))
 
-    def _limited(self, size: int) -> int:
+    def _limit(self, size: int) -> int:
         return min(size, self._left)
 
     def _take(self, part: bytes) -> bytes:

@@ -111,10 +111,10 @@ def _entries(
             path = (*above, name)
             yield path, _line(directory, path, status)
             if S_ISDIR(status.st_mode) and depth > 1 and name != _NOT_ENTERED:
-                yield from _below(directory, path, depth - 1)
+                yield from _list_below(directory, path, depth - 1)
 
 
-def _below(
+def _list_below(
     directory: int, path: tuple[str, ...], depth: int
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Entries of a subdirectory; none if it can't be opened, or has been replaced."""

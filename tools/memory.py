@@ -93,7 +93,7 @@ class MemoryTools:
         """Write a new entry."""
         _check(call, "write")
         await on_started(None)
-        return _written(call, await self._store.add(call))
+        return _report_version(call, await self._store.add(call))
 
     async def update(
         self, _: Workspace, call: ToolInvocation, on_started: OnStarted
@@ -101,7 +101,7 @@ class MemoryTools:
         """Change an entry."""
         _check(call, "write")
         await on_started(None)
-        return _written(call, await self._store.update(call))
+        return _report_version(call, await self._store.update(call))
 
     async def delete(
         self, _: Workspace, call: ToolInvocation, on_started: OnStarted
@@ -131,7 +131,7 @@ def _check(call: ToolInvocation, mode: GrantMode) -> None:
         raise ToolInputError(refusal)
 
 
-def _written(call: ToolInvocation, version: int) -> ToolOutcome:
+def _report_version(call: ToolInvocation, version: int) -> ToolOutcome:
     entry = f"{call.input['namespace']} {call.input['key']}"
     return ToolOutcome(f"Stored {entry} as version {version}.")
 

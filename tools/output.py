@@ -89,22 +89,22 @@ def show(spool: Spool, preview_bytes: int) -> Shown:
         head = file.read(max(preview_bytes, _SAMPLE_BYTES))
         if is_binary(head[:_SAMPLE_BYTES]):
             text = f"(binary output of {spool.stored_bytes:,} bytes)"
-            return Shown(text + _discarded(spool), is_whole=False, is_text=False)
+            return Shown(text + _describe_discarded(spool), is_whole=False, is_text=False)
         if spool.stored_bytes <= preview_bytes:
-            return Shown(decoded(head) + _discarded(spool), is_whole=True, is_text=True)
+            return Shown(decode(head) + _describe_discarded(spool), is_whole=True, is_text=True)
         file.seek(-half, os.SEEK_END)
         tail = file.read(half)
     left_out = f"\n\n(… {spool.stored_bytes - 2 * half:,} bytes left out here …)\n\n"
-    text = decoded(head[:half]) + left_out + decoded(_from_character(tail))
-    return Shown(text + _discarded(spool), is_whole=False, is_text=True)
+    text = decode(head[:half]) + left_out + decode(_skip_broken_character(tail))
+    return Shown(text + _describe_discarded(spool), is_whole=False, is_text=True)
 
 
-def decoded(raw: bytes) -> str:
+def decode(raw: bytes) -> str:
     """Decode bytes to text that JSON parsers and Postgres accept: no NUL, no lone surrogate."""
     return raw.decode("utf-8", "replace").replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def encoded(text: str) -> bytes:
+def encode(text: str) -> bytes:
     """Encode text as UTF-8.
 
     Raises:
@@ -119,9 +119,9 @@ def encoded(text: str) -> bytes:
 def printable(text: str) -> str:
     """Make any string such text; undecodable bytes of file names become U+FFFD."""
     try:
-        return decoded(os.fsencode(text))
+        return decode(os.fsencode(text))
     except UnicodeEncodeError:
-        return decoded(text.encode("utf-8", "replace"))
+        return decode(text.encode("utf-8", "replace"))
 
 
 def is_binary(sample: bytes) -> bool:
@@ -134,12 +134,12 @@ def is_binary(sample: bytes) -> bool:
     return odd + nul > max(_BINARY_COUNT, _BINARY_SHARE * len(text))
 
 
-def _from_character(raw: bytes) -> bytes:
+def _skip_broken_character(raw: bytes) -> bytes:
     """Drop the rest of a character that was split."""
     return raw.lstrip(_CONTINUATION_BYTES)
 
 
-def _discarded(spool: Spool) -> str:
+def _describe_discarded(spool: Spool) -> str:
     if not spool.discarded_bytes:
         return ""
     return f"\n(… {spool.discarded_bytes:,} more bytes were printed and discarded)"

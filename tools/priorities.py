@@ -45,7 +45,7 @@ class ProcessorShares:
         earned = (os.cpu_count() or 1) * _EARNED_SHARE
         self._time = ProcessorTime(earned, _MOST_OWED_SECONDS)
 
-    def of_command(self, user_id: UUID) -> "CommandShare":
+    def make_share(self, user_id: UUID) -> "CommandShare":
         """The share for a new command of a user."""
         return CommandShare(self._time, user_id)
 
@@ -68,7 +68,7 @@ class CommandShare:
 
     def set_priority(self, processes: Iterable[int]) -> None:
         """Give all threads of these processes the priority that the user's commands have now."""
-        is_last = self._time.owed(self._user_id) > _FREE_SECONDS
+        is_last = self._time.compute_owed(self._user_id) > _FREE_SECONDS
         self._was_last |= is_last  # otherwise a command that chose SCHED_IDLE itself would lose it
         for process in processes:
             with suppress(*_GONE):

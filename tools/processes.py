@@ -14,7 +14,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-def started_ticks(pid: int) -> int | None:
+def read_started_ticks(pid: int) -> int | None:
     """The start time of a process, in clock ticks since boot; None if it has ended.
 
     Field 22 of /proc/PID/stat (proc(5)). A zombie counts as ended; without an init process that
@@ -93,7 +93,7 @@ def exit_of(pid: int) -> asyncio.Future[None]:
         exited.set_result(None)
         return exited
 
-    def ended() -> None:
+    def finish() -> None:
         if not exited.done():
             exited.set_result(None)
 
@@ -101,7 +101,7 @@ def exit_of(pid: int) -> asyncio.Future[None]:
         loop.remove_reader(watched)
         os.close(watched)
 
-    loop.add_reader(watched, ended)
+    loop.add_reader(watched, finish)
     exited.add_done_callback(forget)
     return exited
 
@@ -120,7 +120,7 @@ async def end_group(identity: ProcessIdentity, *, host_id: str) -> None:
     """
     if identity.host_id != host_id:
         return
-    if started_ticks(identity.process_group) != identity.started_ticks:
+    if read_started_ticks(identity.process_group) != identity.started_ticks:
         return
     exited = exit_of(identity.process_group)
     kill_group(identity.process_group)

@@ -23,8 +23,8 @@ from tools.launch import (
     PATH,
     HeldJob,
     LaunchedProcess,
-    at_most_ours,
     describe_unavailable,
+    limit_to_own,
     limits_script,
 )
 from tools.limits import ToolLimits
@@ -105,7 +105,7 @@ class Bubblewrap:
         self._limits = limits
         self._is_root = os.geteuid() == 0
         self.owner = SANDBOX_USER if self._is_root else None
-        processes = at_most_ours(resource.RLIMIT_NPROC, limits.processes)
+        processes = limit_to_own(resource.RLIMIT_NPROC, limits.processes)
         self._hidden = [path for path in _HIDDEN if Path(path).exists()]
         self._start = _PROCESS_LIMIT.format(processes=processes) + GATE
 
@@ -113,15 +113,15 @@ class Bubblewrap:
         """Start a command held."""
         with ExitStack() as stack:
             keep = {
-                "seccomp": stack.enter_context(_in_memory(self._seccomp)),
-                "accounts": stack.enter_context(_in_memory(_ACCOUNTS)),
-                "groups": stack.enter_context(_in_memory(_GROUPS)),
+                "seccomp": stack.enter_context(_open_in_memory(self._seccomp)),
+                "accounts": stack.enter_context(_open_in_memory(_ACCOUNTS)),
+                "groups": stack.enter_context(_open_in_memory(_GROUPS)),
                 # Other users of the host can read the arguments of processes.
-                "variables": stack.enter_context(_in_memory(_variables(_environment(job)))),
+                "variables": stack.enter_context(_open_in_memory(_variables(_environment(job)))),
             }
             if job.network:
                 for path, content in network.FILES.items():
-                    keep[path] = stack.enter_context(_in_memory(content))
+                    keep[path] = stack.enter_context(_open_in_memory(content))
             command = self._command(job)
             info = os.memfd_create("perdure")
             argv = [*command, *self._flags(job, keep, info)]
@@ -223,7 +223,7 @@ def exposure_problem(directory: Path, programs: Sequence[Path] = ()) -> str | No
 
 
 @contextmanager
-def _in_memory(content: bytes) -> Iterator[int]:
+def _open_in_memory(content: bytes) -> Iterator[int]:
     """A file in memory, which bubblewrap reads."""
     file = os.memfd_create("perdure")
     try:

@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.errors import ToolInputError
 from tools.limits import MIB
-from tools.output import Spool, decoded, encoded
+from tools.output import Spool, decode, encode
 from tools.paths import Workspace, place_of
 
 SPOOL_BYTES = MIB
@@ -24,7 +24,7 @@ def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
     Raises:
         ToolInputError: the path does not exist, or the pattern can't be an argument.
     """
-    if b"\0" in encoded(tool_input["pattern"] + tool_input.get("glob", "")):
+    if b"\0" in encode(tool_input["pattern"] + tool_input.get("glob", "")):
         raise ToolInputError("The pattern and the glob can't contain NUL.")
     with place_of(workspace, tool_input.get("path", ".")) as place:
         if place.status() is None:
@@ -39,7 +39,7 @@ def grep(workspace: Workspace, tool_input: Mapping[str, Any]) -> Sequence[str]:
     return [*argv, "-e", tool_input["pattern"], "--", *where]
 
 
-def found(spool: Spool, exit_code: int, workspace: Workspace) -> str:
+def format_matches(spool: Spool, exit_code: int, workspace: Workspace) -> str:
     """Format the matches for the model, without files that a rule restricts. Blocking.
 
     Raises:
@@ -48,11 +48,11 @@ def found(spool: Spool, exit_code: int, workspace: Workspace) -> str:
     with spool.path.open("rb") as file:
         lines = file.read(SPOOL_BYTES).removesuffix(b"\n").split(b"\n")
     if exit_code > _NO_MATCH and lines[0].startswith(b"grep: "):
-        raise ToolInputError(f"The search failed: {decoded(lines[0][:_LINE_BYTES])}")
+        raise ToolInputError(f"The search failed: {decode(lines[0][:_LINE_BYTES])}")
     lines = list(_visible(lines, workspace))
     if not lines:
         return "(no matches)"
-    shown = [decoded(line[:_LINE_BYTES]) for line in lines[:_SHOWN_LINES]]
+    shown = [decode(line[:_LINE_BYTES]) for line in lines[:_SHOWN_LINES]]
     if len(lines) > _SHOWN_LINES:
         shown.append(f"(… more than {_SHOWN_LINES} matches; narrow the pattern, path or glob)")
     return "\n".join(shown)
@@ -62,5 +62,5 @@ def _visible(lines: Sequence[bytes], workspace: Workspace) -> Iterator[bytes]:
     """The lines of files that no rule restricts; a NUL ends the path in each line of `grep`."""
     for line in lines:
         path, end, match = line.partition(b"\0")
-        if line and not (end and workspace.hides(decoded(path))):
+        if line and not (end and workspace.hides(decode(path))):
             yield path + b":" + match if end else line

@@ -14,16 +14,16 @@ from domain.tools.calls import OnStarted, ProcessIdentity, ToolInvocation, ToolO
 from domain.web.connections import NO_CONNECTIONS, describe_refused
 from domain.web.network import NO_NETWORK, NetworkList
 from domain.workspaces.paths import Identity, identity_of
-from tools.commands import HeldCommand, held
+from tools.commands import HeldCommand, hold_command
 from tools.disk import WorkspaceDisk
 from tools.launch import Confinement, HeldJob
 from tools.limits import ToolLimits
 from tools.network import OpenedNetwork, SandboxNetwork, journal_of
-from tools.output import Spool, encoded, show
+from tools.output import Spool, encode, show
 from tools.paths import Workspace
 from tools.priorities import ProcessorShares
-from tools.processes import started_ticks, tree_of
-from tools.search import SPOOL_BYTES, found, grep
+from tools.processes import read_started_ticks, tree_of
+from tools.search import SPOOL_BYTES, format_matches, grep
 from tools.watchdog import Watchdog
 
 _BASH = shutil.which("bash", path="/usr/bin:/bin") or "/bin/sh"
@@ -71,7 +71,7 @@ class Shell:
         with Spool(workspace.private, self._limits.stored_bytes(workspace.user_room)) as spool:
             async with (
                 self.hold(job, spool, workspace, invocation.user_id) as command,
-                self.connected(command, job, journal) as network,
+                self.connect(command, job, journal) as network,
             ):
                 await on_started(self.identity(command))
                 command.release()
@@ -105,7 +105,7 @@ class Shell:
                     f"The search took longer than {self._limits.search_seconds:g} s and was "
                     "ended. Narrow the path or the glob, or use a simpler pattern."
                 )
-            return ToolOutcome(await asyncio.to_thread(found, spool, exit_code, workspace))
+            return ToolOutcome(await asyncio.to_thread(format_matches, spool, exit_code, workspace))
 
     async def check(self, workspace: Workspace) -> None:
         """Run `true` in the same way as commands, with network if there is any.
@@ -117,7 +117,7 @@ class Shell:
             job = HeldJob(["true"], workspace.root, network=self.network_of(_PROBE_NETWORK))
             async with (
                 self.hold(job, spool, workspace, _PROBE_USER) as command,
-                self.connected(command, job),
+                self.connect(command, job),
             ):
                 command.release()
                 await command.end_within(self._limits.launch_seconds)
@@ -127,7 +127,7 @@ class Shell:
         return NO_NETWORK if self._network is None else allowed
 
     @asynccontextmanager
-    async def connected(
+    async def connect(
         self, command: HeldCommand, job: HeldJob, journal: Path | None = None
     ) -> AsyncIterator[OpenedNetwork | None]:
         """Open the proxy for a command, if it has network, while the block lasts."""
@@ -135,7 +135,7 @@ class Shell:
             yield None
             return
         async with self._network.open(command.leader, job.network, journal) as opened:
-            if started_ticks(command.leader) != command.started_ticks:
+            if read_started_ticks(command.leader) != command.started_ticks:
                 raise SandboxUnavailableError(
                     "The command ended before its network was open. Try again."
                 )
@@ -148,8 +148,8 @@ class Shell:
         """Start a command held, in exactly the directory that was checked."""
         seconds = self._limits.launch_seconds
         size_before = await self._disk.size(workspace)
-        share = self._shares.of_command(user_id)
-        async with held(self._confinement, job, spool, launch_seconds=seconds) as command:
+        share = self._shares.make_share(user_id)
+        async with hold_command(self._confinement, job, spool, launch_seconds=seconds) as command:
             _require_directory(command, workspace.identity)
             # Without a sandbox, the process that waits at the gate is a child of the leader.
             share.set_priority(tree_of(command.leader))
@@ -185,7 +185,7 @@ def _command(invocation: ToolInvocation) -> str:
     command: str = invocation.input["command"]
     if "\0" in command:
         raise ToolInputError("A command can't contain NUL.")
-    if len(encoded(command)) > MAX_COMMAND_BYTES:
+    if len(encode(command)) > MAX_COMMAND_BYTES:
         raise ToolInputError(
             f"A command has at most {MAX_COMMAND_BYTES:,} bytes. Write a file and run that."
         )

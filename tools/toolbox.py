@@ -147,7 +147,7 @@ class Toolbox:
 
     def workspace(self, session_id: UUID, epoch: int = 0) -> Path:
         """The session's workspace, created if missing, without access for other users."""
-        return self.workspaces.of_session(session_id, epoch)
+        return self.workspaces.create(session_id, epoch)
 
     async def run(self, invocation: ToolInvocation, *, on_started: OnStarted) -> ToolOutcome:
         """Run one call until it ends. A mistake of the model's is an error outcome.

@@ -74,7 +74,7 @@ class Workspaces:
         self._snapshots = None if store is None else Snapshots(store, self.private, owner=owner)
         self._using: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
-    def of_session(self, session_id: UUID, epoch: int = 0) -> Path:
+    def create(self, session_id: UUID, epoch: int = 0) -> Path:
         """The session's workspace, created if missing, without access for other users."""
         return self._make(self._root / directory_name(session_id, epoch))
 
@@ -85,7 +85,7 @@ class Workspaces:
 
     def probe(self) -> Workspace:
         """A workspace without files, for checks."""
-        return self._at(self._make(self.private / "probe"))
+        return self._make_workspace(self._make(self.private / "probe"))
 
     async def site(self, invocation: ToolInvocation | RemoteScope) -> Site:
         """The workspace of a call, or of the MCP servers of an execution.
@@ -94,12 +94,12 @@ class Workspaces:
             ToolInputError: the task's directory can't be used, with what to do.
         """
         if invocation.working_directory is not None:
-            return await asyncio.to_thread(self._listed_site, invocation.working_directory)
+            return await asyncio.to_thread(self._open_listed, invocation.working_directory)
         version = invocation.workspace
         note = await self._restore(invocation.session_id, version)
-        return Site(self._at(self.of_session(invocation.session_id, version.epoch)), note)
+        return Site(self._make_workspace(self.create(invocation.session_id, version.epoch)), note)
 
-    def _at(self, path: Path) -> Workspace:
+    def _make_workspace(self, path: Path) -> Workspace:
         return Workspace(path, self.private, self._owner)
 
     def _make(self, path: Path) -> Path:
@@ -158,7 +158,7 @@ class Workspaces:
 
     # --- directories that the operator lists --------------------------------------------------
 
-    def _listed_site(self, path: str) -> Site:
+    def _open_listed(self, path: str) -> Site:
         """The task's directory, which is checked again before each use.
 
         It is opened first and its path is read from the open file, so that it can't be replaced

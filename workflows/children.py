@@ -33,7 +33,7 @@ async def start_children(ids: Sequence[UUID], *, trigger: str, summary: str) -> 
             id=names.workflow_id(execution_id),
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            search_attributes=_inherited_attributes(trigger),
+            search_attributes=_inherit_attributes(trigger),
             static_summary=summary,
             task_timeout=policies.WORKFLOW_TASK,
         )
@@ -46,7 +46,7 @@ async def start_children(ids: Sequence[UUID], *, trigger: str, summary: str) -> 
             raise outcome
 
 
-def _inherited_attributes(trigger: str) -> TypedSearchAttributes:
+def _inherit_attributes(trigger: str) -> TypedSearchAttributes:
     """Return the search attributes of the parent, with the status of a running subtask."""
     own: list[SearchAttributePair[Any]] = [
         SearchAttributePair(STATUS, ExecutionStatus.RUNNING),

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.agents.schemas import AgentQuery, AgentRead, render_agent
 from api.http.bodies import JsonBody
-from api.http.files import as_download
+from api.http.files import download_headers
 from api.http.idempotency import run_service
 from api.http.paging import Listing
 from api.http.rendering import DryRun, render_page
@@ -77,7 +77,7 @@ async def export_agent(call: Called, agent_id: Slug) -> Response:
     """Get an agent as a Markdown file with front matter, which an import reads back unchanged."""
     async with call.gateway.database.reading() as session:
         markdown = await agents.export_agent(session, call.caller, agent_id)
-    return Response(markdown, media_type=MARKDOWN, headers=as_download(f"{agent_id}.md"))
+    return Response(markdown, media_type=MARKDOWN, headers=download_headers(f"{agent_id}.md"))
 
 
 # After `/import`: the router takes the first path that matches.

@@ -19,9 +19,9 @@ from api.http.bodies import JsonBody
 from api.http.files import content_tag, file_response
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ResourceQuery
-from api.http.rendering import created, render_page
+from api.http.rendering import render_created, render_page
 from api.http.request_context import Call, Called
-from api.http.responses import answer, known, single
+from api.http.responses import answer, respond_if_known, single
 from api.links import BASE
 from persistence.sessions import artifacts
 from services import artifact_retention, stored_files
@@ -59,7 +59,7 @@ async def create_artifact(
     """Store a file, for an execution of yours that has not ended or on its own."""
     prepare = partial(services.store_content, call.services, call.caller, body)
     service = partial(services.create_artifact, body=body)
-    return await run_service(call, service, created(render_artifact), prepare=prepare)
+    return await run_service(call, service, render_created(render_artifact), prepare=prepare)
 
 
 @router.post(
@@ -106,7 +106,9 @@ async def get_artifact_content(call: Called, artifact_id: UUID) -> Response:
     async with call.gateway.database.reading() as session:
         row = await services.find_artifact(session, call.caller, artifact_id)
     tag = content_tag(row)
-    return known(call.request, tag) or await file_response(call.gateway.services.blobs, row)
+    return respond_if_known(call.request, tag) or await file_response(
+        call.gateway.services.blobs, row
+    )
 
 
 @router.get("/admin/artifacts/check", responses={200: {"model": StoreCheckRead}}, tags=["admin"])
@@ -143,7 +145,7 @@ async def _create_uploaded(call: Call, upload: ArtifactUpload, received: Receive
     service = partial(services.create_uploaded, upload=upload, received=received)
     is_refused = True
     try:
-        response = await run_service(call, service, created(render_artifact))
+        response = await run_service(call, service, render_created(render_artifact))
         is_refused = response.status_code >= 400  # noqa: PLR2004 - the classes of refusals
     finally:
         if is_refused:

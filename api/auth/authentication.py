@@ -59,7 +59,7 @@ class Authenticator:
         try:
             return await self._recall(name, lambda: self._check(token, address, is_known=is_known))
         except UnauthenticatedError:
-            self.refused(address)
+            self.count_refusal(address)
             raise
 
     async def resume(self, session: BrowserSession) -> Principal:
@@ -69,7 +69,9 @@ class Authenticator:
             UnauthenticatedError: the session has ended, or its API key is revoked.
             UserDisabledError: an admin has disabled the user.
         """
-        return await self._recall(("session", session.nonce), lambda: self._by_session(session))
+        return await self._recall(
+            ("session", session.nonce), lambda: self._authenticate_session(session)
+        )
 
     async def _recall(self, name: _Name, check: Callable[[], Awaitable[Principal]]) -> Principal:
         """The principal that is cached under this name, or the result of the check."""
@@ -101,7 +103,7 @@ class Authenticator:
             with contextlib.suppress(ServiceUnavailableError):
                 await self._tokens.read(token)
 
-    def refused(self, address: str) -> None:
+    def count_refusal(self, address: str) -> None:
         """Count a failed attempt.
 
         Raises:
@@ -120,14 +122,14 @@ class Authenticator:
         if not token:
             raise UnauthenticatedError(NO_CREDENTIALS)
         if not token.startswith(api_keys.PREFIX):
-            return await self._by_token(token)
+            return await self._authenticate_token(token)
         if is_known or self._refused is None or self._refused.state(address).remaining:
-            return await self._by_key(token)
+            return await self._authenticate_key(token)
         # A valid key is accepted from any address, but guessed keys must not load the database.
         async with self._guesses:
-            return await self._by_key(token)
+            return await self._authenticate_key(token)
 
-    async def _by_token(self, token: str) -> Principal:
+    async def _authenticate_token(self, token: str) -> Principal:
         return await self.admit(await self._tokens.read(token))
 
     async def admit(self, claims: Claims) -> Principal:
@@ -156,7 +158,7 @@ class Authenticator:
             groups=frozenset(names),
         )
 
-    async def _by_key(self, secret: str) -> Principal:
+    async def _authenticate_key(self, secret: str) -> Principal:
         async with self._database.transaction() as session:
             found = await api_keys.authenticate(session, secret)
             names = [] if found is None else await groups.list_names(session, found[1])
@@ -177,7 +179,7 @@ class Authenticator:
             groups=frozenset(names),
         )
 
-    async def _by_session(self, session: BrowserSession) -> Principal:
+    async def _authenticate_session(self, session: BrowserSession) -> Principal:
         async with self._database.reading() as reading:
             user = await users.find(reading, session.user_id)
             key_id = session.api_key_id

@@ -34,7 +34,7 @@ View = Callable[[ExecutionRead], ExecutionRead]
 _KEPT_HEADERS = ("location", "idempotency-replayed")
 
 
-def _unchanged(read: ExecutionRead) -> ExecutionRead:
+def _keep(read: ExecutionRead) -> ExecutionRead:
     return read
 
 
@@ -44,7 +44,7 @@ async def start_and_wait(
     wait: float,
     *,
     status: int = 202,
-    view: View = _unchanged,
+    view: View = _keep,
 ) -> Response:
     """Run a service that starts an execution, and wait for the execution if asked to.
 
@@ -53,7 +53,7 @@ async def start_and_wait(
     """
     response = await run_service(call, service, partial(_render, status=status, view=view))
     if wait and response.status_code == status:
-        return await _settled(call, response, wait, view)
+        return await _wait_until_settled(call, response, wait, view)
     return response
 
 
@@ -64,11 +64,15 @@ async def _render(
     return answer(read, status, {"Location": read.links["self"]})
 
 
-async def _settled(call: Call, accepted: Response, seconds: float, view: View) -> Response:
+async def _wait_until_settled(
+    call: Call, accepted: Response, seconds: float, view: View
+) -> Response:
     """Return the execution once it has settled, or as it is after `seconds`."""
     execution_id = UUID(json.loads(bytes(accepted.body))["id"])
     with metrics.WAITS.track_inprogress():
-        await call.run_while_connected(call.gateway.watcher.settled(execution_id, seconds))
+        await call.run_while_connected(
+            call.gateway.watcher.wait_until_settled(execution_id, seconds)
+        )
     await call.require_current_credentials()
     columns = await call.gateway.cached_reads.execution(execution_id)
     if columns is None:

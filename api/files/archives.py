@@ -14,7 +14,7 @@ from types import MappingProxyType
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.http.files import as_download
+from api.http.files import download_headers
 from domain.workspaces.snapshots import SavedEntry
 from domain.workspaces.sparse_files import data_ranges, is_sparse
 
@@ -42,7 +42,7 @@ class ArchiveResponse(StreamingResponse):
         """Takes ownership of the file descriptor; `name` is the name of the archive."""
         self._directory = directory
         self._parts = tar_gz(directory)
-        super().__init__(self._parts, headers=as_download(name))
+        super().__init__(self._parts, headers=download_headers(name))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the archive."""

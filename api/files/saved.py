@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 
 from api.files.archives import end_of_tar, list_left_out, make_gzip, padding, saved_header
 from api.files.schemas import FileKind, FileRead
-from api.http.files import as_download, saved_file_response
+from api.http.files import download_headers, saved_file_response
 from domain.errors import FieldProblem, InvalidInputError, NotFoundError
 from domain.files.blobs import CHUNK_BYTES
 from domain.text import clean
@@ -145,7 +145,7 @@ class SavedWorkspace:
         """A directory as `tar.gz`."""
         prefix = f"{base}/" if (base := self._directory(path)) else ""
         return StreamingResponse(
-            self._archive(prefix), media_type="application/gzip", headers=as_download(name)
+            self._archive(prefix), media_type="application/gzip", headers=download_headers(name)
         )
 
     async def _archive(self, prefix: str) -> AsyncGenerator[bytes]:

@@ -35,7 +35,7 @@ from persistence.sessions import sessions, workspaces
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.workspaces import WorkspaceSnapshotRow
-from runtime.host import known_host_id
+from runtime.host import read_host_id
 
 LARGEST_DIRECTORY = 100_000
 """Maximum number of directory entries to read (chosen: about ten megabytes)."""
@@ -81,7 +81,7 @@ async def find_workspace(
     if not conversation or conversation.workspace_host_id is None:
         return None
     home = gateway.settings.home
-    if conversation.workspace_host_id != known_host_id(home):
+    if conversation.workspace_host_id != read_host_id(home):
         saved = await workspaces.find_current(session, conversation.id)
         if saved is None and conversation.workspace_bytes > 0:
             raise FilesElsewhereError(

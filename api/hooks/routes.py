@@ -16,7 +16,7 @@ from api.gateway import Gateway
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing, ResourceQuery, public_address
-from api.http.rendering import created_with_secret, render_page
+from api.http.rendering import render_created_with_secret, render_page
 from api.http.request_context import Call, Called, address_of, admit
 from api.http.resource_routes import ResourceRoutes
 from api.http.responses import answer
@@ -103,7 +103,9 @@ async def create_hook(
     Only this response contains the URL.
     """
     service = partial(services.create_hook, task_id=task_id, body=body)
-    return await run_service(call, service, created_with_secret(HookRead, HookCreated, reveal_hook))
+    return await run_service(
+        call, service, render_created_with_secret(HookRead, HookCreated, reveal_hook)
+    )
 
 
 @router.get("/tasks/{task_id}/hooks", responses={200: {"model": Listing[HookRead]}})
@@ -139,7 +141,7 @@ async def authenticate_hook(request: Request, token: str) -> tuple[Call, HookRow
     async with gateway.database.reading() as session:
         row = await hooks.find_by_token(session, token)
     if row is None:
-        gateway.authenticator.refused(address_of(request))
+        gateway.authenticator.count_refusal(address_of(request))
         raise NotFoundError(NO_HOOK)
     request.scope["path"] = f"{links.BASE}/hooks/{row.id}"
     name = f"hook {row.id}"

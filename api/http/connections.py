@@ -17,7 +17,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.http.errors import HeadTooLargeError
-from api.http.problems import of_error
+from api.http.problems import render_error
 from domain.ids import new_id
 from runtime.settings import Settings
 
@@ -186,7 +186,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 f"The request head exceeds {self._limits.head_bytes} bytes or {MOST_FIELDS} header "
                 "fields; send a shorter URL and fewer or shorter headers."
             )
-            response = of_error({"path": "", "request_id": str(new_id())}, error)
+            response = render_error({"path": "", "request_id": str(new_id())}, error)
             head = [b"HTTP/1.1 431 Request Header Fields Too Large", b"connection: close"]
             head += [name + b": " + value for name, value in response.raw_headers]
             self.transport.write(b"\r\n".join([*head, b"", bytes(response.body)]))

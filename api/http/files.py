@@ -45,7 +45,7 @@ class FileInParts(FileResponse):
         """Send the response."""
         refused: Message | None = None
 
-        async def as_problem(message: Message) -> None:
+        async def send_problem(message: Message) -> None:
             nonlocal refused
             if message["type"] == "http.response.start" and message["status"] in _REFUSED_RANGES:
                 refused = message
@@ -54,7 +54,7 @@ class FileInParts(FileResponse):
             else:
                 await _problem_of(scope, refused)(scope, receive, send)
 
-        await super().__call__(scope, receive, as_problem)
+        await super().__call__(scope, receive, send_problem)
 
 
 def _problem_of(scope: Scope, refused: Message) -> Response:
@@ -115,7 +115,7 @@ class BlobResponse(FileInParts):
         super().__init__(
             name,
             media_type=media_type,
-            headers={**headers, **as_download(name)},
+            headers={**headers, **download_headers(name)},
             stat_result=os.stat_result(status),
         )
 
@@ -165,7 +165,7 @@ def saved_file_response(
     )
 
 
-def as_download(path: str) -> dict[str, str]:
+def download_headers(path: str) -> dict[str, str]:
     """Headers of a download; the last part of `path` is the file name."""
     name = quote(path.rpartition("/")[2], safe="", errors="replace")
     return {**_HARMLESS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
@@ -180,7 +180,7 @@ class OpenFileResponse(FileInParts):
     def __init__(self, file: int, path: str) -> None:
         """Takes ownership of the file descriptor; `path` is the name for the client."""
         self._file = file
-        headers = {**as_download(path), "Cache-Control": "private, no-cache"}
+        headers = {**download_headers(path), "Cache-Control": "private, no-cache"}
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
         # Refers to the open file, even if another file has its name now.
         opened = f"/dev/fd/{file}"

@@ -13,7 +13,7 @@ from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.errors import MalformedRequestError, status_of
-from api.http.problems import of_error
+from api.http.problems import render_error
 from api.http.request_context import Call
 from domain.errors import PerdureError, RateLimitedError
 from persistence.db.idempotency import Key, StoredResponse, claim, find_response, store
@@ -76,19 +76,19 @@ async def run_service(
     effects: list[Effect] = []
     async with call.services.transaction(call.caller, effects=effects) as work:
         if kept := await claim(work.session, key):
-            return _replayed(kept)
+            return _replay(kept)
         if key.identifies_delivery:  # a sender repeats what was refused, and may succeed then
             response = await render(call, work.session, await service(work))
         else:
             response = await _run_or_refuse(call, work, service, render)
         if response.status_code != NOTHING_DONE:
-            await store(work.session, key, response.status_code, _stored(response))
+            await store(work.session, key, response.status_code, _encode_body(response))
     try:
         await run_effects(effects)
     except PerdureError as error:  # this is the response, not the one that was just stored
-        response = of_error(call.request.scope, error)
+        response = render_error(call.request.scope, error)
         async with call.services.database.transaction() as session:
-            await store(session, key, response.status_code, _stored(response))
+            await store(session, key, response.status_code, _encode_body(response))
     return response
 
 
@@ -119,7 +119,7 @@ async def _run_or_refuse(
         if status_of(type(error)) >= 500 or isinstance(error, RateLimitedError):  # noqa: PLR2004 - the class of server errors
             raise
         work.effects.clear()
-        return of_error(call.request.scope, error)
+        return render_error(call.request.scope, error)
 
 
 async def _key(call: Call) -> Key | None:
@@ -143,7 +143,7 @@ async def _key(call: Call) -> Key | None:
     )
 
 
-def _stored(response: Response) -> dict[str, object]:
+def _encode_body(response: Response) -> dict[str, object]:
     """The body as text, so that the repeated response is byte-identical."""
     if isinstance(response, ResponseWithSecret):
         response = response.kept
@@ -155,7 +155,7 @@ def _stored(response: Response) -> dict[str, object]:
     }
 
 
-def _replayed(kept: StoredResponse) -> Response:
+def _replay(kept: StoredResponse) -> Response:
     headers = {**kept.response["headers"], "Idempotency-Replayed": "true"}
     return Response(
         kept.response["body"], kept.status, headers, media_type=kept.response["media_type"]

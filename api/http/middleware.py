@@ -18,7 +18,7 @@ from api.gateway import Gateway
 from api.http import metrics
 from api.http.errors import RETRY_AFTER_SECONDS
 from api.http.host_policy import HostPolicy
-from api.http.problems import of_error, problem
+from api.http.problems import problem, render_error
 from api.http.request_context import LEAVE, USER
 from domain.errors import InvalidInputError, ServiceUnavailableError
 from domain.ids import new_id
@@ -115,7 +115,7 @@ class RequestMiddleware:
             await answer(scope, receive, sent)
             return
         if refusal := self._host_policy.refusal(scope):
-            await of_error(scope, refusal)(scope, receive, sent)
+            await render_error(scope, refusal)(scope, receive, sent)
             return
         try:
             await self._app(scope, receive, sent)
@@ -172,10 +172,10 @@ class _Sent:
                 await _pause_refusal(self._scope)
             self.has_started = True
             self.status = message["status"]
-            message["headers"] = self._completed(message.get("headers", ()))
+            message["headers"] = self._complete_headers(message.get("headers", ()))
         await self._send(message)
 
-    def _completed(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _complete_headers(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         headers = [*given, (b"x-request-id", self._scope["request_id"].encode())]
         names = {name.lower() for name, _ in headers}
         headers += [header for header in self._always if header[0] not in names]

@@ -22,7 +22,7 @@ from api.http.openapi_texts import (
     without_defaults,
 )
 from api.http.problems import MEDIA_TYPE, Problem
-from api.http.request_context import authenticated
+from api.http.request_context import authenticate_request
 
 TITLE = "Perdure"
 
@@ -160,7 +160,7 @@ def _body(dependant: Dependant) -> JsonBody[Any] | None:
 
 
 def _needs_token(dependant: Dependant) -> bool:
-    return dependant.call is authenticated or any(map(_needs_token, dependant.dependencies))
+    return dependant.call is authenticate_request or any(map(_needs_token, dependant.dependencies))
 
 
 def _schemas(models: list[type[BaseModel]]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def problem(
     return Response(content, status, dict(headers or {}), MEDIA_TYPE)
 
 
-def of_error(scope: Mapping[str, Any], error: PerdureError) -> Response:
+def render_error(scope: Mapping[str, Any], error: PerdureError) -> Response:
     """The response for one of our errors."""
     problems = error.problems if isinstance(error, InvalidInputError) else ()
     return problem(
@@ -121,7 +121,7 @@ def register(app: FastAPI) -> None:
 async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, PerdureError):
         raise error
-    return of_error(request.scope, error)
+    return render_error(request.scope, error)
 
 
 async def _on_invalid_parameter(request: Request, error: Exception) -> Response:

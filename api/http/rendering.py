@@ -24,7 +24,7 @@ View = Callable[[Call, T], Read]
 """Makes the resource that this caller reads from a row."""
 
 
-def created(view: View[T], status: int = 201) -> Render[T]:
+def render_created(view: View[T], status: int = 201) -> Render[T]:
     """Respond with the new resource, its `Location` and its `ETag`."""
 
     async def render(call: Call, _: AsyncSession, value: T) -> Response:
@@ -34,7 +34,7 @@ def created(view: View[T], status: int = 201) -> Render[T]:
     return render
 
 
-def created_with_secret(
+def render_created_with_secret(
     read_model: type[Read],
     created_model: type[Read],
     reveal: Callable[[Call, Any], dict[str, str]],
@@ -60,7 +60,7 @@ def created_with_secret(
     return render
 
 
-def changed(view: View[T]) -> Render[T]:
+def render_changed(view: View[T]) -> Render[T]:
     """Respond with the changed resource and its `ETag`."""
 
     async def render(call: Call, _: AsyncSession, value: T) -> Response:
@@ -88,7 +88,7 @@ class DeletedRead(BaseModel):
     named_by: list[DependentRead]
 
 
-async def deleted(
+async def render_deleted(
     _call: Call, _session: AsyncSession, dependents: Sequence[Dependent] | None
 ) -> Response:
     """Respond with 204, or with what still names it."""

@@ -50,7 +50,7 @@ class Call:
         principal: Principal,
         authenticate_again: Callable[[], Awaitable[Principal]] | None = None,
     ) -> None:
-        """Created by `authenticated`; `authenticate_again` checks other credentials later."""
+        """`authenticate_again` checks credentials that are not in the request's header."""
         self.request = request
         self.gateway = gateway
         self.principal = principal
@@ -192,7 +192,7 @@ class Call:
         return b"".join(chunks)
 
 
-async def authenticated(request: Request) -> Call:
+async def authenticate_request(request: Request) -> Call:
     """The dependency of every route except health and metrics.
 
     Raises:
@@ -241,4 +241,4 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-Called = Annotated[Call, Depends(authenticated)]
+Called = Annotated[Call, Depends(authenticate_request)]

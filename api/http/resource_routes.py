@@ -20,12 +20,12 @@ from api.http.paging import Listing, ResourceQuery
 from api.http.rendering import (
     DryRun,
     View,
-    changed,
-    created,
     created_responses,
-    deleted,
     deleted_responses,
     if_match,
+    render_changed,
+    render_created,
+    render_deleted,
     render_page,
 )
 from api.http.request_context import Called
@@ -108,7 +108,7 @@ class ResourceRoutes(Generic[T]):
             call: Called, body: Annotated[Any, Depends(JsonBody(model))], *, dry_run: DryRun = False
         ) -> Response:
             service = partial(create, body=body)
-            return await run_service(call, service, created(self.view), dry_run=dry_run)
+            return await run_service(call, service, render_created(self.view), dry_run=dry_run)
 
         self.router.post(
             "",
@@ -135,7 +135,7 @@ class ResourceRoutes(Generic[T]):
             async def service(work: UnitOfWork) -> T:
                 return await update(work, key, body, check)
 
-            return await run_service(call, service, changed(self.view), dry_run=dry_run)
+            return await run_service(call, service, render_changed(self.view), dry_run=dry_run)
 
         self.router.patch(
             self.item_path,
@@ -159,7 +159,7 @@ class ResourceRoutes(Generic[T]):
             async def service(work: UnitOfWork) -> Sequence[Dependent] | None:
                 return await delete(work, key, check)
 
-            return await run_service(call, service, deleted)
+            return await run_service(call, service, render_deleted)
 
         self.router.delete(
             self.item_path,

@@ -47,12 +47,12 @@ def single(request: Request, model: BaseModel) -> Response:
 
 def respond_rendered(request: Request, resource: Rendered) -> Response:
     """As `single`, for a resource that is rendered already."""
-    if unchanged := known(request, resource.tag):
+    if unchanged := respond_if_known(request, resource.tag):
         return unchanged
     return Response(resource.content, headers={"ETag": resource.tag}, media_type=JSON)
 
 
-def known(request: Request, tag: str) -> Response | None:
+def respond_if_known(request: Request, tag: str) -> Response | None:
     """304 if the client already has this version."""
     if tag in tags_of(request, "if-none-match"):
         return Response(status_code=304, headers={"ETag": tag})

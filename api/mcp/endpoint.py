@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.gateway import Gateway
 from api.http.bodies import parse_beside, require_few_values
-from api.http.request_context import Call, authenticated
+from api.http.request_context import Call, authenticate_request
 from api.mcp.catalogue import CATALOGUE
 from api.mcp.context import CALL
 from api.mcp.elicitation import apply_reply
@@ -81,7 +81,7 @@ class McpEndpoint:
         if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
             await self._legacy.handle(call, body, send)
         else:
-            await self._manager.handle_request(scope, _replayed(body, receive), send)
+            await self._manager.handle_request(scope, _replay_body(body, receive), send)
 
 
 async def _admit(request: Request) -> Call:
@@ -90,14 +90,14 @@ async def _admit(request: Request) -> Call:
     Raises:
         PerdureError: it is not authenticated, exceeds a limit, or its URL names no group.
     """
-    call = request.scope[CALL] = await authenticated(request)
+    call = request.scope[CALL] = await authenticate_request(request)
     groups_of(call)
     if request.headers.get(METHOD_HEADER) == LISTEN:
         call.become_stream()
     return call
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     """The messages of a request whose body was read."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

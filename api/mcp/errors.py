@@ -72,7 +72,7 @@ def error_result(error: PerdureError) -> CallToolResult:
     """The result for one of our errors."""
     problems = error.problems if isinstance(error, InvalidInputError) else ()
     after = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
-    return _failed(error.code, error.detail, advice_for(type(error)), problems, after)
+    return _describe_failure(error.code, error.detail, advice_for(type(error)), problems, after)
 
 
 def protocol_error(error: PerdureError) -> MCPError:
@@ -88,13 +88,13 @@ def protocol_error(error: PerdureError) -> MCPError:
 def outage_result() -> CallToolResult:
     """The result while the database is unavailable."""
     error = errors.ServiceUnavailableError
-    return _failed(error.code, "The database is unavailable.", advice_for(error))
+    return _describe_failure(error.code, "The database is unavailable.", advice_for(error))
 
 
 def internal_result(request_id: str) -> CallToolResult:
     """The result of a call that failed unexpectedly."""
     message = f"An internal error occurred in the request {request_id}."
-    return _failed(PerdureError.code, message, INTERNAL_ADVICE)
+    return _describe_failure(PerdureError.code, message, INTERNAL_ADVICE)
 
 
 def list_codes() -> Mapping[str, str]:
@@ -113,7 +113,7 @@ def advice_for(error: type[PerdureError]) -> str:
     return next((ADVICE[c] for c in error.__mro__ if c in ADVICE), INTERNAL_ADVICE)
 
 
-def _failed(
+def _describe_failure(
     code: str,
     message: str,
     advice: str,

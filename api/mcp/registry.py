@@ -113,7 +113,7 @@ class Catalogue:
         if len(self._tools) < len(tools):
             raise ValueError("two tools have the same name")
 
-    def offered(self, groups: frozenset[str]) -> Sequence[AgentTool[Any, Any]]:
+    def list_tools(self, groups: frozenset[str]) -> Sequence[AgentTool[Any, Any]]:
         """The tools of these groups."""
         return [tool for tool in self._tools.values() if tool.group in groups]
 

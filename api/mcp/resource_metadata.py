@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api.http.paging import public_address
-from api.http.problems import of_error
+from api.http.problems import render_error
 from domain.errors import UnauthenticatedError
 from runtime.settings import Settings
 
@@ -48,7 +48,7 @@ def find_authorization_servers(settings: Settings) -> Sequence[str]:
 
 def refuse_unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
     """The response to invalid credentials, which names the metadata if there is an issuer."""
-    response = of_error(request.scope, error)
+    response = render_error(request.scope, error)
     settings: Settings = request.app.state.gateway.settings
     if find_authorization_servers(settings):
         address = f"{public_address(request)}{WELL_KNOWN}{PATH}"

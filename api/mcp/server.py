@@ -170,7 +170,7 @@ class _Tools:
         if params is not None and params.cursor is not None:
             message = "The cursor is invalid; the list of tools has one page."
             raise MCPError(INVALID_PARAMS, message)
-        offered = self._catalogue.offered(groups_of(call_of(ctx)))
+        offered = self._catalogue.list_tools(groups_of(call_of(ctx)))
         return ListToolsResult(tools=[tool.definition for tool in offered])
 
     async def call(

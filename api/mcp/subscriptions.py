@@ -47,6 +47,6 @@ async def _wait_until_refused(call: Call) -> None:
     """Return when the credentials of an open stream are no longer valid."""
     with call.gateway.watcher.following_rights(call.principal.user_id) as watched:
         while True:
-            await watched.changed(max(0, min(CHECK_SECONDS, call.principal.seconds_left)))
+            await watched.wait_for_change(max(0, min(CHECK_SECONDS, call.principal.seconds_left)))
             if not await call.is_still_allowed():
                 return

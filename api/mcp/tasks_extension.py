@@ -94,12 +94,12 @@ def _guard(
 ) -> Callable[[ServerRequestContext[Any, Any], TaskParams], Awaitable[Json]]:
     """Refuse clients that did not declare the extension, and unknown tasks."""
 
-    async def guarded(request: ServerRequestContext[Any, Any], params: TaskParams) -> Json:
+    async def run_guarded(request: ServerRequestContext[Any, Any], params: TaskParams) -> Json:
         if not is_modern(request):
             raise MCPError(METHOD_NOT_FOUND, "Method not found", data=request.method)
         context = ToolContext(call=call_of(request), request=request, tool_name=request.method)
         if not is_declared(context):
-            raise _undeclared()
+            raise _make_undeclared_error()
         _require_same_name(context, params.task_id)
         execution_id = _read_id(params.task_id)
         try:
@@ -114,7 +114,7 @@ def _guard(
             message = "The database is unavailable; ask again in a few seconds."
             raise MCPError(INTERNAL_ERROR, message) from error
 
-    return guarded
+    return run_guarded
 
 
 def _require_same_name(context: ToolContext, task_id: str) -> None:
@@ -137,7 +137,7 @@ def _unknown_task(task_id: str) -> MCPError:
     return MCPError(INVALID_PARAMS, message)
 
 
-def _undeclared() -> MCPError:
+def _make_undeclared_error() -> MCPError:
     required = MissingRequiredClientCapabilityErrorData(
         required_capabilities=ClientCapabilities(extensions={EXTENSION: {}})
     )

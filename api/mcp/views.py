@@ -146,14 +146,14 @@ def view_request(context: ToolContext, row: InputRequestRow) -> RequestView:
         tool_input=tool_input,
         assignee=row.assignee,
         due_at=row.due_at,
-        answer=_shown_answer(row),
+        answer=_hide_secrets(row),
         answered_at=row.answered_at,
         needs_person=RequestKind(row.kind) not in QUESTIONS,
         url=context.request_page(row.id),
     )
 
 
-def _shown_answer(row: InputRequestRow) -> dict[str, Any] | None:
+def _hide_secrets(row: InputRequestRow) -> dict[str, Any] | None:
     """The answer without secrets that a person entered for a server; models must not read them."""
     if row.answer is None or "values" not in row.answer:
         return row.answer
@@ -176,7 +176,7 @@ async def answered_requests(context: ToolContext, execution_id: UUID) -> Sequenc
             input_request_id=row.id,
             kind=row.kind,
             title=row.title,
-            answer=_shown_answer(row),
+            answer=_hide_secrets(row),
             answered_by=subject,
             answered_at=row.answered_at,
         )

@@ -173,7 +173,7 @@ async def _wait_for_change(
     if columns["status"] == ExecutionStatus.WAITING_FOR_USER:
         await asyncio.sleep(min(ANSWERED_SECONDS, seconds))
     else:
-        await context.gateway.watcher.settled(columns["id"], seconds)
+        await context.gateway.watcher.wait_until_settled(columns["id"], seconds)
 
 
 def describe_progress(columns: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from api.http.paging import Listing
 from api.http.rendering import render_items, render_page
 from api.http.request_context import Call, Called
 from api.http.resource_routes import ResourceRoutes, path_key
-from api.http.responses import answer, known, tags_of
+from api.http.responses import answer, respond_if_known, tags_of
 from api.http.schemas import Read, from_row, view_of
 from api.links import BASE
 from api.memory.schemas import (
@@ -66,7 +66,7 @@ def _tag(version: int) -> str:
     return f'"{version}"'
 
 
-def _expected(request: Request) -> Collection[int] | None:
+def _read_expected_versions(request: Request) -> Collection[int] | None:
     """The versions of which one must be the present one, from the headers; None: any."""
     excluded = tags_of(request, "if-none-match")
     if excluded == ["*"]:
@@ -143,7 +143,7 @@ async def get_memory(
     old = {} if found.version is None else versions.version_fields(found.version)
     read = render_entry(call, found.row, **old)
     tag = _tag(read.version)
-    return known(call.request, tag) or answer(read, headers={"ETag": tag})
+    return respond_if_known(call.request, tag) or answer(read, headers={"ETag": tag})
 
 
 async def respond_stored(call: Call, _: AsyncSession, stored: StoredEntry) -> Response:
@@ -169,7 +169,7 @@ async def put_memory(
     `If-Match` with a version, such as `"3"`, writes only if the entry still has it (412), and
     `If-None-Match: *` only if there is no such entry.
     """
-    expected = _expected(call.request)
+    expected = _read_expected_versions(call.request)
     service = partial(entries.put_entry, address=address, body=body, expected=expected)
     return await run_service(call, service, respond_stored)
 
@@ -187,7 +187,7 @@ async def delete_memory(
     purge: Annotated[bool, Query(description="Delete all its versions, too.")] = False,
 ) -> Response:
     """Delete an entry. Its versions stay readable, and it can be written again."""
-    expected = _expected(call.request)
+    expected = _read_expected_versions(call.request)
     service = partial(entries.delete_entry, address=address, expected=expected, purge=purge)
     return await run_service(call, service, respond_deleted)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
 from api.executions.schemas import ExecutionRead, cached_fields, readable_views
-from api.http.problems import of_error
+from api.http.problems import render_error
 from api.http.request_context import Call
 from api.http.responses import answer
 from api.http.schemas import Read, from_row
@@ -235,7 +235,7 @@ async def respond_reported(call: Call, _: AsyncSession, completion: Completion) 
     """Respond with the execution, or with a refusal that names the artifacts that were kept."""
     kept = [make_reference(row) for row in completion.artifacts]
     if completion.refusal is not None:
-        return of_error(call.request.scope, explain_late(completion.refusal, kept))
+        return render_error(call.request.scope, explain_late(completion.refusal, kept))
     fields = cached_fields(call, completion.columns)
     return answer(WorkReportRead(**fields, artifacts=_references(kept)), 200)
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from fastapi import Query, Response
 
 from api.http.request_context import Call
-from api.http.responses import etag, known
+from api.http.responses import etag, respond_if_known
 from api.reports.schemas import FoundReport
 from domain.plans.facts import PlanFacts
 from reports.render import draw_plan, format_of, render, render_plan
@@ -67,7 +67,7 @@ async def render_file(
         RenderingFailedError: it cannot be rendered in this format.
     """
     tag = _tag(found, name)
-    if unchanged := known(call.request, tag):
+    if unchanged := respond_if_known(call.request, tag):
         return unchanged
     row = found.row
     write = partial(render, row.content, name, ending=found.ending)
@@ -90,7 +90,7 @@ async def render_plan_drawing(call: Call, plan: PlanFacts) -> Response:
     """Respond with the graph of a plan as SVG; 304 if the client already has this picture."""
     made = await _render(call, partial(draw_plan, plan))
     tag = etag(made)
-    return known(call.request, tag) or Response(
+    return respond_if_known(call.request, tag) or Response(
         made, headers={**_HEADERS, "ETag": tag}, media_type=SVG
     )
 

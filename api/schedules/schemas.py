@@ -165,7 +165,7 @@ def render_schedule_line(row: TaskRow, *, is_synchronised: bool) -> ScheduleLine
         timezone=row.schedule_timezone,
         state=state,
         overlap_policy=row.schedule_overlap_policy,
-        next_fire_at=next(iter(_by_the_clock(wanted, 1)), None),
+        next_fire_at=next(iter(_list_fires(wanted, 1)), None),
     )
 
 
@@ -183,10 +183,10 @@ def _next_fires(
     """The run times from Temporal, including jitter, if it is available and has the schedule."""
     if state == "active" and server_state is not None:
         return list(server_state.next_fires)[:SHOWN_RUNS]
-    return _by_the_clock(wanted, SHOWN_RUNS)
+    return _list_fires(wanted, SHOWN_RUNS)
 
 
-def _by_the_clock(wanted: TaskSchedule | None, count: int) -> list[datetime]:
+def _list_fires(wanted: TaskSchedule | None, count: int) -> list[datetime]:
     """What the cron expression says; nothing where nothing will fire."""
     if wanted is None or wanted.is_paused:
         return []

@@ -12,7 +12,7 @@ from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.oversight import choose_owner
 from api.http.paging import Listing
-from api.http.rendering import changed, created, if_match, render_page
+from api.http.rendering import if_match, render_changed, render_created, render_page
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import answer
@@ -51,7 +51,7 @@ async def create_session(
 ) -> Response:
     """Create an interactive session: a conversation of any number of executions."""
     return await run_service(
-        call, partial(services.create_session, body=body), created(render_session)
+        call, partial(services.create_session, body=body), render_created(render_session)
     )
 
 
@@ -75,7 +75,7 @@ async def update_session(
     service = partial(
         services.update_session, session_id=session_id, update=body, precondition=check
     )
-    return await run_service(call, service, changed(render_session))
+    return await run_service(call, service, render_changed(render_session))
 
 
 @router.get("/{session_id}/messages", responses={200: {"model": Transcript}})

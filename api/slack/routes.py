@@ -93,7 +93,7 @@ async def receive_interaction(request: Request) -> Response:
     try:
         message = await _answer(request, click)
     except PerdureError as error:
-        message = _only_for_them(error.detail)
+        message = _make_ephemeral(error.detail)
     return Response(background=BackgroundTask(_show, request, click.response_url, message))
 
 
@@ -117,7 +117,7 @@ def _verify(request: Request, body: bytes) -> None:
         hmac.compare_digest(given.encode(), f"v0={expected}".encode())
         and delay <= LONGEST_DELAY_SECONDS
     ):
-        gateway.authenticator.refused(address_of(request))
+        gateway.authenticator.count_refusal(address_of(request))
         raise UnauthenticatedError("The signature of Slack is not valid, or is too old.")
 
 
@@ -131,7 +131,7 @@ async def _answer(request: Request, click: Click) -> dict[str, Any]:
     async with gateway.database.reading() as session:
         user = await users.find_by_slack_user(session, click.account.key)
         if user is None or user.disabled_at is not None:
-            return _only_for_them(_explain_linking(request, click))
+            return _make_ephemeral(_explain_linking(request, click))
         client = request.client
         actor = Actor(user.id, request.scope["request_id"], client.host if client else None)
         caller = await make_person(session, user, actor)
@@ -154,7 +154,7 @@ def _explain_linking(request: Request, click: Click) -> str:
     )
 
 
-def _only_for_them(text: str) -> dict[str, Any]:
+def _make_ephemeral(text: str) -> dict[str, Any]:
     """A message that only the person who has clicked sees."""
     return {"response_type": "ephemeral", "replace_original": False, "text": escape_slack(text)}
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.rendering import DryRun, created, created_responses
+from api.http.rendering import DryRun, created_responses, render_created
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.schemas import Read, view_of
@@ -68,4 +68,4 @@ async def create_task_from_template(
 ) -> Response:
     """Create a task from a template: fill in its parameters and override its fields."""
     service = partial(task_templates.create_task_from_template, template_id=template_id, body=body)
-    return await run_service(call, service, created(render_task), dry_run=dry_run)
+    return await run_service(call, service, render_created(render_task), dry_run=dry_run)

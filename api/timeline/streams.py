@@ -87,7 +87,7 @@ async def _make_frames(call: Call, execution: ExecutionRow, after: int) -> Async
     """The frames of the stream. Text is sent before the events that follow it."""
     watcher, user_id = call.gateway.watcher, call.principal.user_id
     execution_id, owner_id = execution.id, execution.user_id
-    with watcher.subscribed(execution_id, user_id) as watched, metrics.STREAMS.track_inprogress():
+    with watcher.subscribe(execution_id, user_id) as watched, metrics.STREAMS.track_inprogress():
         await watcher.watch(execution_id)
         # The first bytes show clients and proxies that the stream is open.
         yield b": open\n\n"
@@ -109,7 +109,7 @@ async def _make_frames(call: Call, execution: ExecutionRow, after: int) -> Async
             if rows and rows[-1][0].type in LAST_EVENTS:
                 return
             silence = sent_at + COMMENT_SECONDS - time.monotonic()
-            await watched.changed(max(0, min(silence, call.principal.seconds_left)))
+            await watched.wait_for_change(max(0, min(silence, call.principal.seconds_left)))
 
 
 async def _may_continue(

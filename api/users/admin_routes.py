@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
 from api.http.paging import Listing
-from api.http.rendering import changed, created_with_secret, if_match, render_page
+from api.http.rendering import if_match, render_changed, render_created_with_secret, render_page
 from api.http.request_context import Called
 from api.http.responses import answer, single
 from api.links import BASE
@@ -52,7 +52,9 @@ async def invite_user(
     """
     service = partial(invitations.invite_user, body=body)
     return await run_service(
-        call, service, created_with_secret(UserRead, UserInvited, reveal_invitation, render_user)
+        call,
+        service,
+        render_created_with_secret(UserRead, UserInvited, reveal_invitation, render_user),
     )
 
 
@@ -74,7 +76,7 @@ async def update_user(
     """
     check = if_match(call, render_user)
     service = partial(services.update_user, user_id=user_id, update=update, precondition=check)
-    return await run_service(call, service, changed(render_user))
+    return await run_service(call, service, render_changed(render_user))
 
 
 @router.get("/stats", responses={200: {"model": StatsRead}})

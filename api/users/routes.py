@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api.http.bodies import JsonBody
 from api.http.idempotency import run_service
-from api.http.rendering import created_with_secret
+from api.http.rendering import render_created_with_secret
 from api.http.request_context import Called
 from api.http.resource_routes import ResourceRoutes, path_key
 from api.http.responses import single
@@ -38,7 +38,7 @@ async def create_api_key(
     """Create an API key. Only this response contains its secret. A key cannot create keys."""
     service = partial(api_keys.create_api_key, body=body)
     return await run_service(
-        call, service, created_with_secret(ApiKeyRead, ApiKeyCreated, reveal_api_key)
+        call, service, render_created_with_secret(ApiKeyRead, ApiKeyCreated, reveal_api_key)
     )
 
 
@@ -50,7 +50,7 @@ async def rotate_api_key(call: Called, key_id: UUID) -> Response:
     """
     service = partial(api_keys.rotate_api_key, key_id=key_id)
     return await run_service(
-        call, service, created_with_secret(ApiKeyRead, ApiKeyCreated, reveal_api_key)
+        call, service, render_created_with_secret(ApiKeyRead, ApiKeyCreated, reveal_api_key)
     )
 
 

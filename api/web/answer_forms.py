@@ -120,7 +120,7 @@ def read_answer(row: InputRequestRow, form: Form) -> AnswerBody:
         raise InvalidInputError(_INVALID, problems)
     members = dict(_read_members(row, form))
     if form.text("decision") == "edit":
-        members["input"] = _typed_input(row, form) or ""
+        members["input"] = _read_input(row, form) or ""
     return _parse(_BODY, members)
 
 
@@ -205,7 +205,7 @@ def _find_option(row: InputRequestRow, entry: str) -> Any:
 
 def _edit_problems(row: InputRequestRow, form: Form) -> Iterator[FieldProblem]:
     """Problems of the editable input, which the browser sends with every decision."""
-    decision, typed = form.text("decision"), _typed_input(row, form)
+    decision, typed = form.text("decision"), _read_input(row, form)
     if not decision:
         is_question = RequestKind(row.kind) in QUESTIONS
         hint = "Send answer" if is_question else "one of the buttons below"
@@ -219,28 +219,28 @@ def _edit_problems(row: InputRequestRow, form: Form) -> Iterator[FieldProblem]:
         yield FieldProblem(loc, f"This is not valid JSON. {describe_json_error(error)}")
         return
     shown = row.tool_input or "null"
-    if decision == "approve" and _normalised(edited) != _normalised(json.loads(shown)):
+    if decision == "approve" and _normalise(edited) != _normalise(json.loads(shown)):
         msg = "You changed the input. To run it with your changes, choose Approve with changes."
         yield FieldProblem(loc, msg)
 
 
-def _typed_input(row: InputRequestRow, form: Form) -> str | None:
+def _read_input(row: InputRequestRow, form: Form) -> str | None:
     """The edited input as JSON; None if the form has none."""
-    names = [name for name in shown_texts(row) if f"input/{name}" in form.entries]
+    names = [name for name in find_texts(row) if f"input/{name}" in form.entries]
     if names:
         return json.dumps({name: form.text(f"input/{name}") for name in names})
     return form.text("input") if "input" in form.entries else None
 
 
-def shown_texts(row: InputRequestRow) -> Mapping[str, str]:
+def find_texts(row: InputRequestRow) -> Mapping[str, str]:
     """The fields of the input that the form shows as texts; none if it shows JSON."""
     return editable_texts(json.loads(row.tool_input or "null"))
 
 
-def _normalised(value: Any) -> str:
+def _normalise(value: Any) -> str:
     return json.dumps(value, sort_keys=True)  # in Python, 1, 1.0 and true are equal
 
 
-def shown_input(row: InputRequestRow) -> str:
+def format_input(row: InputRequestRow) -> str:
     """The input of the tool call as the form shows it."""
     return editable_json(json.loads(row.tool_input or "null"))

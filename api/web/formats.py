@@ -73,7 +73,7 @@ def _time(context: Context, at: datetime) -> str:
 
 
 @pass_context
-def _when(context: Context, at: datetime | None) -> Markup:
+def _render_time(context: Context, at: datetime | None) -> Markup:
     """An element with a time as short as it can be; its tooltip is exact."""
     if at is None:
         return Markup("\N{EN DASH}")
@@ -153,7 +153,7 @@ FILTERS = {
     "codes": _mark_codes,
     "group_short": _group_short,
     "time": _time,
-    "when": _when,
+    "when": _render_time,
     "clock": _clock,
     "money": format_money,
     "usd": _usd,

@@ -42,7 +42,7 @@ async def open_link(request: Request, token: str) -> LinkVisit:
     try:
         link = AnswerLink.open(gateway.services.links, token)
     except NotFoundError:
-        gateway.authenticator.refused(address_of(request))
+        gateway.authenticator.count_refusal(address_of(request))
         raise
     request.scope["path"] = f"{links.ANSWER}/{link.request_id}"
     client = request.client

@@ -59,7 +59,7 @@ def form_values(form: Form | None, error: PerdureError | None) -> dict[str, Any]
     errors: dict[str, str] = {}
     for problem in error.problems if isinstance(error, InvalidInputError) else ():
         errors.setdefault(control_name(problem.loc) or "body", problem.msg)
-    return {"error": error, "errors": errors, "typed": typed_values(form)}
+    return {"error": error, "errors": errors, "typed": read_typed_values(form)}
 
 
 def status_for(error: PerdureError | None) -> int:
@@ -67,7 +67,7 @@ def status_for(error: PerdureError | None) -> int:
     return HTTPStatus.OK if error is None else status_of(type(error))
 
 
-def typed_values(form: Form | None) -> Mapping[str, Sequence[TypedText]]:
+def read_typed_values(form: Form | None) -> Mapping[str, Sequence[TypedText]]:
     """The fields of a form as the viewer typed them."""
     entries = {} if form is None else form.entries
     return {name: [TypedText(value) for value in values] for name, values in entries.items()}

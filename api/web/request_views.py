@@ -86,7 +86,7 @@ async def render_request(
     shown = (
         _open_values(row, context, is_rechecked=is_rechecked and is_stale)
         if is_open
-        else _closed_values(row, is_rechecked=is_rechecked)
+        else _describe_closed(row, is_rechecked=is_rechecked)
     )
     if link is not None and is_open:
         shown = {**shown, **_ANSWERED_AT_ONCE}
@@ -149,8 +149,8 @@ def _open_values(
     return {
         "choices": decisions.list_choices(row, context.effect, is_rechecked=is_rechecked),
         "edit": decisions.edit_choice(row) if is_editable else None,
-        "edited": answer_forms.shown_input(row) if is_editable else "",
-        "texts": answer_forms.shown_texts(row) if is_editable else {},
+        "edited": answer_forms.format_input(row) if is_editable else "",
+        "texts": answer_forms.find_texts(row) if is_editable else {},
         "control": answer_forms.make_values_control(row),
         "options": answer_forms.option_labels(row) if row.schema is None else [],
         "is_question": kind in QUESTIONS,
@@ -172,7 +172,7 @@ def _undo_ms(visit: Visit, row: InputRequestRow) -> int:
     return max(int(left.total_seconds() * 1000), 0)
 
 
-def _closed_values(row: InputRequestRow, *, is_rechecked: bool) -> Mapping[str, Any]:
+def _describe_closed(row: InputRequestRow, *, is_rechecked: bool) -> Mapping[str, Any]:
     answer: Mapping[str, Any] = row.answer or {}
     values = hide_secrets(row.schema, answer.get("values"))
     edited = answer.get("input")
@@ -180,7 +180,7 @@ def _closed_values(row: InputRequestRow, *, is_rechecked: bool) -> Mapping[str, 
         "outcome": decisions.describe_answer(row, is_rechecked=is_rechecked)
         if row.answer
         else decisions.describe_end(row),
-        "decision": _past_decision(row, answer.get("decision")),
+        "decision": _describe_decision(row, answer.get("decision")),
         "is_remembered_later": (row.held_rule or {}).get("remember") in STORED,
         "answer_message": answer.get("message") or "",
         "answer_values": [] if values in (None, {}) else describe_input(values),
@@ -199,7 +199,7 @@ _PAST: Mapping[str, str] = {
 }
 
 
-def _past_decision(row: InputRequestRow, decision: Any) -> str:
+def _describe_decision(row: InputRequestRow, decision: Any) -> str:
     if RequestKind(row.kind) in QUESTIONS:
         return "Left unanswered" if decision == "deny" else "Answered"
     return _PAST.get(str(decision), "Answered")

@@ -59,7 +59,7 @@ async def start_session(request: Request, form: Form) -> BrowserSession:
             code = gateway.browser_sessions.open(form.text("code"), "sign-in code")
             principal = await gateway.authenticator.resume(code)
         except UnauthenticatedError:
-            gateway.authenticator.refused(address)
+            gateway.authenticator.count_refusal(address)
             raise
         code_id = code.nonce
     else:

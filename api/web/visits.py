@@ -139,7 +139,7 @@ class Visit:
             raise FORM_EXPIRED
 
 
-async def signed_in(request: Request) -> Visit:
+async def require_sign_in(request: Request) -> Visit:
     """The dependency of every page except sign-in.
 
     Raises:
@@ -159,7 +159,7 @@ async def signed_in(request: Request) -> Visit:
     return Visit(admit(request, gateway, await resume(), authenticate_again=resume), session)
 
 
-Visiting = Annotated[Visit, Depends(signed_in)]
+Visiting = Annotated[Visit, Depends(require_sign_in)]
 
 
 async def read_own_form(visit: Visiting) -> Form:

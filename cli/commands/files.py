@@ -115,14 +115,14 @@ def _print_results(
 ) -> "Sequence[ApplyResult]":
     """Print each change and each failure as it happens, then the numbers."""
     from cli.definitions.applying import ApplyOutcome, Change
-    from cli.terminal.consoles import styled
+    from cli.terminal.consoles import style_text
 
     verb = "checking" if dry_run else "applying"
     done = []
-    with show.err.status(styled(verb)) as status:
+    with show.err.status(style_text(verb)) as status:
         for result in results:
             done.append(result)
-            status.update(styled(f"{verb} {len(done)} of {total}"))
+            status.update(style_text(f"{verb} {len(done)} of {total}"))
             label = f"{result.planned.wanted.kind.name} {result.planned.wanted.key}"
             change = result.planned.change
             if dry_run and change is not Change.NOTHING:

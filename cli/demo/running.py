@@ -27,7 +27,7 @@ from cli.stack.home import Home
 from cli.stack.parts import inherit_environment, own_module
 from cli.stack.process import read_tail, tie_to_parent
 from cli.terminal import show
-from cli.terminal.consoles import styled
+from cli.terminal.consoles import style_text
 from cli.terminal.prompts import is_interactive
 from runtime.settings import Settings
 
@@ -146,7 +146,7 @@ def _own_stack(_: Home, *, scripted: bool) -> Iterator[Home]:
     directory = Path(tempfile.mkdtemp(prefix="perdure-demo-"))
     home = Home(directory / "home")
     directory.chmod(0o711)  # the database's user must reach its files; the home is private
-    command = tie_to_parent(_up(scripted=scripted), signal.SIGTERM, launch.SELF)
+    command = tie_to_parent(_up_command(scripted=scripted), signal.SIGTERM, launch.SELF)
     log = directory / "up.log"
     up = _start(command, home, log)
     try:
@@ -166,13 +166,13 @@ def _kept_stack(home: Home, *, scripted: bool) -> Iterator[Home]:
     home = Home.open(home.path)
     home.logs.mkdir(exist_ok=True)
     log = home.log("up")
-    up = _start(_up(scripted=scripted), home, log)
+    up = _start(_up_command(scripted=scripted), home, log)
     _wait_until_ready(up, home, log)
     yield home
     show.out.print(f"the stack     keeps running; `{program()} down` stops it")
 
 
-def _up(*, scripted: bool) -> list[str]:
+def _up_command(*, scripted: bool) -> list[str]:
     options = [*ANY_PORTS, *(["--scripted-model"] if scripted else [])]
     return own_module("cli.main", "up", *options)
 
@@ -190,7 +190,7 @@ def _start(command: list[str], home: Home, log: Path) -> subprocess.Popen[bytes]
 
 
 def _wait_until_ready(up: subprocess.Popen[bytes], home: Home, log: Path) -> None:
-    with show.err.status(styled("starting Postgres, Temporal, a worker and a gateway")):
+    with show.err.status(style_text("starting Postgres, Temporal, a worker and a gateway")):
         while home.read_ready() is None:
             try:
                 up.wait(0.05)

@@ -14,7 +14,7 @@ from cli.exits import Exit
 from cli.inbox.answering import answer_open_requests, list_open_requests
 from cli.program import program
 from cli.terminal import show
-from cli.terminal.consoles import styled
+from cli.terminal.consoles import style_text
 from cli.terminal.prompts import is_interactive
 
 EXITS = {"completed": Exit.DONE, "failed": Exit.FAILED, "cancelled": Exit.FAILED}
@@ -29,7 +29,7 @@ def follow(client: Client, execution_id: str, how: Following) -> Exit:
 
     def handle_waiting(waiting_id: str) -> bool:
         if how.stay and is_interactive():
-            with display.paused():
+            with display.pause():
                 answer_open_requests(client, waiting_id)
         return bool(how.stay)
 
@@ -110,7 +110,7 @@ class Display(ABC):
         self.stop()
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         """Leave the terminal to others for a while."""
         self.stop()
         yield
@@ -142,7 +142,7 @@ class StatusLine(Display):
 
     def __init__(self) -> None:
         self._turn = 0
-        self._status = show.err.status(styled("starting"))
+        self._status = show.err.status(style_text("starting"))
 
     def start(self) -> None:
         """Draw the line."""
@@ -156,14 +156,14 @@ class StatusLine(Display):
         """Update the line."""
         if event.type == "turn.started":
             self._turn = event.data["turn"]
-            self._status.update(styled(f"turn {self._turn}"))
+            self._status.update(style_text(f"turn {self._turn}"))
         elif event.type == "tool.started":
-            self._status.update(styled(f"turn {self._turn}, {event.data['name']}"))
+            self._status.update(style_text(f"turn {self._turn}, {event.data['name']}"))
         elif event.type == "progress":
             text = format_progress(event.data)
-            self._status.update(styled(f"turn {self._turn}, {event.data['name']}: {text}"))
+            self._status.update(style_text(f"turn {self._turn}, {event.data['name']}: {text}"))
         elif event.type == "execution.status_changed":
-            self._status.update(styled(str(event.data.get("status")).replace("_", " ")))
+            self._status.update(style_text(str(event.data.get("status")).replace("_", " ")))
 
 
 class TreeTimeline(Display):

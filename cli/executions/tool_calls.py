@@ -41,7 +41,7 @@ def print_call(name: str, given: object, *, full: bool) -> None:
     text = json.dumps(given, ensure_ascii=False)
     if name == "bash" and isinstance(given, dict) and list(given) == ["command"]:
         text = str(given["command"])
-    lines = _cut(text, full=full)
+    lines = _shorten(text, full=full)
     show.out.print_line("  ⚙ ", (name, "bold"), "  ", lines[0])
     _print_below(lines[1:])
 
@@ -57,7 +57,9 @@ def print_call_end(call: Json, *, full: bool) -> None:
 
 def _print_connections(call: Json, *, full: bool) -> None:
     if network := call.get("connections"):
-        _print_below(_cut("\n".join(map(_describe_connection, network["connections"])), full=full))
+        _print_below(
+            _shorten("\n".join(map(_describe_connection, network["connections"])), full=full)
+        )
 
 
 def _describe_connection(connection: Json) -> str:
@@ -81,7 +83,7 @@ def print_result(name: str, output: str, *, failed: bool, full: bool, denied: bo
         )
     text = output[: found.start()] if found else output
     if text.strip("\n"):
-        _print_below(_cut(text.strip("\n"), full=full))
+        _print_below(_shorten(text.strip("\n"), full=full))
 
 
 def _print_below(lines: Sequence[str]) -> None:
@@ -89,7 +91,7 @@ def _print_below(lines: Sequence[str]) -> None:
         show.out.print(f"    {line}")
 
 
-def _cut(text: str, *, full: bool) -> list[str]:
+def _shorten(text: str, *, full: bool) -> list[str]:
     """The lines of a text, or the first ones and how many are left out."""
     lines = text.split("\n")
     if full or len(lines) <= FIRST_LINES + 1:

@@ -120,13 +120,15 @@ def _describe_models(client: Client, execution: Json) -> str:
 def _describe_calls(execution: Json, calls: Sequence[Json]) -> str:
     counts = Counter(call["name"] for call in calls)
     listed = [f"{name} {number}x" for name, number in counts.most_common()]
-    wrong = Counter("denied" if call["status"] == "denied" else "failed" for call in _failed(calls))
+    wrong = Counter(
+        "denied" if call["status"] == "denied" else "failed" for call in _select_failed(calls)
+    )
     more = [f"{number} {what}" for what, number in wrong.items()]
     rest = execution["total_tool_calls"] - len(calls)
     return ", ".join([*listed, *more, *([f"and {rest} more"] if rest > 0 else [])])
 
 
-def _failed(calls: Sequence[Json]) -> list[Json]:
+def _select_failed(calls: Sequence[Json]) -> list[Json]:
     return [call for call in calls if call["is_error"] or call["status"] == "denied"]
 
 

@@ -24,7 +24,7 @@ from rich.text import Text
 from cli.connection.client import Client, Json
 from cli.exits import CommandError
 from cli.inbox.answering import YES_OR_NO, ask, make_edit, print_request
-from cli.terminal.consoles import Terminal, styled
+from cli.terminal.consoles import Terminal, style_text
 from cli.terminal.prompts import read_line
 from domain.people.requests import RequestKind
 
@@ -216,7 +216,7 @@ class InboxScreen:
     def _approve(self) -> None:
         request = self._read_chosen()
         if request["kind"] not in YES_OR_NO or request["kind"] == RequestKind.BUDGET:
-            with self._suspended():
+            with self._leave_terminal():
                 body = ask(request)
             self._answer(request, body)
             return
@@ -229,7 +229,7 @@ class InboxScreen:
         request = self._read_chosen()
         if request["kind"] == RequestKind.EFFECT_CHECK:
             raise CommandError("Press A, and choose happened, not_happened or skip.")
-        with self._suspended():
+        with self._leave_terminal():
             reason = read_line(f"{request['title']}  Why not? (optional)")
         self._answer(request, {"decision": "deny", **({"message": reason} if reason else {})})
 
@@ -238,7 +238,7 @@ class InboxScreen:
         if not request.get("tool_call"):
             raise CommandError("Only the input of a tool call can be edited.")
         before = json.dumps(request["tool_call"]["input"], indent=2, ensure_ascii=False)
-        with self._suspended():
+        with self._leave_terminal():
             after = edit_text(before)
         if after.strip() == before.strip():
             raise CommandError("Nothing was changed, so nothing was answered.")
@@ -246,7 +246,7 @@ class InboxScreen:
 
     def _comment(self) -> None:
         request = self._read_chosen()
-        with self._suspended():
+        with self._leave_terminal():
             text = read_line("Comment")
         if text:
             body = {"body": text}
@@ -288,7 +288,7 @@ class InboxScreen:
         self._keyboard.stop()
 
     @contextmanager
-    def _suspended(self) -> Iterator[None]:
+    def _leave_terminal(self) -> Iterator[None]:
         """Leave the terminal to a prompt or an editor; Ctrl-C there changes nothing."""
         self._suspend()
         try:
@@ -302,7 +302,7 @@ class InboxScreen:
         lines = self._keys() if self._has_keys else self._content()
         height = self._console.height - 1
         lines = [*lines[:height], *[Text()] * (height - len(lines))]
-        lines.append(styled((self._note, "bold") if self._note else (HINT, "dim")))
+        lines.append(style_text((self._note, "bold") if self._note else (HINT, "dim")))
         for line in lines:
             line.truncate(self._console.width, overflow="ellipsis")
         if self._is_replaced:
@@ -311,7 +311,10 @@ class InboxScreen:
         self._live.update(Text("\n", no_wrap=True).join(lines), refresh=True)
 
     def _keys(self) -> list[Text]:
-        return [styled(("Keys", "bold")), *(styled(f"  {key:8}", what) for key, what in KEYS)]
+        return [
+            style_text(("Keys", "bold")),
+            *(style_text(f"  {key:8}", what) for key, what in KEYS),
+        ]
 
     def _content(self) -> list[Text]:
         """The list and the chosen request. If that can't be read, it can't be approved unseen."""
@@ -328,14 +331,14 @@ class InboxScreen:
             return []
         number = len(self._requests)
         words = {0: "Nothing waits for you.", 1: "1 request waits."}
-        heading = styled((words.get(number, f"{number} requests wait."), "bold"))
+        heading = style_text((words.get(number, f"{number} requests wait."), "bold"))
         most = self._list_height()
         first = max(0, min(self._chosen - most // 2, number - most))
         rows = [
             self._row(self._requests[place], is_chosen=place == self._chosen)
             for place in range(first, min(first + most, number))
         ]
-        return [heading, *rows, *([styled(("─" * self._console.width, "dim"))] if rows else [])]
+        return [heading, *rows, *([style_text(("─" * self._console.width, "dim"))] if rows else [])]
 
     def _row(self, request: Json, *, is_chosen: bool) -> Text:
         call = request.get("tool_call") or {}
@@ -346,7 +349,7 @@ class InboxScreen:
             f"{request['title']}  ".replace("\n", "␊"),
             (about.replace("\n", "␊"), "dim"),
         )
-        row = styled(*parts)
+        row = style_text(*parts)
         if is_chosen:
             row.stylize("reverse")
         return row
@@ -371,7 +374,7 @@ class InboxScreen:
         self._is_cut = len(lines) > height
         if self._is_cut:
             more = len(lines) - height + 1
-            lines = [*lines[: height - 1], styled((f"… {more} more lines: Space", "dim"))]
+            lines = [*lines[: height - 1], style_text((f"… {more} more lines: Space", "dim"))]
         return lines
 
 

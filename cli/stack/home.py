@@ -134,7 +134,7 @@ class Home:
         return facts
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Lock the home for one supervisor. The kernel releases the lock when the process ends.
 
         Raises:
@@ -154,7 +154,7 @@ class Home:
 
     def is_held(self) -> bool:
         """Whether a supervisor runs on this home."""
-        with suppress(AlreadyRunningError), self.held():
+        with suppress(AlreadyRunningError), self.lock():
             return False
         return True
 

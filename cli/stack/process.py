@@ -106,7 +106,7 @@ class RunningPart:
             await running._ready()
         except BaseException:
             running.kill()
-            await running.ended()
+            await running.wait()
             raise
         return running
 
@@ -115,7 +115,7 @@ class RunningPart:
         """The process id of the program itself."""
         return self._process.pid
 
-    async def ended(self) -> int:
+    async def wait(self) -> int:
         """Wait for its end; a negative number is the signal that ended it."""
         code = await self._process.wait()
         self.kill()  # the processes that it started
@@ -126,10 +126,10 @@ class RunningPart:
         with suppress(ProcessLookupError):
             self._process.send_signal(self.part.stop_signal)
         try:
-            await asyncio.wait_for(self.ended(), self.part.stop_seconds)
+            await asyncio.wait_for(self.wait(), self.part.stop_seconds)
         except TimeoutError:
             self.kill()
-            await self.ended()
+            await self.wait()
 
     def kill(self) -> None:
         """Kill it and the processes that it started."""
@@ -140,12 +140,12 @@ class RunningPart:
         deadline = asyncio.get_running_loop().time() + self.part.start_seconds
         while not await self.part.is_ready(self.pid):
             if self._process.returncode is not None:
-                raise self._failed(describe_exit(self._process.returncode))
+                raise self._make_error(describe_exit(self._process.returncode))
             if asyncio.get_running_loop().time() > deadline:
-                raise self._failed(f"was not ready after {self.part.start_seconds:.0f} s")
+                raise self._make_error(f"was not ready after {self.part.start_seconds:.0f} s")
             await asyncio.sleep(POLL_SECONDS)
 
-    def _failed(self, reason: str) -> PartFailedError:
+    def _make_error(self, reason: str) -> PartFailedError:
         tail = read_tail(self.part.log)
         return PartFailedError(f"{self.part.name} {reason}. Its log, {self.part.log}:\n{tail}")
 

@@ -70,7 +70,7 @@ class Supervisor:
         delay = FIRST_DELAY_SECONDS
         while True:
             since = clock()
-            code = await self._running[part.name].ended()
+            code = await self._running[part.name].wait()
             if clock() - since > STEADY_SECONDS:
                 delay = FIRST_DELAY_SECONDS
             del self._running[part.name]

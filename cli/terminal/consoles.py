@@ -29,7 +29,7 @@ class Terminal(Console):
 
     def print_line(self, *parts: Part) -> None:
         """Print one line that is made of parts with their own styles."""
-        self.print(styled(*parts))
+        self.print(style_text(*parts))
 
     def print_text(self, text: str, *, end: str = "\n") -> None:
         """Print a text of a model; to a file or a pipe, byte for byte.
@@ -44,7 +44,7 @@ class Terminal(Console):
             self.file.flush()
 
 
-def styled(*parts: Part) -> Text:
+def style_text(*parts: Part) -> Text:
     """Text that is made of parts with their own styles, with visible control characters."""
     text = Text()
     for part in parts:

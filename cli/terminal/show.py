@@ -229,9 +229,9 @@ def print_warnings(resource: Mapping[str, Any]) -> None:
 
 def format_status(value: str) -> "Text":
     """A status in its colour."""
-    from cli.terminal.consoles import styled
+    from cli.terminal.consoles import style_text
 
-    return styled((value, STATUS_STYLES.get(value, "")))
+    return style_text((value, STATUS_STYLES.get(value, "")))
 
 
 def format_money(usd: float | None) -> str:

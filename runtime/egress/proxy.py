@@ -144,7 +144,7 @@ class SandboxProxy:
     ) -> None:
         self._report(_record(target, verdict, reason))
         is_allowed = verdict == "failed"
-        await _answer(client, target.request.refused(reason, is_allowed=is_allowed))
+        await _answer(client, target.request.refuse(reason, is_allowed=is_allowed))
 
     async def _dial(self, target: _Target) -> socket.socket:
         """Connect to an address that was checked; nothing is resolved after the check."""
@@ -164,7 +164,7 @@ class SandboxProxy:
         verdict: Verdict = "allowed"
         reason: str | None = None
         try:
-            await asyncio.get_running_loop().sock_sendall(client, target.request.granted())
+            await asyncio.get_running_loop().sock_sendall(client, target.request.grant())
             is_address = literal(target.host) is not None
             await relay.run(target.request.first_bytes, target.host, is_address=is_address)
         except* ServerNameError as errors:

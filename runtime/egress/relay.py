@@ -41,7 +41,7 @@ class ByteRelay:
             group.create_task(self._receive())
 
     async def _send(self, first: bytes, host: str, *, is_address: bool) -> None:
-        first = await self._checked_start(first, host, is_address=is_address)
+        first = await self._check_start(first, host, is_address=is_address)
         await self._loop.sock_sendall(self._server, first)
         self.sent_bytes += len(first)
         while data := await self._loop.sock_recv(self._client, CHUNK_BYTES):
@@ -56,7 +56,7 @@ class ByteRelay:
             self.received_bytes += len(data)
         _end(self._client)
 
-    async def _checked_start(self, first: bytes, host: str, *, is_address: bool) -> bytes:
+    async def _check_start(self, first: bytes, host: str, *, is_address: bool) -> bytes:
         """Return the client's first bytes, with the whole first message if they are TLS."""
         first = first or await self._loop.sock_recv(self._client, CHUNK_BYTES)
         while first:

@@ -41,11 +41,11 @@ class ProxyRequest(Protocol):
     port: int
     first_bytes: bytes
 
-    def granted(self) -> bytes:
+    def grant(self) -> bytes:
         """The answer once the connection is made."""
         ...
 
-    def refused(self, reason: str, *, is_allowed: bool) -> bytes:
+    def refuse(self, reason: str, *, is_allowed: bool) -> bytes:
         """The answer if it is not; `is_allowed`: only the host could not be reached."""
         ...
 
@@ -58,11 +58,11 @@ class Tunnel:
     port: int
     first_bytes: bytes = b""
 
-    def granted(self) -> bytes:
+    def grant(self) -> bytes:
         """The answer once the connection is made."""
         return b"HTTP/1.1 200 Connection established\r\n\r\n"
 
-    def refused(self, reason: str, *, is_allowed: bool) -> bytes:
+    def refuse(self, reason: str, *, is_allowed: bool) -> bytes:
         """The answer if it is not."""
         return _http_error(502 if is_allowed else 403, reason)
 
@@ -71,7 +71,7 @@ class Tunnel:
 class Forwarded(Tunnel):
     """A plain request of HTTP, whose head is already rewritten for its server."""
 
-    def granted(self) -> bytes:
+    def grant(self) -> bytes:
         """Nothing: the server answers itself."""
         return b""
 
@@ -84,11 +84,11 @@ class SocksConnect:
     port: int
     first_bytes: bytes = b""
 
-    def granted(self) -> bytes:
+    def grant(self) -> bytes:
         """The answer once the connection is made."""
         return _socks_answer(_GRANTED)
 
-    def refused(self, reason: str, *, is_allowed: bool) -> bytes:
+    def refuse(self, reason: str, *, is_allowed: bool) -> bytes:
         """The answer if it is not; it has no room for the reason."""
         del reason
         return _socks_answer(_FAILED if is_allowed else _NOT_ALLOWED)

@@ -96,7 +96,7 @@ def _memory_of(agent: Agent | None) -> MemoryPolicy | None:
 async def read_work(session: AsyncSession, row: ExecutionRow) -> Work:
     """The work of an execution, from its pinned definition."""
     return Work(
-        definition=await _pinned(session, row),
+        definition=await _read_pinned(session, row),
         title=row.title,
         is_inline=row.definition is not None,
         task_id=row.task_id,
@@ -108,7 +108,7 @@ async def read_work(session: AsyncSession, row: ExecutionRow) -> Work:
 
 async def define_follow_up(session: AsyncSession, row: ExecutionRow, content: str) -> Work:
     """A message after the end of an execution, with the same tools and options."""
-    definition = await _pinned(session, row)
+    definition = await _read_pinned(session, row)
     changed: dict[str, Any] = {
         "prompt_template": VERBATIM,
         "default_variables": {},
@@ -132,7 +132,7 @@ def make_title(text: str) -> str:
     return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1]}…"
 
 
-async def _pinned(session: AsyncSession, row: ExecutionRow) -> TaskDefinition:
+async def _read_pinned(session: AsyncSession, row: ExecutionRow) -> TaskDefinition:
     return TaskDefinition.model_validate(await definition_of(session, row))
 
 

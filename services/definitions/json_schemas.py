@@ -14,7 +14,7 @@ async def schema_problems(
 ) -> list[FieldProblem]:
     """Problems of a schema."""
     schemas = work.services.schemas
-    return _at(loc, await schemas.schema_problems(work.caller.user_id, schema))
+    return _make_problems(loc, await schemas.schema_problems(work.caller.user_id, schema))
 
 
 async def value_problems(
@@ -22,8 +22,8 @@ async def value_problems(
 ) -> list[FieldProblem]:
     """Problems of a value with a schema that was checked before."""
     schemas = work.services.schemas
-    return _at(loc, await schemas.value_problems(work.caller.user_id, schema, value))
+    return _make_problems(loc, await schemas.value_problems(work.caller.user_id, schema, value))
 
 
-def _at(loc: Location, problems: Iterable[SchemaProblem]) -> list[FieldProblem]:
+def _make_problems(loc: Location, problems: Iterable[SchemaProblem]) -> list[FieldProblem]:
     return [FieldProblem((*loc, *found.path), found.msg, "json_schema") for found in problems]

@@ -36,7 +36,7 @@ async def resolve_server(
     try:
         async with services.transaction(Caller.engine()) as work:
             if "ref" in entry:
-                return await _registered(work, scope, key, entry["ref"], server_id)
+                return await _resolve_registered(work, scope, key, entry["ref"], server_id)
             decryptor = mcp_values.ValueDecryptor(work.session, services.secrets, scope.user_id)
             server = await _resolve(decryptor, key, entry, name=key)
             return await _with_credentials(work, scope.user_id, server, entry)
@@ -44,7 +44,7 @@ async def resolve_server(
         raise McpServerError(f"MCP server {key!r}: {error.detail}", is_final=True) from error
 
 
-async def _registered(
+async def _resolve_registered(
     work: UnitOfWork, scope: RemoteScope, key: str, name: str, server_id: UUID | None
 ) -> ResolvedServer:
     row = await named_resources.find_usable_mcp_server(

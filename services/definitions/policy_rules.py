@@ -100,7 +100,7 @@ async def _default_problems(work: UnitOfWork, definition: TaskDefinition) -> lis
     A task that asks no person by its rules may still get a budget request or an effect check.
     """
     default = definition.human_input_policy.default_answer
-    asked = _expected_requests(definition.permissions)
+    asked = _list_expected_requests(definition.permissions)
     found = [await _request_problems(work, request, default) for request in asked or _UNPLANNED]
     return next(filter(None, found), []) if asked or all(found) else []
 
@@ -114,7 +114,7 @@ async def _request_problems(work: UnitOfWork, asked: Asked, default: Any) -> lis
     return problems
 
 
-def _expected_requests(permissions: Permissions) -> Sequence[Asked]:
+def _list_expected_requests(permissions: Permissions) -> Sequence[Asked]:
     """The requests that an execution with these rules can open."""
     found = []
     if permissions.offers(ASK_USER):

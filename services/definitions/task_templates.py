@@ -169,7 +169,10 @@ def _value_problems(
 
 def _length_problems(task: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[FieldProblem]:
     for field in FILLED_FIELDS:
-        if templates.rendered_length(task.get(field) or "", values) > templates.LONGEST_RENDERED:
+        if (
+            templates.compute_rendered_length(task.get(field) or "", values)
+            > templates.LONGEST_RENDERED
+        ):
             msg = (
                 f"With these values {field} has more than {templates.LONGEST_RENDERED} "
                 "characters; use shorter ones."

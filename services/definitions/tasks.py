@@ -101,7 +101,7 @@ async def _change(work: UnitOfWork, stored: StoredTask, update: TaskUpdate) -> S
         if not update.model_fields_set <= TASK_FIELDS:  # a new version
             await work.check_storage(stored.row.user_id, body)
     audited = _audited_fields(stored.row, update)
-    columns = {**_columns(body), "entered_tools": _entered_tools(stored.row, update, body)}
+    columns = {**_columns(body), "entered_tools": _merge_entered_tools(stored.row, update, body)}
     changed = await tasks.change(
         work.session, stored, columns, checked.to_json(), by=work.caller.user_id
     )
@@ -122,7 +122,7 @@ def _merge(stored: StoredTask, update: TaskUpdate) -> TaskCreate:
     return merge_update(TaskCreate, current, update, what="task")
 
 
-def _entered_tools(
+def _merge_entered_tools(
     row: TaskRow, update: TaskUpdate, body: TaskCreate
 ) -> dict[str, list[str]] | None:
     """Return the tool lists that name groups; a list that is not updated keeps its rules."""

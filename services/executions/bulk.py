@@ -88,7 +88,7 @@ async def retry_many(work: UnitOfWork, body: BulkBody) -> BulkOutcome:
     A filter without a status selects the failed ones. Executions that have a retry, and subtasks,
     are not selected.
     """
-    body = _only_ended(body)
+    body = _limit_to_ended(body)
     selection = await _select(work.session, work.caller, body, queries.list_retryable)
 
     async def check_one(execution_id: UUID) -> UUID:
@@ -110,7 +110,7 @@ def filter_of(given: Narrowing) -> ExecutionFilter:
     return ExecutionFilter(statuses=given.status, **same)
 
 
-def _only_ended(body: BulkBody) -> BulkBody:
+def _limit_to_ended(body: BulkBody) -> BulkBody:
     if body.filter is None:
         return body
     statuses = body.filter.status or (ExecutionStatus.FAILED,)

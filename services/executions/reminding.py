@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.executions.events import Event
-from domain.people.requests import after, group_of, next_action_at
+from domain.people.requests import add_seconds, group_of, next_action_at
 from persistence.db.database import Database
 from persistence.executions import due_requests, events, input_requests, queries
 from persistence.executions.signals import SignalKind, append_signal
@@ -96,7 +96,7 @@ async def _escalate(session: AsyncSession, row: InputRequestRow, now: datetime) 
     row.assignee, row.on_expiry, row.escalation = plan["to"], plan["on_expiry"], None
     row.claimed_by, row.claimed_at = None, None
     row.assignments += 1
-    row.due_at = after(now, plan["due_seconds"], hours)
+    row.due_at = add_seconds(now, plan["due_seconds"], hours)
     await session.flush()
     after_values = {"assignee": row.assignee, "execution_id": str(row.execution_id)}
     await events.append(

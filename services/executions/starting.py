@@ -16,7 +16,7 @@ from domain.errors import (
 from domain.executions.limits import MAX_DEPTH
 from domain.executions.states import PREREQUISITES, ExecutionStatus
 from domain.model import pricing
-from domain.templates import LONGEST_RENDERED, rendered_length
+from domain.templates import LONGEST_RENDERED, compute_rendered_length
 from persistence.definitions.tasks import StoredTask
 from persistence.executions import creation, prerequisites, queries
 from persistence.executions.creation import SESSION_BUSY, QueueTerms, Start, Work
@@ -233,7 +233,7 @@ async def check_start(
     if definition.variables_schema is not None:
         loc = ("body", "variables")
         problems += await value_problems(work, definition.variables_schema, variables, loc)
-    if rendered_length(definition.prompt_template, variables) > LONGEST_RENDERED:
+    if compute_rendered_length(definition.prompt_template, variables) > LONGEST_RENDERED:
         hint = f"The rendered prompt is longer than {LONGEST_RENDERED} characters; shorten it."
         problems.append(FieldProblem(("body", "variables"), hint, "too_long"))
     model = task_rules.choose_model(definition, agent, work.services.settings.default_model)

@@ -66,7 +66,7 @@ async def read_profile(session: AsyncSession, caller: Caller, services: Services
     """Return the profile of the caller."""
     user = await _find(session, caller.user_id)
     usage = await load_usage(session, caller.user_id, counted=COUNTED)
-    stored = await services.storage.stored(session, caller.user_id)
+    stored = await services.storage.read_stored(session, caller.user_id)
     return Profile(user, effective_quotas(user, services.quotas.defaults), usage, stored)
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from domain.ids import new_id
 from domain.schedules import cron
-from domain.schedules.clock_changes import covered_years, repeated_hours
+from domain.schedules.clock_changes import find_repeated_hours, list_covered_years
 from domain.schedules.schedule import Backfill, TaskSchedule
 from persistence.definitions import schedules
 from services.definitions import task_rules
@@ -79,8 +79,10 @@ def _count_runs(schedule: TaskSchedule, body: BackfillBody) -> int:
 
 def _check_clock(local: datetime, zone: ZoneInfo) -> None:
     """Refuse a run that Temporal would start at another time or twice."""
-    years = covered_years()
-    if local.year not in years and (local.date(), local.hour) in repeated_hours(zone, local.year):
+    years = list_covered_years()
+    if local.year not in years and (local.date(), local.hour) in find_repeated_hours(
+        zone, local.year
+    ):
         raise _refusal(
             "start_at",
             f"The clock of {zone.key} is set back on {local.date()}, and runs of that hour are "

@@ -98,7 +98,7 @@ async def apply_pending(database: Database, server: ScheduleServer) -> None:
 
 async def repair_differences(database: Database, server: ScheduleServer) -> None:
     """Change the schedules that differ from their tasks, and delete those without a task."""
-    found = await server.compare(await _synchronised(database))
+    found = await server.compare(await _read_synchronised(database))
     if found is None:
         return
     for task_id in found.differing:
@@ -124,7 +124,7 @@ async def _apply_each(items: Iterable[T], apply: Callable[[T], Awaitable[bool]])
     return True
 
 
-async def _synchronised(database: Database) -> dict[UUID, TaskSchedule]:
+async def _read_synchronised(database: Database) -> dict[UUID, TaskSchedule]:
     """Read the schedules whose newest revision was sent to Temporal."""
     wanted: dict[UUID, TaskSchedule] = {}
     last: UUID | None = None

@@ -74,7 +74,7 @@ async def test_the_notification_of_an_end_ends_a_wait(
     updates = LiveUpdates(database, reads, database_url)
     execution_id = new_id()  # no row says that it has ended
     async with updates.running():
-        waiting = asyncio.create_task(updates.settled(execution_id, math.inf))
+        waiting = asyncio.create_task(updates.wait_until_settled(execution_id, math.inf))
         while not waiting.done():  # until the gateway receives notifications
             watchers.publish_end(execution_id, 1)
             await asyncio.wait([waiting], timeout=0.1)

@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from domain.ids import new_id
 from domain.schedules import cron
-from domain.schedules.clock_changes import covered_years, repeated_hours
+from domain.schedules.clock_changes import find_repeated_hours, list_covered_years
 from domain.schedules.schedule import TaskSchedule
 from runtime.schedules import Schedules
 
@@ -120,8 +120,8 @@ async def test_each_run_in_a_repeated_hour_starts_once(
     schedule = of(expression, zone)
     server = Schedules(temporal_client)
     assert await server.apply(schedule)
-    for year in covered_years():
-        for day in {day for day, _ in repeated_hours(ZoneInfo(zone), year)}:
+    for year in list_covered_years():
+        for day in {day for day, _ in find_repeated_hours(ZoneInfo(zone), year)}:
             midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
             after, until = midnight - timedelta(hours=15), midnight + timedelta(hours=15)
             theirs = await matching(temporal_client, schedule, after, until)

@@ -14,7 +14,7 @@ import pytest
 from domain.tools.calls import ProcessIdentity, ToolEffect, ToolOutcome
 from tests.tools.conftest import HOST, MakeCalls, SessionCalls, until
 from tools.limits import MIB
-from tools.processes import started_ticks
+from tools.processes import read_started_ticks
 
 
 def running(token: str) -> list[int]:
@@ -157,7 +157,7 @@ async def test_the_group_is_on_record_before_anything_runs(any_call: SessionCall
     async def on_started(identity: ProcessIdentity | None) -> None:
         assert identity is not None
         assert os.getpgid(identity.process_group) == identity.process_group
-        assert started_ticks(identity.process_group) == identity.started_ticks
+        assert read_started_ticks(identity.process_group) == identity.started_ticks
         leader = psutil.Process(identity.process_group)
         await until(lambda: leader.status() == psutil.STATUS_SLEEPING)
         assert {child.name() for child in leader.children(recursive=True)} <= {"sh"}
@@ -167,7 +167,7 @@ async def test_the_group_is_on_record_before_anything_runs(any_call: SessionCall
     await any_call.run(any_call.invocation("bash", command="touch ran"), on_started)
     assert seen[0].host_id == HOST
     assert (any_call.workspace / "ran").exists()
-    assert started_ticks(seen[0].process_group) is None
+    assert read_started_ticks(seen[0].process_group) is None
 
 
 async def test_nothing_runs_when_it_can_not_be_put_on_record(any_call: SessionCalls) -> None:
@@ -184,7 +184,7 @@ async def test_nothing_runs_when_it_can_not_be_put_on_record(any_call: SessionCa
     with pytest.raises(ConnectionLostError):
         await any_call.run(any_call.invocation("bash", command="touch ran"), on_started)
     assert not (any_call.workspace / "ran").exists()
-    assert started_ticks(groups[0]) is None
+    assert read_started_ticks(groups[0]) is None
 
 
 async def test_another_attempt_ends_the_group_of_a_former_one(
@@ -206,7 +206,7 @@ async def test_another_attempt_ends_the_group_of_a_former_one(
     await another.end_process(replace(identity, started_ticks=identity.started_ticks + 1))
     assert running(duration)
     await another.end_process(identity)
-    assert started_ticks(identity.process_group) is None
+    assert read_started_ticks(identity.process_group) is None
     assert (await former).is_error
     await another.end_process(identity)
     await gone(duration)

@@ -253,13 +253,13 @@ def test_time_is_paid_back(monkeypatch: pytest.MonkeyPatch) -> None:
     taken, user, other = ProcessorTime(0.5, most_owed=10), new_id(), new_id()
     taken.charge(user, 4)
     taken.charge(user, 3)
-    assert (taken.owed(user), taken.owed(other)) == (7, 0)
+    assert (taken.compute_owed(user), taken.compute_owed(other)) == (7, 0)
     now[0] += 4
-    assert taken.owed(user) == 5
+    assert taken.compute_owed(user) == 5
     taken.charge(user, 100)
-    assert taken.owed(user) == 10
+    assert taken.compute_owed(user) == 10
     now[0] += 60
-    assert taken.owed(user) == 0
+    assert taken.compute_owed(user) == 0
 
 
 def disk_of(call: SessionCalls) -> disk.WorkspaceDisk:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from domain.errors import ToolInputError
-from domain.ids import made_at, new_id
+from domain.ids import new_id, read_creation_time
 from domain.tools.calls import ProcessIdentity, ToolOutcome
 from tests.tools.conftest import HOST, SessionCalls
 from tests.waiting import until
@@ -188,7 +188,7 @@ async def test_changes_in_a_working_directory_are_found(caller: SessionCalls, li
     invocation = replace(caller.invocation("bash"), working_directory=str(listed))
 
     async def changed_by(change: Callable[[], object]) -> Sequence[str]:
-        since = made_at(new_id()) + timedelta(milliseconds=1)
+        since = read_creation_time(new_id()) + timedelta(milliseconds=1)
         until(
             lambda: datetime.now(UTC) > since + timedelta(milliseconds=20)
         )  # of the kernel's clock
@@ -205,7 +205,7 @@ async def test_changes_in_a_working_directory_are_found(caller: SessionCalls, li
     moved = partial((listed / ".git" / "refs" / "main").write_text, "z")
     assert await changed_by(moved) == [".git/refs/main"]
     gone = replace(invocation, working_directory=str(listed / "gone"))
-    assert await caller.toolbox.list_changed(gone, made_at(new_id())) == ()
+    assert await caller.toolbox.list_changed(gone, read_creation_time(new_id())) == ()
 
 
 async def test_changes_below_many_directories_are_left_out(
@@ -213,7 +213,7 @@ async def test_changes_below_many_directories_are_left_out(
 ) -> None:
     where: dict[str, Any] = {"working_directory": str(listed)}
     deeper = sys.getrecursionlimit() + 100
-    since = made_at(new_id()) - timedelta(minutes=1)
+    since = read_creation_time(new_id()) - timedelta(minutes=1)
     await run(caller, "bash", given={"command": deep(deeper)}, **where)
     invocation = replace(caller.invocation("bash"), working_directory=str(listed))
     found = await caller.toolbox.list_changed(invocation, since)
@@ -230,7 +230,7 @@ def test_changes_in_a_closed_directory_are_left_out(elsewhere: Path) -> None:
     def list_as_another_user() -> Sequence[str]:
         ctypes.CDLL(None).setfsuid(SANDBOX_USER)  # of this thread
         workspace = Workspace(root=elsewhere, private=elsewhere, owner=None)
-        return list_changed(workspace, made_at(new_id()) - timedelta(minutes=1))
+        return list_changed(workspace, read_creation_time(new_id()) - timedelta(minutes=1))
 
     with ThreadPoolExecutor(1) as thread:
         found = thread.submit(list_as_another_user).result()

@@ -24,7 +24,7 @@ from domain.executions.steps import ToolCallStatus
 from domain.workspaces.snapshots import directory_name
 from persistence.tables.sessions import SessionRow
 from persistence.tables.workspaces import WorkspaceSnapshotRow
-from runtime.host import known_host_id
+from runtime.host import read_host_id
 from tests.engine.driver import UNTIL_RELEASED, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, worker_process
 from tests.waiting import eventually
@@ -60,7 +60,7 @@ class Hosts:
             more={"PERDURE_DRAIN_SECONDS": "2"},
         )
         process = await self.stack.enter_async_context(worker)
-        host_id = known_host_id(home)
+        host_id = read_host_id(home)
         assert host_id is not None
         self.running[host_id] = process, home
         await eventually(partial(is_idle, psutil.Process(process.pid)), what="an idle worker")

@@ -16,8 +16,8 @@ from domain.mcp.remote_waits import (
     RemoteState,
     RemoteWait,
     add_notes,
+    list_unanswered,
     next_poll,
-    unanswered,
 )
 from domain.text import clean, harmless
 from mcp_client.tasks import CallResult, CreatedTask, TaskState
@@ -92,10 +92,10 @@ def continue_task(state: RemoteState, task: TaskState) -> RemoteWait | types.Cal
             ) from None
     if task.status == "failed":
         message = (task.error or {}).get("message") or task.status_message or "without a reason"
-        raise UnusableAnswerError(f"The task of the server failed: {_bounded(str(message))}")
+        raise UnusableAnswerError(f"The task of the server failed: {_shorten(str(message))}")
     if task.status not in {"working", "input_required"}:
-        reason = f": {_bounded(task.status_message)}" if task.status_message else "."
-        raise UnusableAnswerError(f"The task of the server is {_bounded(task.status)}{reason}")
+        reason = f": {_shorten(task.status_message)}" if task.status_message else "."
+        raise UnusableAnswerError(f"The task of the server is {_shorten(task.status)}{reason}")
     now = datetime.now(UTC)
     answered = [*state.get("answered", ()), *state.get("responses", ())]
     kept = {name: state[name] for name in ("task", "since")}
@@ -144,7 +144,7 @@ def count_failure(state: RemoteState) -> RemoteWait | None:
 
 
 def _ask_or_wait(state: RemoteState, wakes_at: datetime) -> RemoteWait:
-    for key in unanswered(state):
+    for key in list_unanswered(state):
         question = _read_question(key, state["requests"][key])
         if isinstance(question, RemoteQuestion):
             return RemoteWait({**state, "asked": key}, wakes_at, question)
@@ -182,11 +182,11 @@ def _read_question(key: str, request: Any) -> RemoteQuestion | str:
         params = types.ElicitRequest.model_validate(request, by_name=False).params
     except ValidationError:
         return "it does not follow the protocol."
-    message = _bounded(params.message, MAX_MESSAGE_CHARACTERS) or "The server asks for input."
+    message = _shorten(params.message, MAX_MESSAGE_CHARACTERS) or "The server asks for input."
     if isinstance(params, types.ElicitRequestURLParams):
         if not params.url.startswith(_SCHEMES):
             return "it asks to open an address that is no web page."
-        return RemoteQuestion(key, message, url=_bounded(params.url, MAX_MESSAGE_CHARACTERS))
+        return RemoteQuestion(key, message, url=_shorten(params.url, MAX_MESSAGE_CHARACTERS))
     schema = dict(params.requested_schema)
     if problem := _schema_problem(schema):
         return f"its form can't be shown, because {problem}."
@@ -200,7 +200,7 @@ def _schema_problem(schema: Mapping[str, Any]) -> str | None:
         return "its schema is not an object"
     for name, field in fields.items():
         if not isinstance(field, Mapping) or field.get("type") not in _FIELD_TYPES:
-            return f"the field {_bounded(str(name), 100)!r} is not a text, number, choice or list"
+            return f"the field {_shorten(str(name), 100)!r} is not a text, number, choice or list"
     return None
 
 
@@ -208,5 +208,5 @@ def _pace(poll_ms: int | None) -> int | None:
     return None if poll_ms is None else min(max(poll_ms, 100), 3_600_000)
 
 
-def _bounded(text: str, most: int = 1000) -> str:
+def _shorten(text: str, most: int = 1000) -> str:
     return clean(harmless(text))[:most]

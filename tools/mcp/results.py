@@ -35,7 +35,7 @@ def outcome_of(
         # Otherwise the texts say the same: a server repeats the structured content as text.
         texts = [json.dumps(result.structured_content, ensure_ascii=False)]
     text = printable("\n".join(texts) or "(no output)")
-    outcome = _within_limits(text, private, limits, is_error=result.is_error)
+    outcome = _limit_text(text, private, limits, is_error=result.is_error)
     return replace(outcome, artifacts=tuple(files.saved))
 
 
@@ -45,7 +45,7 @@ def links_of(result: types.CallToolResult) -> Sequence[str]:
     return list(dict.fromkeys(str(block.uri) for block in blocks))
 
 
-def _within_limits(text: str, private: Path, limits: ToolLimits, *, is_error: bool) -> ToolOutcome:
+def _limit_text(text: str, private: Path, limits: ToolLimits, *, is_error: bool) -> ToolOutcome:
     encoded = text.encode()
     if len(encoded) <= limits.preview_bytes:
         return ToolOutcome(text, is_error=is_error)

@@ -21,8 +21,8 @@ from mcp_client.http import MAX_MESSAGE_BYTES
 from tools.commands import HeldCommand
 from tools.launch import HeldJob
 from tools.network import OpenedNetwork
-from tools.output import Spool, decoded
-from tools.processes import started_ticks
+from tools.output import Spool, decode
+from tools.processes import read_started_ticks
 from tools.shell import Shell
 from tools.workspaces import Site
 
@@ -84,7 +84,7 @@ class StdioServer:
             try:
                 async with (
                     self._shell.hold(self._job, spool, self._workspace, self._user_id) as command,
-                    self._shell.connected(command, self._job) as network,
+                    self._shell.connect(command, self._job) as network,
                 ):
                     self._network = network
                     self.identity = self._shell.identity(command)
@@ -143,7 +143,7 @@ class StdioServer:
         """Whether its first process has ended; the connection notices that a moment later."""
         if self.identity is None:
             return False
-        return started_ticks(self.identity.process_group) != self.identity.started_ticks
+        return read_started_ticks(self.identity.process_group) != self.identity.started_ticks
 
     async def take_connections(self) -> ConnectionLog:
         """Return what the program has connected to since the last time."""
@@ -179,7 +179,7 @@ def _end_of(spool: Spool) -> str:
     """Return the last lines that the program printed for people."""
     with spool.path.open("rb") as file:
         file.seek(max(spool.stored_bytes - SHOWN_BYTES, 0))
-        return harmless(decoded(file.read())).strip()
+        return harmless(decode(file.read())).strip()
 
 
 async def _next_line(reader: asyncio.StreamReader) -> bytes:

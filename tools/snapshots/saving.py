@@ -61,7 +61,7 @@ class Snapshots:
             raise WorkspaceNotSavedError(os.strerror(error.errno or 0)) from error
 
     async def _save(self, root: Path, recorded: str | None) -> WorkspaceSnapshot | None:
-        before = await self._before(root, recorded)
+        before = await self._read_before(root, recorded)
         found, new = await asyncio.to_thread(scan, root, self._private, before)
         content = await asyncio.to_thread(found.index.encode)
         sha256 = hashlib.sha256(content).hexdigest()
@@ -77,7 +77,7 @@ class Snapshots:
             return None
         return _describe(sha256, len(content), found.index)
 
-    async def _before(self, root: Path, recorded: str | None) -> Scan:
+    async def _read_before(self, root: Path, recorded: str | None) -> Scan:
         known = self._known.pop(root, None)
         if recorded is None:
             return Scan()

@@ -70,10 +70,10 @@ def scan(root: Path, private: Path, before: Scan) -> tuple[Scan, Sequence[NewBlo
         WorkspaceNotSavedError: it has more than `MAX_ENTRIES`.
     """
     started_ns = time.time_ns()
-    with _opened(str(root)) as directory:
+    with _open(str(root)) as directory:
         found = _FileWalk()
         found.walk(directory, "", DEEPEST)
-        stored, known = _stored(found, before)
+        stored, known = _select_stored(found, before)
         packs = PackWriter(private, known)
         try:
             reader = _ChangedFiles(directory, packs, started_ns, found)
@@ -133,7 +133,7 @@ class _FileWalk:
             if levels == 0:
                 self.leave_out(f"{path}/")
                 return
-            with _opened(entry.name, directory) as below:
+            with _open(entry.name, directory) as below:
                 self.walk(below, f"{path}/", levels - 1)
 
     def leave_out(self, path: str) -> None:
@@ -141,7 +141,7 @@ class _FileWalk:
             self.left_out.append(path)
 
 
-def _stored(
+def _select_stored(
     found: _FileWalk, before: Scan
 ) -> tuple[Mapping[str, SavedEntry], Mapping[str, Packed]]:
     """Files as they were saved before, without those that have changed since or whose bytes move.
@@ -213,7 +213,7 @@ class _ChangedFiles:
 
     def _read(self, path: str) -> SavedEntry | None:
         try:
-            with _opened_below(self._root, path) as file:
+            with _open_below(self._root, path) as file:
                 return self._save(path, file)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
@@ -256,7 +256,7 @@ def _signature(status: os.stat_result) -> Signature:
 
 
 @contextmanager
-def _opened(path: str, directory: int | None = None, flags: int = _DIRECTORY) -> Iterator[int]:
+def _open(path: str, directory: int | None = None, flags: int = _DIRECTORY) -> Iterator[int]:
     opened = os.open(path, flags, dir_fd=directory)
     try:
         yield opened
@@ -265,7 +265,7 @@ def _opened(path: str, directory: int | None = None, flags: int = _DIRECTORY) ->
 
 
 @contextmanager
-def _opened_below(root: int, path: str) -> Iterator[int]:
+def _open_below(root: int, path: str) -> Iterator[int]:
     """Open a file without following links in its path."""
     *parents, name = path.split("/")
     directory = os.dup(root)
@@ -274,7 +274,7 @@ def _opened_below(root: int, path: str) -> Iterator[int]:
             inner = os.open(parent, _DIRECTORY, dir_fd=directory)
             os.close(directory)
             directory = inner
-        with _opened(name, directory, _READ) as file:
+        with _open(name, directory, _READ) as file:
             yield file
     finally:
         os.close(directory)

@@ -20,7 +20,7 @@ from domain.web.urls import WebUrl, WebUrlError
 from tools.network import write_journal
 from tools.web.access import WebAccess, WebClient
 from tools.web.bodies import SecretMask
-from tools.web.redirects import MAX_REDIRECTS, WebRequest, redirected
+from tools.web.redirects import MAX_REDIRECTS, WebRequest, follow_redirect
 
 NOT_SENT = "Nothing was sent."
 MAY_HAVE_HAPPENED = (
@@ -75,7 +75,7 @@ class Exchange:
     _unsafe_status: int | None = None
     """How the server answered a request that may have changed something."""
 
-    async def recorded(self, running: Awaitable[ToolOutcome]) -> ToolOutcome:
+    async def record(self, running: Awaitable[ToolOutcome]) -> ToolOutcome:
         """Return the outcome of a call with its connections. A mistake is an outcome, too."""
         try:
             outcome = await running
@@ -164,7 +164,7 @@ class Exchange:
         if not request.is_safe:
             self._unsafe_status = response.status_code
         try:
-            return redirected(request, response.status_code, response.headers.get("location"))
+            return follow_redirect(request, response.status_code, response.headers.get("location"))
         except WebUrlError as error:
             raise self._failure(
                 f"{request.url} redirects to a URL that can't be used. {error}"

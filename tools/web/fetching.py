@@ -46,7 +46,7 @@ class WebFetch:
     ) -> ToolOutcome:
         """Fetch a page and return a part of its text."""
         exchange = Exchange(self._access, invocation, _SECONDS)
-        return await exchange.recorded(self._fetch(workspace, exchange))
+        return await exchange.record(self._fetch(workspace, exchange))
 
     async def _fetch(self, workspace: Workspace, exchange: Exchange) -> ToolOutcome:
         tool_input = exchange.invocation.input

@@ -30,7 +30,7 @@ class WebRequest:
         return self.method in SAFE_METHODS
 
 
-def redirected(request: WebRequest, status: int, location: str | None) -> WebRequest | None:
+def follow_redirect(request: WebRequest, status: int, location: str | None) -> WebRequest | None:
     """Return the request that follows from a response, or None if the response is the result.
 
     A request that may change something is not repeated at another server: then the model decides.

@@ -13,7 +13,7 @@ from domain.web.urls import parse_url
 from tools.file_names import choose_name, last_part, usable_media_type
 from tools.limits import ToolLimits, describe_size
 from tools.network import journal_of
-from tools.output import Spool, encoded, show
+from tools.output import Spool, encode, show
 from tools.paths import Workspace
 from tools.web.access import WebAccess
 from tools.web.bodies import SecretMask, spool_body
@@ -50,7 +50,7 @@ class HttpRequests:
         if effect is not ToolEffect.READ_ONLY:
             exchange.before_sending = record_start
             exchange.journal = journal_of(workspace.private, invocation)
-        return await exchange.recorded(self._send(workspace, exchange))
+        return await exchange.record(self._send(workspace, exchange))
 
     async def _send(self, workspace: Workspace, exchange: Exchange) -> ToolOutcome:
         most, secrets = self._limits.stored_bytes(workspace.user_room), exchange.secrets
@@ -68,7 +68,7 @@ class HttpRequests:
         if shown.is_whole:
             text = decode_text(spool.path.read_bytes(), arrived.response.charset_encoding)
         else:
-            file = _named(spool.save(is_text=shown.is_text), arrived)
+            file = _name_file(spool.save(is_text=shown.is_text), arrived)
             text += f"\n(The body is saved as the artifact {file.name}.)"
         if is_cut:
             limit = describe_size(spool.stored_bytes)
@@ -87,7 +87,7 @@ def _request(tool_input: Mapping[str, Any]) -> WebRequest:
         if "content-type" not in map(str.lower, headers):
             headers["Content-Type"] = "application/json"
     elif "body" in tool_input:
-        content = encoded(tool_input["body"])
+        content = encode(tool_input["body"])
     method = tool_input.get("method", "GET")
     return WebRequest(method, parse_url(tool_input["url"]), headers, content)
 
@@ -98,7 +98,7 @@ def _headers(arrived: Arrived) -> str:
     return text if len(text) <= _HEADER_CHARACTERS else f"{text[:_HEADER_CHARACTERS]}…"
 
 
-def _named(file: SavedFile, arrived: Arrived) -> SavedFile:
+def _name_file(file: SavedFile, arrived: Arrived) -> SavedFile:
     """The stored body with a name and a type for people."""
     media_type = usable_media_type(arrived.media_type or file.media_type)
     name = choose_name(last_part(str(arrived.request.url)) or "response", media_type)

@@ -163,7 +163,7 @@ async def _watch_execution(context: ToolContext, arguments: WatchExecutionArgume
     columns = await own_columns(context, execution_id)
     watcher, user_id = context.gateway.watcher, context.call.principal.user_id
     deadline = time.monotonic() + arguments.timeout_seconds
-    with watcher.subscribed(execution_id, user_id) as watched:
+    with watcher.subscribe(execution_id, user_id) as watched:
         if not await _is_news(context, columns, after):
             await watcher.watch(execution_id)
             await _wait_for_news(context, watched, execution_id, after, deadline)
@@ -185,7 +185,7 @@ async def _wait_for_news(
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        await watched.changed(min(left, FALLBACK_SECONDS))
+        await watched.wait_for_change(min(left, FALLBACK_SECONDS))
 
 
 async def _is_news(context: ToolContext, columns: Mapping[str, Any], after: int) -> bool:

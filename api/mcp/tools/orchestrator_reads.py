@@ -60,7 +60,7 @@ class QueryTasksArguments(OwnArguments):
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     offset: Annotated[int, Field(ge=0, le=100_000)] = 0
 
-    def narrowed(self) -> WorkFilter:
+    def to_filter(self) -> WorkFilter:
         """The filters."""
         return WorkFilter(
             statuses=[ALIASES.get(status, status) for status in self.status],
@@ -87,7 +87,7 @@ async def _query_tasks(context: ToolContext, arguments: QueryTasksArguments) -> 
     limit, offset = arguments.limit, arguments.offset
     async with context.reading() as session:
         rows, total = await planned_work.search(
-            session, context.caller.user_id, arguments.narrowed(), limit=limit, offset=offset
+            session, context.caller.user_id, arguments.to_filter(), limit=limit, offset=offset
         )
         files: Mapping[UUID, Sequence[ArtifactReference]] = {}
         if arguments.include_artifacts:

@@ -197,7 +197,7 @@ class ListArguments(OwnArguments):
     agent_type: ShortText | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 50
 
-    def narrowed(self) -> WorkFilter:
+    def to_filter(self) -> WorkFilter:
         """The filters.
 
         Raises:
@@ -230,7 +230,7 @@ async def _list(context: ToolContext, arguments: ListArguments) -> QueuedTasks:
         rows, total = await planned_work.search(
             session,
             context.caller.user_id,
-            arguments.narrowed(),
+            arguments.to_filter(),
             limit=arguments.limit,
             offset=0,
         )

@@ -52,7 +52,7 @@ class Section:
     is_folded: bool = False
     preview: str = ""
 
-    def below(self, path: str) -> "Section":
+    def nest(self, path: str) -> "Section":
         """The same fields of an object inside the body."""
         fields = [replace(field, name=f"{path}/{field.name}") for field in self.fields]
         return replace(self, fields=fields)

@@ -124,7 +124,7 @@ TEMPLATE_PAGES = DefinitionPages(
     sections=(
         Section("", (*BASICS, *_OF_ITS_TASKS)),
         Section("Parameters", (_PARAMETERS,)),
-        *(section.below("task") for section in SECTIONS),
+        *(section.nest("task") for section in SECTIONS),
         Section("Sharing", (Field("is_public", "Others may create tasks from it"),)),
     ),
     new={"task": NEW},

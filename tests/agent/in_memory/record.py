@@ -19,7 +19,7 @@ from domain.errors import (
     FencedOutError,
     NotFoundError,
 )
-from domain.executions.budgets import Shortage, left_of
+from domain.executions.budgets import Shortage, compute_remaining_usd
 from domain.executions.events import Event
 from domain.executions.states import ExecutionStatus
 from domain.executions.steps import (
@@ -128,7 +128,7 @@ class InMemoryRecord:
         _put_requests(execution, step)
         for child in step.children:
             budget = child.budget_usd
-            left = left_of(budgets.path_of(self._executions, execution))
+            left = compute_remaining_usd(budgets.path_of(self._executions, execution))
             if budget is not None and left is not None:
                 budget = min(budget, left)
             self._executions.add(_child(execution, child, budget))

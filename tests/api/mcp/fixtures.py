@@ -234,7 +234,7 @@ async def complete(_: Context, params: CompleteRequestParams) -> Json | None:
 
 async def list_tools(ctx: Context, _: PaginatedRequestParams) -> Json | None:
     """Our tools, and the names of the fixtures by which the suite decides what it can check."""
-    ours = CATALOGUE.offered(groups_of(call_of(ctx)))
+    ours = CATALOGUE.list_tools(groups_of(call_of(ctx)))
     listed = [tool.definition.model_dump(by_alias=True, exclude_none=True) for tool in ours]
     diagnostic = ("test_missing_capability", "test_streaming_elicitation", "test_logging_tool")
     schema = {"type": "object"}

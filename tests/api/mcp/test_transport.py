@@ -164,9 +164,9 @@ async def test_groups_are_chosen_by_the_url(world: World) -> None:
         paged = await http.post("/mcp", **modern("tools/list", cursor="1"))
         assert "cursor is invalid" in paged.json()["error"]["message"]
     names = [tool["name"] for tool in every["tools"]]
-    assert names == [tool.name for tool in CATALOGUE.offered(frozenset(CATALOGUE.groups))]
+    assert names == [tool.name for tool in CATALOGUE.list_tools(frozenset(CATALOGUE.groups))]
     assert [tool["name"] for tool in default["tools"]] == [
-        tool.name for tool in CATALOGUE.offered(frozenset({"default"}))
+        tool.name for tool in CATALOGUE.list_tools(frozenset({"default"}))
     ]
 
 

@@ -50,7 +50,7 @@ async def test_postgres_runs_where_user_namespaces_are_forbidden(servers_directo
     assert await connection.fetchval("SELECT current_database()") == "perdure"
     await connection.close()
     await running.stop()
-    assert await running.ended() == 0
+    assert await running.wait() == 0
 
 
 async def test_postgres_starts_over_the_pid_file_of_a_killed_one(servers_directory: Path) -> None:
@@ -61,7 +61,7 @@ async def test_postgres_starts_over_the_pid_file_of_a_killed_one(servers_directo
     part = embedded_postgres.part(server, servers_directory / "killed.log")
     first = await RunningPart.start(part)
     first.kill()
-    assert await first.ended() == -signal.SIGKILL
+    assert await first.wait() == -signal.SIGKILL
     # As after a restart of a container: another program has that process id now.
     pid_file = server.data / "postmaster.pid"
     pid_file.write_text(pid_file.read_text().replace(str(first.pid), str(os.getpid()), 1))

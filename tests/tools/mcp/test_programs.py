@@ -10,7 +10,7 @@ from domain.mcp.servers import ResolvedServer
 from tests.node import node_tool
 from tests.tools.mcp.conftest import Attempt, Worker
 from tools.mcp import servers
-from tools.processes import started_ticks
+from tools.processes import read_started_ticks
 
 
 def program(key: str, *argv: str) -> ResolvedServer:
@@ -96,4 +96,4 @@ async def _start_of(attempt: Attempt) -> int:
 
 async def _has_ended(process_group: int) -> bool:
 
-    return started_ticks(process_group) is None
+    return read_started_ticks(process_group) is None
