@@ -48,7 +48,9 @@ _SQL = sql.load(
     insert_by_actor=INSERT_BY_ACTOR,
 )
 
-_READ, _LOCK, _WRITE = (_SQL[name].columns(**_COLUMNS) for name in ("read", "lock", "write"))
+_READ, _LOCK, _WRITE, _EXTEND = (
+    _SQL[name].columns(**_COLUMNS) for name in ("read", "lock", "write", "extend")
+)
 
 _AUDITED = {
     MemoryAction.CREATED: "memory_entry.create",
@@ -197,6 +199,20 @@ async def write(
         "stemmed": "" if language == SIMPLE else words,
     }
     rows = await fetch_rows(on, _WRITE, parameters)
+    return _make_row(rows[0]) if rows else None
+
+
+async def extend(
+    on: Connected, current: MemoryEntryRow, expires_at: datetime | None
+) -> MemoryEntryRow | None:
+    """Have an entry expire at another time, without a new version.
+
+    Returns the entry, or None if another transaction has changed it.
+    """
+    if expires_at == current.expires_at:
+        return current
+    parameters = {"id": current.id, "version": current.version, "expires_at": expires_at}
+    rows = await fetch_rows(on, _EXTEND, parameters)
     return _make_row(rows[0]) if rows else None
 
 

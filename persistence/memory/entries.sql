@@ -9,6 +9,11 @@ FROM memory_entries WHERE user_id = :user_id AND namespace = :namespace AND key 
 SELECT $columns, $is_current AS is_current
 FROM memory_entries WHERE user_id = :user_id AND namespace = :namespace AND key = :key FOR UPDATE
 
+-- name: extend
+UPDATE memory_entries SET expires_at = :expires_at
+WHERE id = :id AND version = :version AND $is_current
+RETURNING $columns
+
 -- name: write
 -- The next version of an entry that still has the version `:version`, 0 if it does not exist, with
 -- the use by the execution that writes it. Returns no row if another transaction has changed it.

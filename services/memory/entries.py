@@ -86,7 +86,7 @@ async def put_entry(
     expected: Collection[int] | None = None,
     writer: EntryWriter = NO_WRITER,
 ) -> StoredEntry:
-    """Write an entry as its next version. The same content, or a repeated call, changes nothing.
+    """Write an entry as its next version. The same content, or a repeated call, makes none.
 
     With `expected`, only if the entry has one of these versions.
 
@@ -149,7 +149,10 @@ async def _try_edit(
     size_bytes = check_content(body)
     values = _values(current, body)
     if current and _has(current, values):
-        return StoredEntry(current, is_new=False, version=current.version), result
+        row = await entries.extend(on, current, _expiry(current, values))
+        return (
+            None if row is None else (StoredEntry(row, is_new=False, version=row.version), result)
+        )
     await work.services.storage.check(
         work.session, owner_id, adding=size_bytes, memory_entries=int(found is None)
     )
@@ -157,7 +160,7 @@ async def _try_edit(
     row = await entries.write(
         on,
         before,
-        _make_version(before, values, owner_id, address, writer),
+        _make_version(current, values, owner_id, address, writer),
         action=MemoryAction.UPDATED if current else MemoryAction.CREATED,
         actor=work.caller.actor,
         size_bytes=size_bytes,
@@ -230,15 +233,15 @@ def _has(current: MemoryEntryRow, values: Mapping[str, Any]) -> bool:
 
 
 def _make_version(
-    before: MemoryEntryRow | None,
+    current: MemoryEntryRow | None,
     values: Mapping[str, Any],
     owner_id: UUID,
     address: EntryAddress,
     writer: EntryWriter,
 ) -> NewVersion:
     kept = {
-        "expires_at": _expiry(before, values),
-        "created_by": before.created_by if before else None,
+        "expires_at": _expiry(current, values),
+        "created_by": current.created_by if current else None,
     }
     return NewVersion(
         user_id=owner_id,
@@ -250,13 +253,15 @@ def _make_version(
     )
 
 
-def _expiry(before: MemoryEntryRow | None, values: Mapping[str, Any]) -> datetime | None:
-    """When a new version expires, unless the writer says so."""
+def _expiry(current: MemoryEntryRow | None, values: Mapping[str, Any]) -> datetime | None:
+    """When the entry expires after a write. An expired or deleted one is not current."""
+    if "expires_at" in values:
+        given: datetime = values["expires_at"]
+        return given
     if values["memory_type"] == MemoryType.EPISODIC:
         return datetime.now(UTC) + EPISODIC_LIFETIME
-    if before is None or before.deleted_at is not None:
-        return None
-    return before.expires_at if before.memory_type == values["memory_type"] else None
+    is_kept = current is not None and current.memory_type == values["memory_type"]
+    return current.expires_at if current and is_kept else None
 
 
 def _require_version(version: int, expected: Collection[int] | None) -> None:

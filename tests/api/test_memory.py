@@ -199,16 +199,45 @@ async def test_an_episodic_entry_expires(client: Client, world: World) -> None:
     entry = (await put(client, "task:1:log/a", "seen", memory_type="episodic")).json()
     days = datetime.fromisoformat(entry["expires_at"]) - datetime.now(UTC)
     assert timedelta(days=89) < days <= timedelta(days=90)
-    async with world.gateway.database.transaction() as session:
-        past = datetime.now(UTC) - timedelta(seconds=1)
-        is_it = MemoryEntryRow.id == UUID(entry["id"])
-        await session.execute(update(MemoryEntryRow).where(is_it).values(expires_at=past))
+    await expire(world, entry, datetime.now(UTC) - timedelta(seconds=1))
     assert (await client.get(f"{BASE}/task:1:log/a")).status_code == 404
     assert await keys(client) == []
     assert await keys(client, q="seen") == []
     assert await delete_expired(world.gateway.database) == 1
     assert await delete_expired(world.gateway.database) == 0
     assert (await put(client, "task:1:log/a", "again")).status_code == 201
+
+
+async def expire(world: World, entry: dict[str, Any], at: datetime) -> None:
+    """Change when an entry expires."""
+    async with world.gateway.database.transaction() as session:
+        is_it = MemoryEntryRow.id == UUID(entry["id"])
+        await session.execute(update(MemoryEntryRow).where(is_it).values(expires_at=at))
+
+
+async def test_an_expired_entry_can_be_written_before_it_is_swept(
+    client: Client, world: World
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    entry = (await put(client, "user:alice/a", "old", expires_at=soon)).json()
+    await expire(world, entry, datetime.now(UTC) - timedelta(seconds=1))
+    again = await put(client, "user:alice/a", "new")
+    assert (again.status_code, again.json()["expires_at"]) == (201, None)
+    assert (await client.get(f"{ALICE}/a")).json()["value"] == "new"
+
+
+async def test_a_write_of_the_same_content_extends_an_episodic_entry(
+    client: Client, world: World
+) -> None:
+    entry = (await put(client, "user:alice/a", "seen", memory_type="episodic")).json()
+    await expire(world, entry, datetime.now(UTC) + timedelta(days=1))
+    again = (await put(client, "user:alice/a", "seen")).json()
+    assert again["version"] == 1
+    assert datetime.fromisoformat(again["expires_at"]) > datetime.now(UTC) + timedelta(days=89)
+    fixed = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for _ in range(2):
+        kept = (await put(client, "user:alice/a", "seen", expires_at=fixed)).json()
+        assert kept["version"] == 2
 
 
 @pytest.mark.parametrize(
