@@ -21,6 +21,13 @@ from domain.model.lifecycles import ModelLifecycle, describe_retirement
 from domain.web.network import NetworkList
 from runtime.settings import Settings
 
+UNAVAILABLE = "unavailable"
+NO_WORKER = (
+    "No worker has announced itself for more than 5 s, so executions wait. `perdure logs worker` "
+    "shows what it wrote last; if it hangs, kill its process, and `perdure up` starts it again."
+)
+"""What to do if the gateway reports that the workers are unavailable."""
+
 PROBE_SECONDS = 10  # a version or an empty sandbox takes milliseconds
 # The servers' first files take 100 MB; histories and workspaces grow from there (chosen).
 DISK_NEEDED_BYTES = 2 * 1024**3
@@ -217,14 +224,18 @@ def _running_stack(home: Home) -> Finding:
             "is starting or stopping",
             "Run `perdure doctor` again in a few seconds.",
         )
+    fix = f"Read the logs in {home.logs}."
     try:
         answer = httpx2.get(f"{facts['api_url']}/health/ready", trust_env=False)
+        states = answer.json()
         well = answer.is_success
-        what = ", ".join(f"{name} {state}" for name, state in answer.json().items())
+        if states.get("workers") == UNAVAILABLE:
+            well, fix = False, NO_WORKER
+        what = ", ".join(f"{name} {state}" for name, state in states.items())
     except (httpx2.HTTPError, ValueError) as error:
         well, what = False, str(error)
     state = State.OK if well else State.PROBLEM
-    return Finding("stack", state, f"{facts['api_url']}: {what}", f"Read the logs in {home.logs}.")
+    return Finding("stack", state, f"{facts['api_url']}: {what}", fix)
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

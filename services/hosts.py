@@ -4,6 +4,8 @@ import asyncio
 import time
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from persistence.db.database import Database
 from persistence.sessions import workspaces
 
@@ -19,6 +21,11 @@ _FRESH_SECONDS = 2.0
 ago."""
 
 _POLL_SECONDS = 0.25
+
+
+async def has_workers(session: AsyncSession) -> bool:
+    """Whether a worker runs: otherwise executions wait."""
+    return await workspaces.has_announced_host(session, within_seconds=SILENT_SECONDS)
 
 
 class WorkerHosts:

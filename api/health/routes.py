@@ -24,11 +24,11 @@ async def live() -> JSONResponse:
 
 @router.get("/health/ready")
 async def ready(request: Request) -> JSONResponse:
-    """Check the database with a read and a write, its schema and Temporal.
+    """Check the database with a read and a write, its schema, Temporal and the workers.
 
     Returns 503 if the database is unavailable or `read_only` (also if its disk is full), or its
-    schema is outdated. If only Temporal is
-    unavailable, returns 200 with `degraded`: requests are stored and started later.
+    schema is outdated. If only Temporal is `degraded`, or no worker has announced itself for 5 s
+    (`workers: unavailable`), returns 200: requests are stored, and executions start later.
     """
     facts = await check_components(request.app.state.gateway)
     if facts["database"] == facts["migrations"] == "ok":

@@ -47,8 +47,13 @@ def down() -> None:
 
 @with_output
 def status(*, output: str) -> None:
-    """Show the addresses and processes of this home's stack; exit with 3 if none runs."""
+    """Show the addresses and processes of this home's stack.
+
+    Exit codes: 0 all parts run, 1 one is down or no worker answers, 3 no stack runs.
+    """
     import httpx2
+
+    from cli.doctor import NO_WORKER, UNAVAILABLE
 
     _require_stack()
     facts = home().read_ready()
@@ -62,7 +67,10 @@ def status(*, output: str) -> None:
         raise UnreachableError(f"The gateway does not answer: {error}") from error
     facts.pop("token")
     show.print_answer({**facts, "health": health}, output, _print_status)
-    if None in facts["pids"].values():
+    has_workers = health.get("workers") != UNAVAILABLE
+    if not has_workers:
+        show.err.print(NO_WORKER)
+    if None in facts["pids"].values() or not has_workers:
         raise typer.Exit(Exit.FAILED)
 
 

@@ -79,6 +79,12 @@ SELECT extract(epoch FROM clock_timestamp() - seen_at) AS seconds
 FROM worker_hosts WHERE host_id = :host_id
 """)
 
+_ANNOUNCED = text("""
+SELECT EXISTS (
+    SELECT FROM worker_hosts WHERE seen_at > clock_timestamp() - make_interval(secs => :seconds)
+)
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceOwner:
@@ -194,6 +200,11 @@ async def host_silence_seconds(database: Database, host_id: UUID) -> float | Non
     """How long ago a host announced itself; None if it never did."""
     found = await database.raw.run(_SILENCE, {"host_id": host_id})
     return None if found is None else float(found.seconds)
+
+
+async def has_announced_host(session: AsyncSession, *, within_seconds: float) -> bool:
+    """Whether a host announced itself within this time."""
+    return bool(await session.scalar(_ANNOUNCED, {"seconds": within_seconds}))
 
 
 async def find_epochs(

@@ -6,6 +6,8 @@ from sqlalchemy import text
 
 from api.main import create_app
 from cli.stack.addresses import free_port
+from domain.ids import new_id
+from services.hosts import WorkerHosts
 from tests.api.conftest import serve_app, settings_of
 from tests.api.world import TASK, World, execute, make_task
 
@@ -20,6 +22,7 @@ async def test_health_and_metrics_need_no_token(world: World) -> None:
             "database": "ok",
             "migrations": "ok",
             "temporal": "ok",
+            "workers": "unavailable",
         }
         metrics = await client.get("/metrics")
     assert 'perdure_http_requests_total{method="GET",route="/health/ready"' in metrics.text
@@ -72,6 +75,18 @@ async def test_a_database_that_cannot_be_written_to_is_not_ready(
         async with database.transaction() as session:
             await session.execute(text("SET TRANSACTION READ WRITE"))
             await session.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
+
+
+async def test_a_worker_that_stopped_announcing_itself_is_unavailable(world: World) -> None:
+    host = WorkerHosts(world.gateway.database, new_id())
+    async with httpx2.AsyncClient(base_url=world.url) as client:
+        await host.announce()
+        assert (await client.get("/health/ready")).json()["workers"] == "ok"
+        async with world.gateway.database.transaction() as session:
+            earlier = "UPDATE worker_hosts SET seen_at = seen_at - interval '5 s'"
+            await session.execute(text(earlier))
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["workers"]) == (200, "unavailable")
 
 
 async def test_health_checks_write_rarely(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,20 @@ async def test_data_written_before_a_kill_is_there_after_it(up: Up) -> None:
     assert tables > 10
 
 
+def test_a_worker_that_hangs_is_reported(up: Up) -> None:
+    facts = up.facts()
+    os.kill(facts["pids"]["worker"], signal.SIGSTOP)
+    health = f"{facts['api_url']}/health/ready"
+    until(lambda: httpx2.get(health).json()["workers"] == "unavailable", what="its silence")
+    for command in ("status", "doctor"):
+        result = perdure(up.home.path, command)
+        assert result.returncode == 1
+        assert "workers unavailable" in result.stdout
+        assert "so executions wait" in result.stdout + result.stderr
+    os.kill(facts["pids"]["worker"], signal.SIGCONT)
+    until(lambda: httpx2.get(health).json()["workers"] == "ok", what="its announcement")
+
+
 def test_killing_the_supervisor_leaves_nothing_and_a_new_up_recovers(tmp_path: Path) -> None:
     first = Up(tmp_path)
     first.wait_ready()
