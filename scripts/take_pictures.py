@@ -35,8 +35,9 @@ def main() -> None:
 
 
 def take(page: Page, name: str) -> None:
-    """Take a picture of the page when it has loaded."""
+    """Take a picture of the page when it has loaded, with the number of open requests."""
     page.wait_for_load_state("load")
+    page.locator("#open-requests", has_text="1").wait_for()
     page.wait_for_timeout(500)
     page.screenshot(path=PICTURES / f"{name}.png")
 
