@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from domain.files import patience
+
 T = TypeVar("T")
 
 RECHECK_SECONDS = 0.5
@@ -14,12 +16,15 @@ RECHECK_SECONDS = 0.5
 async def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Await work that a cancellation must not interrupt; the cancellation follows it.
 
-    An error of cancelled work is discarded.
+    Cancelled work does not wait any longer for a store of files that is unavailable. An error of
+    cancelled work is discarded.
     """
-    running = asyncio.ensure_future(work)
+    with patience.limited() as patience_ended:
+        running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
+        patience_ended.set()
         await asyncio.wait([running])
         if not running.cancelled():
             running.exception()  # marks it as retrieved

@@ -26,6 +26,7 @@ from domain.executions.steps import (
     ToolCall,
     ToolCallStatus,
 )
+from domain.files import patience
 from domain.files.artifacts import NewArtifact
 from domain.mcp.remote_waits import RemoteWait, is_task
 from domain.mcp.tools import PinnedTool, RemoteCall
@@ -384,4 +385,6 @@ class ToolTurn:
             )
             await self._attempt.write(step)
             await self._forget_connections(interrupted)
-            await self._save_workspace()
+            with patience.limited() as patience_ended:
+                patience_ended.set()
+                await self._save_workspace()

@@ -23,6 +23,7 @@ from uuid import UUID
 import structlog
 
 from domain.errors import BlobStoreUnavailableError
+from domain.files import patience
 from domain.files.artifacts import NewArtifact
 from domain.files.blobs import BlobStore, NewBlob, StoredBlob
 from domain.tools.calls import SavedFile
@@ -91,7 +92,8 @@ class Blobs:
     ) -> None:
         """All processes of a deployment use the same store.
 
-        While the store is unavailable, a file is stored again and again for `patience_seconds`.
+        While the store is unavailable, a file is stored again and again for `patience_seconds`,
+        or until the work that stores it is interrupted (`domain.files.patience`).
         """
         self._database = database
         self._patience_seconds = patience_seconds
@@ -128,7 +130,8 @@ class Blobs:
             except BlobStoreUnavailableError:
                 if time.monotonic() + RETRY_SECONDS > min(ends_at, self._patience_ends_at):
                     raise
-                await asyncio.sleep(RETRY_SECONDS)
+                if not await patience.pause(RETRY_SECONDS):
+                    raise
 
     async def _move(self, left: list[NewBlob]) -> None:
         """Store files, and remove those that are stored from the list."""

@@ -127,6 +127,31 @@ async def test_an_outcome_is_recorded_although_its_files_can_not_be_stored(
         assert "Not stored as an artifact: the whole output" in await run.text()
 
 
+async def test_a_cancel_does_not_wait_for_a_full_store(
+    place: WorkerPlace,
+    scripted_model: ScriptedModelServer,
+    small_disk: SmallDisk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "STORE_PATIENCE_SECONDS", math.inf)
+    url = f"file://{small_disk.path}/artifacts"
+    async with (
+        open_driver(place, scripted_model) as engine,
+        run_worker(place, scripted_model, artifacts_url=url),
+    ):
+        small_disk.fill()
+        run = await engine.start(
+            {"tool_use": use("bash", command="seq 1000000; touch ended")}, allowed_tools=["bash"]
+        )
+        await run.wait_for_tool_call()
+        ended = await run.workspace() / "ended"
+        await eventually(partial(asyncio.to_thread, ended.exists), what="the command's end")
+        await run.cancel()
+        assert (await run.wait_for_end()).status == ExecutionStatus.CANCELLED
+        [call] = await run.tool_calls()
+        assert call.status == "succeeded"
+
+
 async def test_a_workspace_moves_if_its_host_has_stopped(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:
