@@ -111,7 +111,7 @@ def _result(report: ReportContent, anchors: Anchors) -> Iterator[ReportSection]:
             )
         )
     heading = "Result" if outcome.status == "completed" else "The last answer before that"
-    note = anchors.note_message(outcome.message_seq)
+    note = anchors.note_message(outcome.message_seq, "in ")
     yield ReportSection("result", heading, body, note, "Result")
 
 

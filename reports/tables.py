@@ -64,24 +64,25 @@ def build_tables(report: ReportContent, anchors: Anchors) -> Iterator[ReportSect
         note += "; hatched waits are not to scale" if chart.values["gaps"] else ""
         yield ReportSection("timeline", "Timeline", [Node("figure", chart=chart)], [text(note)])
     lists = (
-        ("people", "What people were asked", "People", "input_requests", _requests),
-        ("tool-calls", "Tool calls", "", "tool_calls", _tool_calls),
-        ("subtasks", "Subtasks", "", "subtasks", _subtasks),
-        ("files", "Files", "", "artifacts", _files),
+        ("people", "What people were asked", "People", "input_requests", "request", _requests),
+        ("tool-calls", "Tool calls", "", "tool_calls", "call", _tool_calls),
+        ("subtasks", "Subtasks", "", "subtasks", "subtask", _subtasks),
+        ("files", "Files", "", "artifacts", "file", _files),
     )
-    for mark, heading, label, name, build in lists:
+    for mark, heading, label, name, noun, build in lists:
         if getattr(report, name):
-            note = describe_count(report, name)
+            note = describe_count(report, name, noun)
             yield ReportSection(mark, heading, [build(report, anchors)], [text(note)], label)
     yield _cost(report, anchors, list(charts.values()))
 
 
-def describe_count(report: ReportContent, name: str) -> str:
+def describe_count(report: ReportContent, name: str, noun: str) -> str:
     """How many entries of the list `name` there are, and how many of them are shown."""
     omitted, total = getattr(report.omitted, name), getattr(report.counts, name)
+    counted = count_of(total, noun)
     if not omitted:
-        return format_number(total)
-    return f"{format_number(total - omitted)} of {format_number(total)}: the first and the last"
+        return counted
+    return f"{format_number(total - omitted)} of {counted}: the first and the last"
 
 
 def status(code: str) -> Node:
@@ -163,7 +164,7 @@ def _cost(report: ReportContent, anchors: Anchors, charts: Sequence[Chart]) -> R
         title = [text("By turn, as a table")]
         body += [Node("beside", figures), Node("fold", by_turn, title=title, brief=by_turn)]
     if report.model_calls:
-        title = [text(f"Every model call: {describe_count(report, 'model_calls')}")]
+        title = [text(describe_count(report, "model_calls", "model call"))]
         body.append(Node("fold", [_model_calls(report, anchors)], title=title))
     note = [text("; ".join(notes))] if notes else []
     return ReportSection("cost", "Tokens and cost", body, note)

@@ -52,11 +52,11 @@ def build_transcript(report: ReportContent) -> ReportSection:
                 mark=message.role,
                 title=[
                     text("Claude" if message.role == "assistant" else "User"),
-                    text(f"+{format_duration(after_ms)}"),
+                    text(f"after {format_duration(after_ms)}"),
                 ],
             )
         )
-    note = [text(describe_count(report, "messages"))]
+    note = [text(describe_count(report, "messages", "message"))]
     return ReportSection("transcript", "Transcript", [Node("messages", messages)], note)
 
 

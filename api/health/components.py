@@ -18,7 +18,7 @@ PROBE_SECONDS = 2.0
 async def check_components(gateway: Gateway) -> dict[str, str]:
     """The states of the database, of its schema, of Temporal and of the workers; `ok` if they work.
 
-    `workers` are `unavailable` if none has announced itself in the database for some seconds.
+    `workers` are `unavailable` if no worker has announced itself for some seconds.
     """
     in_database, temporal = await asyncio.gather(_database(gateway), _temporal(gateway))
     database, migrations, workers = in_database

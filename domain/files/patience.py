@@ -24,7 +24,7 @@ def limited() -> Iterator[asyncio.Event]:
 
 
 async def pause(seconds: float) -> bool:
-    """Wait before another attempt to use the store; return False, at once, if none may follow."""
+    """Wait before another attempt to use the store; return False at once if it must not wait."""
     ended = _ENDED.get()
     if ended is None:
         await asyncio.sleep(seconds)

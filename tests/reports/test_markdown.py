@@ -49,7 +49,9 @@ async def test_markdown_shows_the_execution(report_of: ReportOf) -> None:
     ]
     assert "| `A-20931` | €412.00 | paid twice, refund is pending |" in markdown
     assert "| 2 | `bash` | `psql -f queries/payments.sql -v day=yesterday` | failed |" in markdown
-    assert "[message 12](#message-12)" in markdown
+    assert "*in [message 12](#message-12)*" in markdown
+    for count in ("1 request", "7 calls", "1 subtask", "1 file", "12 messages"):
+        assert f"\n\n*{count}*\n\n" in markdown
     numbers = [int(number) for number in re.findall(r"^### Message (\d+)$", markdown, re.MULTILINE)]
     assert numbers == list(range(1, 13))  # messages with results, too
     assert "Output of `bash`:\n\n```\n1281 rows\n```" in markdown

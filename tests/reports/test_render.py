@@ -120,7 +120,7 @@ async def test_a_report_of_a_long_execution_is_limited(report_of: ReportOf) -> N
     assert len(render(content, "json")) < 2_000_000
     text = "".join(read_page(html).text)
     assert "102 messages are left out here" in text
-    assert "200 of 220: the first and the last" in text
+    assert "200 of 220 calls: the first and the last" in text
     assert "100,000 more characters are left out here" in text
 
 
