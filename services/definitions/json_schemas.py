@@ -20,7 +20,13 @@ async def schema_problems(
 async def value_problems(
     work: UnitOfWork, schema: Mapping[str, Any], value: Any, loc: Location
 ) -> list[FieldProblem]:
-    """Problems of a value with a schema that was checked before."""
+    """Problems of a value with a schema that was checked before.
+
+    It is evaluated inside the transaction, which read the schema: an answer is compared with its
+    request under the lock with which it is stored, and the variables of an execution with the
+    version of the task that it pins. So a slow schema holds a connection, for as long as the
+    limits of an evaluation and of a user allow.
+    """
     schemas = work.services.schemas
     return _make_problems(loc, await schemas.value_problems(work.caller.user_id, schema, value))
 

@@ -77,6 +77,9 @@ async def _find_problems(
     work: UnitOfWork, definition: D, owner_id: UUID, *, is_public: bool
 ) -> tuple[D, list[FieldProblem]]:
     """Return the definition with resolved references, and all its problems."""
+    # First, because the evaluation may take a second: a new task has no connection to the database
+    # yet, and no row is locked.
+    found_in_schemas = await _schema_problems(work, definition)
     session, settings = work.session, work.services.settings
     agent, agent_problems = await references.find_agent(session, owner_id, definition)
     resolved, group_problems = await references.expand_tool_groups(session, owner_id, definition)
@@ -84,7 +87,7 @@ async def _find_problems(
     return resolved, [
         *_definition_problems(definition, agent, settings),
         *await policy_rules.input_policy_problems(work, resolved),
-        *await _schema_problems(work, definition),
+        *found_in_schemas,
         *agent_problems,
         *group_problems,
         *mcp_rules.inline_problems(definition.sdk_options.mcp_servers, settings.check_url),
