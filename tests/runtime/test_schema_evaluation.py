@@ -31,8 +31,15 @@ async def schemas() -> AsyncIterator[IsolatedEvaluator]:
 
 
 def children() -> list[psutil.Process]:
-    alive = [c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE]
-    return [c for c in alive if "runtime.schema_process" in c.cmdline()]
+    return [child for child in psutil.Process().children() if _evaluates(child)]
+
+
+def _evaluates(process: psutil.Process) -> bool:
+    try:
+        is_alive = process.status() != psutil.STATUS_ZOMBIE
+        return is_alive and "runtime.schema_process" in process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended since it was listed
+        return False
 
 
 @pytest.mark.parametrize(
