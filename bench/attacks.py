@@ -80,7 +80,7 @@ class Target:
     async def repeat(self, count: int, attempt: Callable[[], Awaitable[str]]) -> None:
         """Attempt it in `count` loops until the time is over, and count what it returns."""
 
-        async def again_and_again() -> None:
+        async def request_until_stopped() -> None:
             while self.has_time:
                 try:
                     async with asyncio.timeout(self.seconds_left):
@@ -89,7 +89,7 @@ class Target:
                     self.seen[type(error).__name__] += 1
                     await asyncio.sleep(0.01)
 
-        await asyncio.gather(*(again_and_again() for _ in range(count)))
+        await asyncio.gather(*(request_until_stopped() for _ in range(count)))
 
 
 async def endless_header(target: Target) -> None:

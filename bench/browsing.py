@@ -56,7 +56,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def signed_in(browser: Browser, http: httpx2.AsyncClient, path: str) -> AsyncIterator[Page]:
+async def signed_in_page(
+    browser: Browser, http: httpx2.AsyncClient, path: str
+) -> AsyncIterator[Page]:
     """A page in a browser with an empty cache, after the link of `perdure inbox open`."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
@@ -71,7 +73,7 @@ async def signed_in(browser: Browser, http: httpx2.AsyncClient, path: str) -> As
 
 async def approve_first_call(browser: Browser, http: httpx2.AsyncClient, steps: Steps) -> None:
     """What `/start` leads a newcomer through: run the first task, and approve its command."""
-    async with signed_in(browser, http, "/start") as page:
+    async with signed_in_page(browser, http, "/start") as page:
         steps.add("signed in")
         await page.get_by_role("button", name="Run ").click()
         request = page.get_by_role("link", name="Run bash?")
@@ -95,7 +97,7 @@ async def measure_loads(
 
 
 async def _load(browser: Browser, http: httpx2.AsyncClient, path: str) -> Load:
-    async with signed_in(browser, http, path) as page:
+    async with signed_in_page(browser, http, path) as page:
         network = await page.context.new_cdp_session(page)
         sizes: list[float] = []
 

@@ -112,7 +112,7 @@ class Child:
         await self._process.stdin.drain()
         return await self.read()
 
-    async def finished(self) -> None:
+    async def wait_until_finished(self) -> None:
         """Return when it has ended by itself, whatever it writes.
 
         Raises:

@@ -52,7 +52,7 @@ async def serve() -> None:
             await system.run(Job(), fresh_nonces(FLOOD), in_flight=IN_FLIGHT)
             seconds = time.perf_counter() - began
             cpu = {role: used / FLOOD for role, used in meter.read().items() if role != "model"}
-            recorded = await system.recorded(Job(), fresh_nonces(1)[0])
+            recorded = await system.count_recorded(Job(), fresh_nonces(1)[0])
             figures = {
                 "executions/s": FLOOD / seconds,
                 "latency alone": sorted(alone)[len(alone) // 2],

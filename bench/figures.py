@@ -30,10 +30,11 @@ class Spread:
         return Spread(self.median * factor, self.low * factor, self.high * factor)
 
     def __str__(self) -> str:
-        return f"{shown(self.median)} ({shown(self.low)} to {shown(self.high)})"
+        median, low, high = map(format_figure, (self.median, self.low, self.high))
+        return f"{median} ({low} to {high})"
 
 
-def shown(value: float) -> str:
+def format_figure(value: float) -> str:
     """Three digits that matter."""
     if value == 0:
         return "0"

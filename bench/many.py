@@ -40,7 +40,7 @@ async def fill(session: AsyncSession, count: int) -> None:
 
 
 @asynccontextmanager
-async def unindexed(session: AsyncSession) -> AsyncIterator[None]:
+async def without_indexes(session: AsyncSession) -> AsyncIterator[None]:
     """Drop the indexes while the block fills tables: that takes a fraction of the time."""
     indexes = (await session.execute(INDEXES, {"filled": FILLED})).all()
     for index in indexes:
@@ -54,7 +54,7 @@ async def unindexed(session: AsyncSession) -> AsyncIterator[None]:
 async def fill_at(database_url: str, count: int) -> None:
     """Fill the database at this URL and update its statistics."""
     engine = create_async_engine(sqlalchemy_url(database_url))
-    async with AsyncSession(engine) as session, session.begin(), unindexed(session):
+    async with AsyncSession(engine) as session, session.begin(), without_indexes(session):
         await fill(session, count)
     async with engine.connect() as connection:
         autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")

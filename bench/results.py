@@ -20,7 +20,7 @@ import psutil
 from pydantic import TypeAdapter
 
 from bench.cases import CASES
-from bench.figures import Bar, Section, Table, shown
+from bench.figures import Bar, Section, Table, format_figure
 from bench.scale import say
 
 FILE = Path(__file__).with_name("RESULTS.md")
@@ -74,7 +74,7 @@ def record(case: str, section: Section, *, command: str, load_before: str) -> No
     """Store what was measured here and now, and write the document."""
     processor = MARKS.sub("", _processor()).strip()
     drawings = _store(section.drawings, PROFILES / _file_name(processor))
-    measured = _measured(replace(section, drawings=drawings), command, load_before)
+    measured = _make_measured(replace(section, drawings=drawings), command, load_before)
     file = MACHINES / f"{_file_name(processor)}.json"
     before = _STORED.validate_json(file.read_bytes()).cases if file.exists() else {}
     machine = Machine(processor, _description(), {**before, case: measured})
@@ -83,14 +83,14 @@ def record(case: str, section: Section, *, command: str, load_before: str) -> No
     write()
 
 
-def stored() -> Sequence[Machine]:
+def read_machines() -> Sequence[Machine]:
     """All machines, by name."""
     return [_STORED.validate_json(file.read_bytes()) for file in sorted(MACHINES.glob("*.json"))]
 
 
 def write() -> None:
     """Write the document from what is stored."""
-    FILE.write_text(render(stored()), encoding="utf-8")
+    FILE.write_text(render(read_machines()), encoding="utf-8")
     say(f"written to {FILE}")
 
 
@@ -102,7 +102,7 @@ def preview(section: Section, *, command: str, load_before: str) -> str:
     if section.drawings:
         folder = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
         section = replace(section, drawings=_store(section.drawings, folder))
-    measured = _measured(section, command, load_before)
+    measured = _make_measured(section, command, load_before)
     return render([Machine(_processor(), _description(), {"": measured})])
 
 
@@ -165,8 +165,8 @@ def _bars(machines: Sequence[Machine]) -> Table:
     for case in _names(machines):
         for machine in machines:
             for bar in machine.cases[case].section.bars if case in machine.cases else ():
-                limit = f"{bar.side} {shown(bar.limit)} {bar.unit}".rstrip()
-                goal = "" if bar.goal is None else f"{bar.side} {shown(bar.goal)}"
+                limit = f"{bar.side} {format_figure(bar.limit)} {bar.unit}".rstrip()
+                goal = "" if bar.goal is None else f"{bar.side} {format_figure(bar.goal)}"
                 found.setdefault((bar.claim, limit, goal), {})[machine.name] = _outcome(bar)
     names = [machine.name for machine in machines]
     rows = [(*bar, *(cells.get(name, "") for name in names)) for bar, cells in found.items()]
@@ -174,7 +174,7 @@ def _bars(machines: Sequence[Machine]) -> Table:
 
 
 def _outcome(bar: Bar) -> str:
-    value = f"{shown(bar.value)} {bar.unit}".rstrip()
+    value = f"{format_figure(bar.value)} {bar.unit}".rstrip()
     if not bar.is_met:
         return f"{value}, **not met**"
     return f"{value}, goal reached" if bar.goal is not None and bar.holds(bar.goal) else value
@@ -189,9 +189,9 @@ def _versions(machine: Machine) -> dict[str, set[str]]:
     return found
 
 
-def _measured(section: Section, command: str, load_before: str) -> Measured:
+def _make_measured(section: Section, command: str, load_before: str) -> Measured:
     loads = f"{load_before} to {load()}"
-    return Measured(section, command, f"{datetime.now(UTC):%Y-%m-%d}", loads, _installed())
+    return Measured(section, command, f"{datetime.now(UTC):%Y-%m-%d}", loads, _describe_packages())
 
 
 def _store(drawings: Mapping[str, str], folder: Path) -> Mapping[str, str]:
@@ -211,7 +211,7 @@ def _file_name(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower())
 
 
-def _installed() -> str:
+def _describe_packages() -> str:
     lock = (PEERS / "requirements.lock").read_text(encoding="utf-8")
     pinned = {
         **{package: version(package) for package in PACKAGES},

@@ -22,7 +22,7 @@ DIRECTORIES = re.compile(rf"(?<=\()(?:{re.escape(str(ROOT))}|/.*?/(?:site-packag
 
 
 @asynccontextmanager
-async def sampled(pid: int, directory: Path) -> AsyncIterator[Stacks]:
+async def sample_stacks(pid: int, directory: Path) -> AsyncIterator[Stacks]:
     """Sample a process while the block runs; the stacks are there after it.
 
     Only threads that run Python are counted, which are those with the interpreter's lock. A
@@ -45,7 +45,7 @@ async def sampled(pid: int, directory: Path) -> AsyncIterator[Stacks]:
     finally:
         if child.is_running:
             os.kill(child.pid, signal.SIGINT)
-        await child.finished()
+        await child.wait_until_finished()
     stacks.update(read(output.read_text(encoding="utf-8")))
 
 

@@ -42,7 +42,7 @@ class Calls:
         """All calls."""
         return len(self.requests)
 
-    def by_turn(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    def group_by_turn(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
         """Calls by conversation and turn: more than one is a repeat."""
         found: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for request in self.requests:
@@ -52,7 +52,7 @@ class Calls:
     def repeats(self) -> Counter[str]:
         """Calls made again, by conversation."""
         found: Counter[str] = Counter()
-        for (conversation, _), same_turn in self.by_turn().items():
+        for (conversation, _), same_turn in self.group_by_turn().items():
             if len(same_turn) > 1:
                 found[conversation] += len(same_turn) - 1
         return found
@@ -131,7 +131,7 @@ class World:
             log=self.directory / "command.log",
             cwd=self.directory,
         )
-        await child.finished()
+        await child.wait_until_finished()
 
     async def calls(self) -> Calls:
         """The scripted model's log."""

@@ -24,11 +24,12 @@ async def measure(scale: Scale) -> Section:
         side_by_side(world, perdure, handwritten, plain_loop, *others(scale)) as systems,
     ):
         say("one at a time, the model answers at once")
-        at_once = await _in_turn(systems, Job(), scale.alone)
+        at_once = await _measure_in_turn(systems, Job(), scale.alone)
         say(f"one at a time, the model takes {DELAY_MS} ms")
-        delayed = await _in_turn(systems, Job(delay_ms=DELAY_MS), scale.alone_delayed)
+        delayed = await _measure_in_turn(systems, Job(delay_ms=DELAY_MS), scale.alone_delayed)
         recorded = [
-            (system.name, await system.recorded(Job(), fresh_nonces(1)[0])) for system in systems
+            (system.name, await system.count_recorded(Job(), fresh_nonces(1)[0]))
+            for system in systems
         ]
     record = Table(
         "On record of one execution",
@@ -59,7 +60,7 @@ async def measure(scale: Scale) -> Section:
     )
 
 
-async def _in_turn(systems: Sequence[System], job: Job, count: int) -> Latencies:
+async def _measure_in_turn(systems: Sequence[System], job: Job, count: int) -> Latencies:
     """Each system runs one execution, then each its next: what disturbs one disturbs all."""
     seconds: Latencies = {system.name: [] for system in systems}
     for _ in range(count):

@@ -43,7 +43,7 @@ class Work(Protocol):
     async def are_under_way(self, executions: Executions) -> bool:
         """Whether all of these executions, and all earlier ones, do this work."""
 
-    async def watched(self, executions: Executions) -> Awaitable[Sequence[float]]:
+    async def watch(self, executions: Executions) -> Awaitable[Sequence[float]]:
         """Find the current work of these executions. Then await the times at which it ends.
 
         They are of the machine's monotonic clock.
@@ -64,16 +64,16 @@ class Thinking:
         """Whether the model has their calls."""
         return len((await self._world.calls()).having("open")) == len(executions)
 
-    async def watched(self, executions: Executions) -> Awaitable[Sequence[float]]:
+    async def watch(self, executions: Executions) -> Awaitable[Sequence[float]]:
         """When the model sees the connections close; whose is whose does not matter."""
         before = len((await self._world.calls()).having("disconnected"))
 
-        async def closed() -> Sequence[float]:
+        async def read_ends() -> Sequence[float]:
             calls = (await self._world.calls()).having("disconnected")
             ends = sorted(call["ended_at"] for call in calls)[before:]
             return ends if len(ends) == len(executions) else []
 
-        return eventually(closed, within=ENDED_SECONDS, what="the end of calls")
+        return eventually(read_ends, within=ENDED_SECONDS, what="the end of calls")
 
 
 class Running:
@@ -90,17 +90,17 @@ class Running:
         """Whether their commands are on record as begun."""
         return len(await self._groups(executions)) == len(executions)
 
-    async def watched(self, executions: Executions) -> Awaitable[Sequence[float]]:
+    async def watch(self, executions: Executions) -> Awaitable[Sequence[float]]:
         """When their process groups are gone."""
         groups = await self._groups(executions)
-        return asyncio.gather(*map(_gone, groups))
+        return asyncio.gather(*map(_wait_until_gone, groups))
 
     async def _groups(self, executions: Executions) -> Sequence[int]:
         ids = [execution["id"] for execution in executions]
         return [row["process_group"] for row in await self._ours.rows.fetch(GROUPS, ids)]
 
 
-async def _gone(group: int) -> float:
+async def _wait_until_gone(group: int) -> float:
     """When nothing of a process group was left."""
     async with asyncio.timeout(ENDED_SECONDS):
         while True:
@@ -139,12 +139,12 @@ async def _cancels(ours: Perdure, work: Work) -> tuple[Sequence[float], ...]:
     say(f"cancelling: {work.name}")
     alone: list[float] = []
     for _ in range(ALONE):
-        alone += await _cancelled(ours, work, await _begun(ours, work, 1))
-    many = await _begun(ours, work, BESIDE + ALONE)
+        alone += await _cancel(ours, work, await _begin(ours, work, 1))
+    many = await _begin(ours, work, BESIDE + ALONE)
     beside: list[float] = []
     for execution in many[BESIDE:]:
-        beside += await _cancelled(ours, work, [execution])
-    at_once = await _cancelled(ours, work, many[:BESIDE])
+        beside += await _cancel(ours, work, [execution])
+    at_once = await _cancel(ours, work, many[:BESIDE])
 
     async def all_ended() -> bool:
         return not await ours.count("running")
@@ -153,21 +153,19 @@ async def _cancels(ours: Perdure, work: Work) -> tuple[Sequence[float], ...]:
     return alone, beside, at_once
 
 
-async def _begun(ours: Perdure, work: Work, count: int) -> Executions:
+async def _begin(ours: Perdure, work: Work, count: int) -> Executions:
     """Executions that do this work."""
     task = await ours.task(work.job)
     executions = [await ours.execute(task, nonce) for nonce in fresh_nonces(count)]
-
-    async def under_way() -> bool:
-        return await work.are_under_way(executions)
-
-    await eventually(under_way, within=UNDER_WAY_SECONDS, what=work.name)
+    await eventually(
+        lambda: work.are_under_way(executions), within=UNDER_WAY_SECONDS, what=work.name
+    )
     return executions
 
 
-async def _cancelled(ours: Perdure, work: Work, executions: Executions) -> Sequence[float]:
+async def _cancel(ours: Perdure, work: Work, executions: Executions) -> Sequence[float]:
     """Cancel these; the seconds from the first request to each end."""
-    ends = await work.watched(executions)
+    ends = await work.watch(executions)
     began = time.monotonic()
     await asyncio.gather(*(ours.cancel(execution) for execution in executions))
     return [end - began for end in await ends]

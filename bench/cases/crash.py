@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Table, shown
+from bench.figures import Bar, Section, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
 from bench.systems.peers import others
@@ -51,10 +51,10 @@ async def measure(scale: Scale) -> Section:
     rows = [
         (
             one.name,
-            shown(one.undisturbed),
-            shown(one.until_back),
-            shown(one.until_done),
-            shown(one.beyond),
+            format_figure(one.undisturbed),
+            format_figure(one.until_back),
+            format_figure(one.until_done),
+            format_figure(one.beyond),
             str(one.lost),
             str(one.repeats.total()),
             str(max(one.repeats.values(), default=0)),
@@ -106,7 +106,8 @@ async def _crash(world: World, system: System, count: int) -> Crashed:
     done = time.perf_counter()
     calls = Calls((await world.calls()).requests[before:])
     are_identical = all(
-        len({call["sha256"] for call in same_turn}) == 1 for same_turn in calls.by_turn().values()
+        len({call["sha256"] for call in same_turn}) == 1
+        for same_turn in calls.group_by_turn().values()
     )
     return Crashed(
         system.name, undisturbed, back - killed, done - back, lost, calls.repeats(), are_identical

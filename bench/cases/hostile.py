@@ -12,7 +12,7 @@ import psutil
 
 from bench.attacks import ATTACKS
 from bench.children import Child
-from bench.figures import Bar, Section, Table, shown
+from bench.figures import Bar, Section, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.processes import memory_bytes
 from bench.scale import Scale, say
@@ -78,7 +78,7 @@ async def measure(scale: Scale) -> Section:
         await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
         say("the others, undisturbed")
         alone = await _measure_for(ours, QUIET_SECONDS)
-        found = [await _attacked(world, ours, name, scale.hostile_seconds) for name in ATTACKS]
+        found = [await _attack(world, ours, name, scale.hostile_seconds) for name in ATTACKS]
     return Section(
         "One hostile user",
         f"Each attack lasts {scale.hostile_seconds:.0f} s and comes from another address, with the "
@@ -98,7 +98,7 @@ async def measure(scale: Scale) -> Section:
             Bar("restarts of gateway and worker", sum(o.restarts for o in found), 0),
             Bar("memory that an attack leaves", max(o.kept_mb for o in found), KEPT_MB, unit="MB"),
         ],
-        [f"{o.name}: " + _seen(o.seen) + "." for o in found],
+        [f"{o.name}: " + _format_seen(o.seen) + "." for o in found],
     )
 
 
@@ -106,13 +106,13 @@ def _worst_me(found: list[Outcome]) -> float:
     return max(outcome.others.me_p95_ms for outcome in found)
 
 
-def _seen(seen: Mapping[str, int]) -> str:
+def _format_seen(seen: Mapping[str, int]) -> str:
     return ", ".join(f"{what} {count:,}" for what, count in sorted(seen.items())) or "nothing"
 
 
 def _table(alone: Others, found: list[Outcome]) -> Table:
     rows = [_row("none", alone, "", "")]
-    rows += [_row(o.name, o.others, shown(o.kept_mb), str(o.restarts)) for o in found]
+    rows += [_row(o.name, o.others, format_figure(o.kept_mb), str(o.restarts)) for o in found]
     columns = (
         *("attack", "`/me` p50 ms", "p95 ms", "max ms", "failed", "execution s"),
         *("memory left MB", "restarts"),
@@ -123,20 +123,20 @@ def _table(alone: Others, found: list[Outcome]) -> Table:
 def _row(name: str, others: Others, kept: str, restarts: str) -> tuple[str, ...]:
     return (
         name,
-        shown(statistics.median(others.me) * 1000),
-        shown(others.me_p95_ms),
-        shown(max(others.me) * 1000),
+        format_figure(statistics.median(others.me) * 1000),
+        format_figure(others.me_p95_ms),
+        format_figure(max(others.me) * 1000),
         str(others.failures),
-        shown(others.execution_seconds),
+        format_figure(others.execution_seconds),
         kept,
         restarts,
     )
 
 
-async def _attacked(world: World, ours: Perdure, name: str, seconds: float) -> Outcome:
+async def _attack(world: World, ours: Perdure, name: str, seconds: float) -> Outcome:
     """Start the attack, measure the others until it ends, and wait until memory is back."""
     say(f"{name}, {seconds:.0f} s")
-    before, started = _memory(world), _started(world)
+    before, started = _memory(world), _read_starts(world)
     child = await Child.start(
         "bench.attacks",
         *(name, world.facts["api_url"], _hostile_token(world), str(seconds)),
@@ -148,7 +148,7 @@ async def _attacked(world: World, ours: Perdure, name: str, seconds: float) -> O
     seen = await child.read(within=2 * seconds + MEMORY_SECONDS)
     await child.stop()
     kept = await _memory_left(world, before)
-    restarts = sum(started[part] != now for part, now in _started(world).items())
+    restarts = sum(started[part] != now for part, now in _read_starts(world).items())
     return Outcome(name, others, kept, restarts, seen)
 
 
@@ -186,7 +186,7 @@ def _memory(world: World) -> dict[str, int]:
     return {part: memory_bytes(pid) for part, pid in _pids(world).items()}
 
 
-def _started(world: World) -> dict[str, tuple[int, float]]:
+def _read_starts(world: World) -> dict[str, tuple[int, float]]:
     """Which processes the parts are: a restart makes another one."""
     return {part: (pid, psutil.Process(pid).create_time()) for part, pid in _pids(world).items()}
 

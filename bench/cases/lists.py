@@ -15,7 +15,7 @@ from sqlalchemy import event, select
 
 from bench import constant, many
 from bench.children import READY_SECONDS, Child, temporary_directory
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.scale import Scale, say
 from bench.waiting import eventually
 from cli.stack import postgres
@@ -62,7 +62,7 @@ class Much:
 async def measure(scale: Scale) -> Section:
     """Pages in the database and at the gateway, a year's usage, and GET beside a constant."""
     async with AsyncExitStack() as stack:
-        much = await stack.enter_async_context(_filled())
+        much = await stack.enter_async_context(_filled_server())
         in_database = {
             "first page": await _page_ms(much, Window(PAGE)),
             f"behind {EXECUTIONS // 2:,}": await _page_ms(much, Window(PAGE, before=much.deep)),
@@ -70,13 +70,13 @@ async def measure(scale: Scale) -> Section:
         year = {group.value: await _usage_ms(much, group) for group in GroupBy}
         gateway = await stack.enter_async_context(_gateway(much))
         at_gateway = await gateway.pages()
-        ratio, ours, theirs = await gateway.beside_a_constant(scale.rounds)
+        ratio, ours, theirs = await gateway.compare_with_constant(scale.rounds)
     pages = [
         (
             name,
             str(Spread.of(ms)),
-            shown(at_gateway[i]["median_ms"]),
-            shown(at_gateway[i]["p99_ms"]),
+            format_figure(at_gateway[i]["median_ms"]),
+            format_figure(at_gateway[i]["p99_ms"]),
         )
         for i, (name, ms) in enumerate(in_database.items())
     ]
@@ -86,7 +86,9 @@ async def measure(scale: Scale) -> Section:
         f"execution: {ours}/s; a constant from the same gateway: {theirs}/s.",
         [
             Table("A page of 20", ("page", "database ms", "gateway ms", "p99 ms"), pages),
-            Table("A year's usage", ("by", "ms"), [(n, shown(ms)) for n, ms in year.items()]),
+            Table(
+                "A year's usage", ("by", "ms"), [(n, format_figure(ms)) for n, ms in year.items()]
+            ),
         ],
         [
             Bar("a page in the database", _worst(in_database), 10, unit="ms"),
@@ -102,7 +104,7 @@ def _worst(pages: dict[str, list[float]]) -> float:
 
 
 @asynccontextmanager
-async def _filled() -> AsyncIterator[Much]:
+async def _filled_server() -> AsyncIterator[Much]:
     """A server of its own with everything in it."""
     async with database_server() as url:
         say(f"filling in {EXECUTIONS:,} executions")
@@ -195,7 +197,7 @@ class _Served:
             deep = f"{path}?cursor={answer.raise_for_status().json()['next_cursor']}"
         return [await self._load(path, 1), await self._load(deep, 1)]
 
-    async def beside_a_constant(self, rounds: int) -> tuple[Spread, Spread, Spread]:
+    async def compare_with_constant(self, rounds: int) -> tuple[Spread, Spread, Spread]:
         """Requests per second of GET over a constant's, taking turns, and both."""
         path = f"/api/v1/task-executions/{self._much.deep}"
         ours, theirs = [], []

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.processes import memory_bytes
 from bench.scale import Scale, say
@@ -35,7 +35,7 @@ async def measure(scale: Scale) -> Section:
         say("execute_task over MCP and over the API, by turns")
         for nonce in fresh_nonces(WARM_UP):
             await _start_by_tool(ours, task, nonce)
-        api, mcp = await _by_turns(ours, task, 4 * scale.alone)
+        api, mcp = await _measure_by_turns(ours, task, 4 * scale.alone)
         say(f"{CLIENTS} idle clients")
         kb = await _memory_of_clients(world) / CLIENTS / 1024
     added = Spread.of(b - a for a, b in zip(api, mcp, strict=True))
@@ -48,7 +48,7 @@ async def measure(scale: Scale) -> Section:
         "MCP server",
         "Milliseconds until an execution is accepted, without waiting for it, one call at a time; "
         f"and the memory of the gateway with {CLIENTS} idle clients, each with an open "
-        f"`subscriptions/listen` stream: {shown(kb)} KB for each.",
+        f"`subscriptions/listen` stream: {format_figure(kb)} KB for each.",
         [Table("Start of an execution", ("what", "ms"), rows)],
         [
             Bar("execute_task over MCP beyond the API", added.median, 10.0, unit="ms"),
@@ -57,7 +57,7 @@ async def measure(scale: Scale) -> Section:
     )
 
 
-async def _by_turns(
+async def _measure_by_turns(
     ours: Perdure, task: str, count: int
 ) -> tuple[Sequence[float], Sequence[float]]:
     """Milliseconds of both surfaces, one right after the other."""

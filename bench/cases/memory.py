@@ -54,7 +54,7 @@ FROM (
 async def measure(scale: Scale) -> Section:
     """Milliseconds of searches and writes, with the way to the database and back."""
     del scale
-    async with _filled() as (database, user_id):
+    async with _filled_database() as (database, user_id):
         searches = {
             name: await _milliseconds(partial(_search, database, user_id, words))
             for name, words in WORDS.items()
@@ -75,7 +75,7 @@ async def measure(scale: Scale) -> Section:
 
 
 @asynccontextmanager
-async def _filled() -> AsyncIterator[tuple[Database, UUID]]:
+async def _filled_database() -> AsyncIterator[tuple[Database, UUID]]:
     async with database_server() as url:
         database = Database.connect(url)
         async with database.transaction() as session:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from bench.children import temporary_directory
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.scale import Scale, say
 from domain.ids import new_id
 from domain.tools.calls import ProcessIdentity, ToolInvocation
@@ -82,7 +82,7 @@ async def measure(scale: Scale) -> Section:
 
 
 def _spread(values: Iterator[float]) -> str:
-    return shown(statistics.median(values))
+    return format_figure(statistics.median(values))
 
 
 async def _measure_round(place: Path, port: int) -> Figures:

@@ -11,7 +11,7 @@ import httpx2
 from playwright.async_api import Browser
 
 from bench.browsing import Load, Steps, approve_first_call, chromium, measure_loads
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
@@ -135,9 +135,9 @@ def _describe(
     rows = [
         (
             name,
-            shown(max(load.kilobytes for load in found)),
+            format_figure(max(load.kilobytes for load in found)),
             str(Spread.of(load.paint_ms for load in found)),
-            shown(max(load.shift for load in found)),
+            format_figure(max(load.shift for load in found)),
         )
         for name, found in loads.items()
     ]
@@ -150,12 +150,13 @@ def _describe(
         f"{WAITING:,} open requests: {Spread.of(inbox_ms)} ms at the gateway.",
         [
             Table("From `perdure up` to an approved tool call", ("step", "s since the start"),
-                  [(what, shown(seconds)) for what, seconds in steps.done]),
+                  [(what, format_figure(seconds)) for what, seconds in steps.done]),
             Table("First load, with an empty cache",
                   ("page", "KB over the wire", "first paint ms", "layout shift"), rows),
             Table(f"Events to {VIEWERS} viewers", ("events", "p50 ms", "p95 ms", "max ms"),
-                  [(f"{len(late):,}", *(shown(late[int(len(late) * p)]) for p in (0.5, 0.95)),
-                    shown(late[-1]))]),
+                  [(f"{len(late):,}",
+                    *(format_figure(late[int(len(late) * p)]) for p in (0.5, 0.95)),
+                    format_figure(late[-1]))]),
         ],
         [
             Bar("from `perdure up` to an approved tool call on a page", steps.done[-1][1], 120,

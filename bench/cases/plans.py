@@ -7,7 +7,7 @@ from uuid import UUID
 
 from temporalio.client import Client
 
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
@@ -42,7 +42,7 @@ async def measure(scale: Scale) -> Section:
         for _ in range(scale.rounds):
             flat.append(await _run_flat(ours))
             planned.append(await _run_plan(ours, STEPS, BATCHES))
-            say(f"flat {shown(flat[-1])}/s, in a plan {shown(planned[-1])}/s")
+            say(f"flat {format_figure(flat[-1])}/s, in a plan {format_figure(planned[-1])}/s")
         say(f"a plan of {LARGE_STEPS} steps")
         large = await _run_plan(ours, LARGE_STEPS, LARGE_BATCHES)
         events, size = await _measure_history(world, ours)
@@ -55,12 +55,12 @@ async def measure(scale: Scale) -> Section:
             Table(
                 "Executions per second",
                 ("flat", "in a plan", "in a plan over flat", f"{LARGE_STEPS} steps"),
-                [(str(Spread.of(flat)), str(Spread.of(planned)), str(ratio), shown(large))],
+                [(str(Spread.of(flat)), str(Spread.of(planned)), str(ratio), format_figure(large))],
             ),
             Table(
                 f"The newest history of a plan of {LARGE_STEPS} steps",
                 ("events", "bytes"),
-                [(shown(events), shown(size))],
+                [(format_figure(events), format_figure(size))],
             ),
         ],
         [

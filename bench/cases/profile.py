@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from bench.cases.waiting import await_rest, resume_ours, start_ours
-from bench.figures import Section, Table, shown
+from bench.figures import Section, Table, format_figure
 from bench.flame_graph import Stacks, render
 from bench.job import Job, fresh_nonces
 from bench.phases import BY_ROLE, EVENT_LOOP, SQLALCHEMY, count_by_phase
 from bench.processes import CpuMeter, native_cpu_seconds
-from bench.sampling import sampled
+from bench.sampling import sample_stacks
 from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
 from bench.systems.system import WARM_UP
@@ -38,7 +38,7 @@ class Load:
     native: Mapping[str, float]
     stacks: Mapping[str, Stacks]
 
-    def by_phase(self, role: str) -> dict[str, float]:
+    def sum_by_phase(self, role: str) -> dict[str, float]:
         """Milliseconds by phase: the CPU of Python's threads, in the ratio of their samples."""
         samples = count_by_phase(self.stacks[role], BY_ROLE[role])
         each = (self.cpu[role] - self.native[role]) / max(samples.total(), 1)
@@ -72,7 +72,7 @@ async def measure(scale: Scale) -> Section:
         "wait, and all are answered at once. py-spy samples the worker and the gateway meanwhile. "
         "The CPU of their Python threads is divided into phases in the ratio of the samples; a "
         "sample counts for the innermost function that belongs to a phase.",
-        [_by_process(loads), *(_by_phase(loads, role) for role in NAMES)],
+        [_tabulate_processes(loads), *(_tabulate_phases(loads, role) for role in NAMES)],
         drawings=graphs,
     )
 
@@ -82,7 +82,7 @@ async def _profile(world: World, ours: Perdure, count: int, work: Awaitable[obje
     pids = {role: ours.roles[role] for role in NAMES}
     async with AsyncExitStack() as stack:
         stacks = {
-            role: await stack.enter_async_context(sampled(pid, world.directory))
+            role: await stack.enter_async_context(sample_stacks(pid, world.directory))
             for role, pid in pids.items()
         }
         meter = CpuMeter(ours.roles)
@@ -97,7 +97,7 @@ async def _profile(world: World, ours: Perdure, count: int, work: Awaitable[obje
     )
 
 
-def _by_process(loads: Mapping[str, Load]) -> Table:
+def _tabulate_processes(loads: Mapping[str, Load]) -> Table:
     one_call, execution = loads[ONE_CALL].cpu, loads[EXECUTION].cpu
     turns = Job().tool_turns
     turn = {role: (execution[role] - one_call[role]) / turns for role in ROLES}
@@ -111,14 +111,18 @@ def _by_process(loads: Mapping[str, Load]) -> Table:
         "By process",
         ("what", *ROLES, "all"),
         [
-            (name, *(shown(cpu[role]) for role in ROLES), shown(sum(cpu[role] for role in ROLES)))
+            (
+                name,
+                *(format_figure(cpu[role]) for role in ROLES),
+                format_figure(sum(cpu[role] for role in ROLES)),
+            )
             for name, cpu in rows
         ],
     )
 
 
-def _by_phase(loads: Mapping[str, Load], role: str) -> Table:
-    by_load: Sequence[Mapping[str, float]] = [load.by_phase(role) for load in loads.values()]
-    rows = [(phase, *(shown(load[phase]) for load in by_load)) for phase in by_load[0]]
+def _tabulate_phases(loads: Mapping[str, Load], role: str) -> Table:
+    by_load: Sequence[Mapping[str, float]] = [load.sum_by_phase(role) for load in loads.values()]
+    rows = [(phase, *(format_figure(load[phase]) for load in by_load)) for phase in by_load[0]]
     samples = (f"{load.stacks[role].total():,}" for load in loads.values())
     return Table(f"The {NAMES[role]}", ("phase", *loads), [*rows, ("samples", *samples)])

@@ -19,7 +19,7 @@ from bench import many
 from bench.cases.lists import database_server
 from bench.children import Child
 from bench.claimer import PAIR_BYTES
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.scale import Scale, say
 from bench.waiting import eventually
 from bench.world import World
@@ -94,7 +94,7 @@ async def measure(scale: Scale) -> Section:
                 ("completed", "twice", "lost", "pairs/s", "all workflows closed after s"),
                 [(
                     f"{drain.completed:,}", str(drain.twice + drain.overlapping), str(drain.lost),
-                    shown(drain.per_second), shown(drain.closed_seconds),
+                    format_figure(drain.per_second), format_figure(drain.closed_seconds),
                 )],
             ),
             Table("Milliseconds of a claim", ("claim", "ms"), rows),
@@ -195,7 +195,7 @@ async def run_workers(world: World, count: int) -> Sequence[Sequence[str]]:
         )
         await children[number].kill()
     async with asyncio.timeout(DRAIN_SECONDS):
-        await asyncio.gather(*(child.finished() for child in children[KILLED:]))
+        await asyncio.gather(*(child.wait_until_finished() for child in children[KILLED:]))
     return [log.read_text().splitlines() for log in logs]
 
 
@@ -246,7 +246,7 @@ async def _time_claims(count: int) -> dict[str, list[float]]:
 async def _fill(url: str, user_id: UUID, count: int) -> None:
     """Store pending work; without the limits of time that services have."""
     engine = create_async_engine(sqlalchemy_url(url))
-    async with AsyncSession(engine) as session, session.begin(), many.unindexed(session):
+    async with AsyncSession(engine) as session, session.begin(), many.without_indexes(session):
         await session.execute(FILL, {"user_id": user_id, "agents": AGENTS, "count": count})
     async with engine.connect() as connection:
         in_no_transaction = await connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import READY_SECONDS, ROOT, Child, temporary_directory
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.processes import peak_memory_bytes
 from bench.scale import Scale, say
@@ -42,8 +42,8 @@ async def measure(scale: Scale) -> Section:
             name,
             str(Spread.of(alone[name]["seconds"]).times(1000)),
             str(answered[name].times(1000)),
-            shown(alone[name]["peak_bytes"] / MB),
-            shown(alone[name]["size_bytes"] / 1000),
+            format_figure(alone[name]["peak_bytes"] / MB),
+            format_figure(alone[name]["size_bytes"] / 1000),
         )
         for name in FORMATS
     ]
@@ -78,7 +78,7 @@ async def _report_of(ours: Perdure, job: Job) -> dict[str, Any]:
     }
     task = (await ours.http.post("/api/v1/tasks", json=definition)).raise_for_status().json()["id"]
     execution = await ours.execute(task, fresh_nonces(1)[0], wait=60)
-    await ours.completed(execution)
+    await ours.wait_until_completed(execution)
     path = f"{execution['_links']['self']}/report"
     report: dict[str, Any] = (await ours.http.get(path)).raise_for_status().json()
     return report

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 
 from bench.cases.lists import database_server
 from bench.children import READY_SECONDS, Child, ChildError, scripted_model, temporary_directory
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter
@@ -95,7 +95,7 @@ async def measure(scale: Scale) -> Section:
     async with _servers() as servers:
         for shape in SHAPES:
             found[shape] = await _measure_layout(servers, scale, shape)
-            say(f"{shape}: {shown(found[shape].per_second)}/s")
+            say(f"{shape}: {format_figure(found[shape].per_second)}/s")
     one, two, far = found[ONE], found[TWO], found[FAR]
     most = max(measured.total_cpu_ms for measured in found.values())
     cores = psutil.cpu_count() or 1
@@ -127,12 +127,15 @@ def _row(found: Measured, cores: int) -> tuple[str, ...]:
     busy = found.total_cpu_ms + found.cpu_ms["client"] + found.cpu_ms["model"]
     return (
         f"{found.shape.gateways}, {found.shape.workers}",
-        shown(found.shape.delay_ms),
-        shown(found.per_second),
-        shown(cores * 1000 / busy),
+        format_figure(found.shape.delay_ms),
+        format_figure(found.per_second),
+        format_figure(cores * 1000 / busy),
         str(found.alone_ms),
-        shown(found.total_cpu_ms),
-        *(shown(found.cpu_ms[role]) for role in ("gateway", "worker", "postgres", "temporal")),
+        format_figure(found.total_cpu_ms),
+        *(
+            format_figure(found.cpu_ms[role])
+            for role in ("gateway", "worker", "postgres", "temporal")
+        ),
     )
 
 
@@ -170,7 +173,7 @@ async def _measure_layout(servers: Servers, scale: Scale, shape: Shape) -> Measu
         database_url = make_url(servers.database_url)
         assert database_url.port is not None
         database_port, temporal_port = [
-            await stack.enter_async_context(_delayed(servers, port, shape.delay_ms))
+            await stack.enter_async_context(_delay_proxy(servers, port, shape.delay_ms))
             for port in (database_url.port, servers.temporal_port)
         ]
         environment = {
@@ -237,7 +240,7 @@ async def _run(layout: Layout, scale: Scale) -> Measured:
 
 
 @asynccontextmanager
-async def _delayed(servers: Servers, port: int, delay_ms: float) -> AsyncIterator[int]:
+async def _delay_proxy(servers: Servers, port: int, delay_ms: float) -> AsyncIterator[int]:
     """The port of a proxy to a server; the server's own without a delay."""
     if not delay_ms:
         yield port

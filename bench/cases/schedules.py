@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
@@ -40,11 +40,11 @@ async def measure(scale: Scale) -> Section:
         await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
         alone = await _fires(ours, 1)
         together = await _fires(ours, TOGETHER)
-        seconds = await _applied(world, ours)
+        seconds = await _apply(world, ours)
     rows = [
         ("one fire", str(Spread.of(alone))),
         (f"{TOGETHER} fires of one minute", str(Spread.of(together))),
-        (f"{SCHEDULES:,} scheduled tasks applied", shown(seconds)),
+        (f"{SCHEDULES:,} scheduled tasks applied", format_figure(seconds)),
     ]
     return Section(
         "Schedules",
@@ -67,17 +67,17 @@ async def _fires(ours: Perdure, count: int) -> Sequence[float]:
     say(f"{count} schedules, due at {due:%R}")
     tasks = [await _task(ours, nonce, EVERY_MINUTE) for nonce in fresh_nonces(count)]
 
-    async def fired() -> Sequence[float]:
+    async def read_delays() -> Sequence[float]:
         found = await ours.rows.fetch(FIRED, tasks, due)
         return [float(row[0]) for row in found] if len(found) == count else []
 
-    seconds = await eventually(fired, within=TWO_MINUTES, what=f"{count} fires")
+    seconds = await eventually(read_delays, within=TWO_MINUTES, what=f"{count} fires")
     for task in tasks:
         (await ours.http.delete(f"/api/v1/tasks/{task}")).raise_for_status()
     return seconds
 
 
-async def _applied(world: World, ours: Perdure) -> float:
+async def _apply(world: World, ours: Perdure) -> float:
     """Seconds until all tasks exist and each schedule is in Temporal."""
     files = world.directory / "tasks"
     files.mkdir()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.children import scripted_model, temporary_directory
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
 from bench.scale import Scale, say
@@ -53,18 +53,22 @@ async def _measure(directory: Path, base_url: str) -> Section:
     await asyncio.sleep(IDLE_SECONDS)
     cpu = {name: used / IDLE_SECONDS for name, used in idle.read().items()}
     await up.stop()
-    worked = await _after_work()
+    worked = await _measure_after_work()
     beyond = Spread.of([await _first_beyond_second() for _ in range(FRESH_STARTS)])
     ready = Spread.of(again)
     all_memory = sum(memory.values())
     figures = [(name, memory[name], worked[name], cpu[name]) for name in PARTS]
     figures.append(("all", all_memory, sum(worked.values()), sum(cpu.values())))
-    rows = [(name, shown(mb), shown(after), shown(used * 100)) for name, mb, after, used in figures]
+    rows = [
+        (name, format_figure(mb), format_figure(after), format_figure(used * 100))
+        for name, mb, after, used in figures
+    ]
     columns = ("part", "MB (PSS)", f"MB after {EXECUTIONS} executions", "CPU %")
     return Section(
         "Starting and doing nothing",
-        f"`perdure up` is ready in {shown(new)} s on a new home, in {ready} s on an existing one. "
-        f"Its first execution takes {beyond} s longer than its second ({FRESH_STARTS} starts).",
+        f"`perdure up` is ready in {format_figure(new)} s on a new home, in {ready} s on an "
+        f"existing one. Its first execution takes {beyond} s longer than its second "
+        f"({FRESH_STARTS} starts).",
         [Table("At rest", columns, rows)],
         [
             Bar("ready on an existing home", ready.median, 5, unit="s"),
@@ -74,7 +78,7 @@ async def _measure(directory: Path, base_url: str) -> Section:
     )
 
 
-async def _after_work() -> dict[str, float]:
+async def _measure_after_work() -> dict[str, float]:
     """The same parts at rest again, when the worker has loaded the SDK and caches are filled."""
     say(f"at rest after {EXECUTIONS} executions")
     async with World.running() as world, perdure(world) as ours:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import EventType
 
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
 from bench.systems.perdure import Perdure, perdure
@@ -34,9 +34,9 @@ async def measure(scale: Scale) -> Section:
     async with World.running() as world, perdure(world) as ours:
         await ours.run(Job(), fresh_nonces(WARM_UP), in_flight=WARM_UP)
         say(f"SIGTERM with {IN_FLIGHT} in flight")
-        repeats = await _stopped(world, ours)
-        seconds = await _handed_over(ours)
-    rows = [(str(Spread.of(seconds)), shown(repeats))]
+        repeats = await _stop_worker(world, ours)
+        seconds = await _measure_handovers(ours)
+    rows = [(str(Spread.of(seconds)), format_figure(repeats))]
     return Section(
         f"SIGTERM with {IN_FLIGHT} executions in flight",
         "The model takes 5 s, and all are in their first call. Seconds from the record of its "
@@ -54,7 +54,7 @@ async def measure(scale: Scale) -> Section:
     )
 
 
-async def _stopped(world: World, ours: Perdure) -> int:
+async def _stop_worker(world: World, ours: Perdure) -> int:
     """Stop the worker in the middle; how many model calls were made again."""
     before = (await world.calls()).count
     flood = asyncio.create_task(ours.run(STEP, fresh_nonces(IN_FLIGHT), in_flight=IN_FLIGHT))
@@ -68,7 +68,7 @@ async def _stopped(world: World, ours: Perdure) -> int:
     return Calls((await world.calls()).requests[before:]).repeats().total()
 
 
-async def _handed_over(ours: Perdure) -> Sequence[float]:
+async def _measure_handovers(ours: Perdure) -> Sequence[float]:
     """From the end of each first call to the end of the first activity."""
     found = await ours.rows.fetch(FIRST_CALLS, await ours.task(STEP))
     return [

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter
 from bench.scale import Scale, say
@@ -56,7 +56,7 @@ async def measure(scale: Scale) -> Section:
         "scripted model's left out (it stands for Anthropic's servers; its share is shown).",
         [
             _table("The model answers at once", at_once),
-            _by_process(at_once),
+            _tabulate_processes(at_once),
             _table(f"The model takes {DELAY_MS} ms", delayed),
         ],
         [
@@ -81,7 +81,10 @@ async def _floods(systems: Sequence[System], job: Job, scale: Scale) -> Rounds:
                 continue
             done = await _flood(system, job, _size(system, scale))
             rounds[system.name].append(done)
-            say(f"{system.name}: {shown(done.per_second)}/s, {shown(done.total_cpu * 1000)} ms CPU")
+            say(
+                f"{system.name}: {format_figure(done.per_second)}/s, "
+                f"{format_figure(done.total_cpu * 1000)} ms CPU"
+            )
     return rounds
 
 
@@ -99,7 +102,7 @@ async def _flood(system: System, job: Job, count: int) -> Round:
 
 async def _count_calls(world: World) -> str:
     """Nobody may have saved time by leaving a call out, or called twice."""
-    turns = (await world.calls()).by_turn()
+    turns = (await world.calls()).group_by_turn()
     conversations = {conversation for conversation, _ in turns}
     repeated = sum(len(calls) > 1 for calls in turns.values())
     missing = len(conversations) * Job().model_calls - len(turns)
@@ -136,12 +139,12 @@ def _table(title: str, rounds: Rounds) -> Table:
     return Table(title, columns, rows)
 
 
-def _by_process(rounds: Rounds) -> Table:
+def _tabulate_processes(rounds: Rounds) -> Table:
     roles = ["client", "api", "worker", "temporal", "postgres", "restate", "supervisor", "model"]
     rows = []
     for name, done in rounds.items():
         cells = [
-            shown(Spread.of(r.cpu[role] * 1000 for r in done).median)
+            format_figure(Spread.of(r.cpu[role] * 1000 for r in done).median)
             if role in done[0].cpu
             else "-"
             for role in roles

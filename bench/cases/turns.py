@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from temporalio.client import WorkflowFailureError
 
-from bench.figures import Bar, Section, Table, shown
+from bench.figures import Bar, Section, Table, format_figure
 from bench.job import Job, fresh_nonces
 from bench.scale import Scale, say
 from bench.systems.own_process import plain_loop
@@ -76,7 +76,7 @@ async def _converse(world: World, system: System, turns: int) -> Conversation:
     before = (await world.calls()).count
     recorded = Recorded()
     try:
-        recorded = await system.recorded(job, fresh_nonces(1)[0])
+        recorded = await system.count_recorded(job, fresh_nonces(1)[0])
     except* WorkflowFailureError:
         say("  ended by Temporal's server: its history is too large")
     requests = (await world.calls()).requests[before:]
@@ -85,7 +85,7 @@ async def _converse(world: World, system: System, turns: int) -> Conversation:
     return Conversation(gaps, len(requests), recorded)
 
 
-def _of(found: Found, name: str, turns: int) -> Conversation:
+def _select_median(found: Found, name: str, turns: int) -> Conversation:
     """The run with the median of the last turns."""
     runs = sorted(found[name, turns], key=lambda conversation: conversation.last)
     return runs[len(runs) // 2]
@@ -94,7 +94,7 @@ def _of(found: Found, name: str, turns: int) -> Conversation:
 def _table(found: Found) -> Table:
     rows = []
     for name, turns in found:
-        one = _of(found, name, turns)
+        one = _select_median(found, name, turns)
         lived = one.calls >= turns
         history = one.recorded
         rows.append(
@@ -104,8 +104,8 @@ def _table(found: Found) -> Table:
                 "yes" if lived else f"ended by the server at call {one.calls}",
                 f"{history.history_events:,}" if lived else "-",
                 f"{history.history_bytes:,}" if lived else "-",
-                shown(one.first),
-                shown(one.last),
+                format_figure(one.first),
+                format_figure(one.last),
             )
         )
     columns = ("system", "turns", "completed", "history events", "bytes", "first ms", "last ms")
@@ -115,7 +115,7 @@ def _table(found: Found) -> Table:
 def _bars(found: Found, longest: int) -> list[Bar]:
     bars = []
     for turns in sorted({turns for _, turns in found}):
-        history = _of(found, "Perdure", turns).recorded
+        history = _select_median(found, "Perdure", turns).recorded
         bars += [
             Bar(f"history events at {turns} turns", history.history_events, MOST_EVENTS),
             Bar(f"history bytes at {turns} turns", history.history_bytes, MOST_BYTES),
@@ -132,13 +132,19 @@ def _bars(found: Found, longest: int) -> list[Bar]:
 
 def _growth(found: Found, turns: int) -> float:
     """Our own time per turn, over a plain loop that sends the same bytes: last over first."""
-    ours, plain = _of(found, "Perdure", turns), _of(found, "plain loop", turns)
+    ours, plain = (
+        _select_median(found, "Perdure", turns),
+        _select_median(found, "plain loop", turns),
+    )
     return (ours.last - plain.last) / (ours.first - plain.first)
 
 
 def _note(found: Found, turns: int) -> str:
-    ours, plain = _of(found, "Perdure", turns), _of(found, "plain loop", turns)
-    first, last = shown(ours.first - plain.first), shown(ours.last - plain.last)
+    ours, plain = (
+        _select_median(found, "Perdure", turns),
+        _select_median(found, "plain loop", turns),
+    )
+    first, last = format_figure(ours.first - plain.first), format_figure(ours.last - plain.last)
     return (
         f"Our own milliseconds per turn, beyond the plain loop's, at {turns} turns: "
         f"{first} in the first {EDGE}, {last} in the last."

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench.figures import Bar, Section, Spread, Table, shown
+from bench.figures import Bar, Section, Spread, Table, format_figure
 from bench.flood import flood
 from bench.job import Job, fresh_nonces
 from bench.processes import CpuMeter, memory_bytes
@@ -84,7 +84,7 @@ async def measure(scale: Scale) -> Section:
         _describe(count, scale.parked),
         [
             _summary(found, count),
-            _by_process(found, count),
+            _tabulate_processes(found, count),
             Table(
                 "From an answer to the next model call, ms",
                 ("answers", "each"),
@@ -121,10 +121,10 @@ def _summary(found: Sequence[Waited], count: int) -> Table:
     rows = [
         (
             one.name,
-            shown(one.bytes_each * 1000 / MB),
-            shown(one.idle_cpu * 100),
-            shown(one.resume_seconds),
-            shown(one.cpu_ms_each(count)),
+            format_figure(one.bytes_each * 1000 / MB),
+            format_figure(one.idle_cpu * 100),
+            format_figure(one.resume_seconds),
+            format_figure(one.cpu_ms_each(count)),
         )
         for one in found
     ]
@@ -166,10 +166,10 @@ async def _wait_and_resume(
     return Waited(system.name, grown / count, idle_cpu, seconds, meter.read())
 
 
-def _by_process(found: Sequence[Waited], count: int) -> Table:
+def _tabulate_processes(found: Sequence[Waited], count: int) -> Table:
     cells = [
         [
-            shown(one.resume_cpu[role] / count * 1000) if role in one.resume_cpu else "-"
+            format_figure(one.resume_cpu[role] / count * 1000) if role in one.resume_cpu else "-"
             for role in ROLES
         ]
         for one in found

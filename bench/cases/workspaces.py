@@ -27,7 +27,7 @@ async def measure(scale: Scale) -> Section:
     with tempfile.TemporaryDirectory(prefix="perdure-bench-") as directory:
         async with database_server() as url:
             database = Database.connect(url)
-            measured = await _measured(Path(directory), database)
+            measured = await _measure(Path(directory), database)
             await database.close()
     changed = Spread.of(measured["one file changed"]).median
     return Section(
@@ -45,7 +45,7 @@ async def measure(scale: Scale) -> Section:
     )
 
 
-async def _measured(directory: Path, database: Database) -> dict[str, list[float]]:
+async def _measure(directory: Path, database: Database) -> dict[str, list[float]]:
     root, private = directory / "workspace", directory / "private"
     private.mkdir()
     say(f"writing {FILES:,} files")

@@ -10,7 +10,7 @@ from temporalio.worker import Worker
 
 from bench.peers import agent
 from bench.peers.handwritten_workflow import Agent
-from bench.peers.serving import announce_ready, until_stopped
+from bench.peers.serving import announce_ready, wait_until_stopped
 
 TASK_QUEUE = "handwritten"
 
@@ -32,7 +32,7 @@ async def main(temporal_address: str) -> None:
         client, task_queue=TASK_QUEUE, workflows=[Agent], activities=[call_model, run_tool]
     ):
         announce_ready()
-        await until_stopped()
+        await wait_until_stopped()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from bench.peers.pydantic_ai_agent import PydanticAIAgent
-from bench.peers.serving import announce_ready, until_stopped
+from bench.peers.serving import announce_ready, wait_until_stopped
 
 TASK_QUEUE = "pydantic-ai"
 
@@ -18,7 +18,7 @@ async def main(temporal_address: str) -> None:
     client = await Client.connect(temporal_address, plugins=[PydanticAIPlugin()])
     async with Worker(client, task_queue=TASK_QUEUE, workflows=[PydanticAIAgent]):
         announce_ready()
-        await until_stopped()
+        await wait_until_stopped()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import restate
 import uvloop
 
 from bench.peers import agent
-from bench.peers.serving import announce_ready, until_stopped
+from bench.peers.serving import announce_ready, wait_until_stopped
 
 UNLIMITED = 2**31 - 1
 
@@ -52,7 +52,7 @@ async def main(port: str) -> None:
 async def _serve_until_stopped() -> None:
     """Hypercorn calls this when it accepts connections."""
     announce_ready()
-    await until_stopped()
+    await wait_until_stopped()
 
 
 if __name__ == "__main__":

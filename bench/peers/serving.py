@@ -18,7 +18,7 @@ def announce_ready() -> None:
     _say({"ready": True})
 
 
-async def until_stopped() -> None:
+async def wait_until_stopped() -> None:
     """For workers, which get their work from a server: until SIGTERM."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)

@@ -44,7 +44,7 @@ class OwnProcess(PeerProcess):
         await self.process.ask({"prompts": [], "in_flight": 1})
         return 0
 
-    async def recorded(self, job: Job, nonce: str) -> Recorded:
+    async def count_recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution; nothing is on record."""
         await self.run(job, [nonce], in_flight=1)
         return Recorded()
@@ -68,7 +68,7 @@ class OnPostgres(OwnProcess):
         self._database_url = database_url
         self._rows = rows
 
-    async def recorded(self, job: Job, nonce: str) -> Recorded:
+    async def count_recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
         before = await self.ask(self._rows)
         await self.run(job, [nonce], in_flight=1)

@@ -68,7 +68,7 @@ class Perdure:
 
         async def one(nonce: str) -> None:
             execution = await self.execute(task, nonce, wait=LONGEST_WAIT_SECONDS)
-            await self.completed(execution)
+            await self.wait_until_completed(execution)
             workflows.append(execution["workflow_id"])
 
         seconds = await flood(one, nonces, in_flight=in_flight)
@@ -105,7 +105,7 @@ class Perdure:
         """Ask for its end through the gateway."""
         (await self.http.post(execution["_links"]["cancel"], json={})).raise_for_status()
 
-    async def completed(self, execution: dict[str, Any]) -> None:
+    async def wait_until_completed(self, execution: dict[str, Any]) -> None:
         """Return when it has ended well. On a busy machine the one wait may be too short."""
         path = execution["_links"]["self"]
         while execution["status"] not in TERMINAL:
@@ -173,7 +173,7 @@ class Perdure:
         await flood
         return 0
 
-    async def recorded(self, job: Job, nonce: str) -> Recorded:
+    async def count_recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
         before = await self._count_rows()
         execution = await self.execute(await self.task(job), nonce, wait=LONGEST_WAIT_SECONDS)

@@ -114,7 +114,7 @@ class Restate(ServedPeer):
         await flood
         return 0
 
-    async def recorded(self, job: Job, nonce: str) -> Recorded:
+    async def count_recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count the entries of its journal."""
         before = await self._count_entries()
         await self.run(job, [nonce], in_flight=1)
@@ -176,7 +176,7 @@ class LangGraphDev(ServedPeer):
         known = [await is_known(thread) for thread in self._threads]
         return known.count(False)
 
-    async def recorded(self, job: Job, nonce: str) -> Recorded:
+    async def count_recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution; what is on record is in memory."""
         await self.run(job, [nonce], in_flight=1)
         return Recorded()

@@ -48,7 +48,7 @@ class System(Protocol):
     async def run(self, job: Job, nonces: Sequence[str], *, in_flight: int) -> list[float]:
         """Run an execution for every nonce to its end; the seconds each took."""
 
-    async def recorded(self, job: Job, nonce: str) -> Recorded:
+    async def count_recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
 
     async def crash(self) -> None:

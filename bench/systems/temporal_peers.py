@@ -63,7 +63,7 @@ class TemporalPeer(PeerProcess):
         await flood
         return 0
 
-    async def recorded(self, job: Job, nonce: str) -> Recorded:
+    async def count_recorded(self, job: Job, nonce: str) -> Recorded:
         """Run one execution and count what was kept of it."""
         await self.run(job, [nonce], in_flight=1)
         return await history_of(self.client, nonce)

@@ -1,7 +1,7 @@
 import pytest
 
-from bench.figures import Bar, Section, Spread, Table, shown
-from bench.results import FILE, Machine, Measured, render, stored
+from bench.figures import Bar, Section, Spread, Table, format_figure
+from bench.results import FILE, Machine, Measured, read_machines, render
 
 
 def test_ratios_are_of_pairs() -> None:
@@ -18,7 +18,7 @@ def test_pairs_must_be_complete() -> None:
     ("value", "words"), [(0.0, "0"), (0.754, "0.75"), (12.34, "12.3"), (1234.5, "1,234")]
 )
 def test_three_digits_are_shown(value: float, words: str) -> None:
-    assert shown(value) == words
+    assert format_figure(value) == words
 
 
 def test_the_document_shows_each_machine_and_the_bars_that_it_misses() -> None:
@@ -44,4 +44,4 @@ def test_the_document_shows_each_machine_and_the_bars_that_it_misses() -> None:
 
 
 def test_the_document_is_made_from_the_stored_figures() -> None:
-    assert FILE.read_text() == render(stored()), "run `python -m bench.results`"
+    assert FILE.read_text() == render(read_machines()), "run `python -m bench.results`"

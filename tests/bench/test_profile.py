@@ -14,7 +14,7 @@ import pytest
 from bench.flame_graph import Stacks, render
 from bench.phases import BY_ROLE, EVENT_LOOP, SQLALCHEMY, count_by_phase
 from bench.processes import CpuMeter
-from bench.sampling import read, sampled
+from bench.sampling import read, sample_stacks
 from bench.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ async def test_the_functions_of_a_process_are_sampled(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     await process.stdout.readline()
-    async with sampled(process.pid, tmp_path) as stacks:
+    async with sample_stacks(process.pid, tmp_path) as stacks:
         meter = CpuMeter({"worker": process.pid})
 
         async def has_worked() -> bool:

@@ -26,7 +26,7 @@ async def test_the_job_is_done_with_every_call_made_once(world: World, start: St
     before = (await world.calls()).count
     async with start(world) as system:
         seconds = await system.run(job, fresh_nonces(3), in_flight=2)
-        recorded = await system.recorded(job, fresh_nonces(1)[0])
+        recorded = await system.count_recorded(job, fresh_nonces(1)[0])
         assert all(pid > 0 for pid in system.roles.values())
     calls = (await world.calls()).requests[before:]
     conversations = {call["conversation"] for call in calls}
