@@ -18,6 +18,10 @@ MODULE_LINES, FUNCTION_LINES = 400, 50
 HANDLER_LINES = 15
 """Of a route handler, from its signature to its end: it parses, calls a service and renders."""
 
+PARTICIPLE = re.compile(r"[a-z]+ed|made|given|found|written|kept|held|shown|taken|built|sent|gone")
+LIKE_PARTICIPLES = {"feed": "a verb", "muted": "makes the node of this name in a report"}
+"""Functions that may look like participles, with the reason."""
+
 WRITES_EXECUTIONS = {
     "persistence/executions/lifecycle",
     "persistence/executions/step_log",
@@ -149,6 +153,19 @@ def route_handlers() -> Iterator[tuple[str, int]]:
                 if names & METHODS:
                     assert node.end_lineno is not None
                     yield f"{path}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_functions_are_named_by_verbs() -> None:
+    participles = [
+        f"{path}:{node.name}"
+        for path, source in modules()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.name not in LIKE_PARTICIPLES
+        and not any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+        and PARTICIPLE.fullmatch(node.name.strip("_"))
+    ]
+    assert not participles
 
 
 def test_a_class_name_is_used_once() -> None:
