@@ -19,7 +19,7 @@ async def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     Cancelled work does not wait any longer for a store of files that is unavailable. An error of
     cancelled work is discarded.
     """
-    with patience.limited() as patience_ended:
+    with patience.limit_waits() as patience_ended:
         running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)

@@ -385,6 +385,6 @@ class ToolTurn:
             )
             await self._attempt.write(step)
             await self._forget_connections(interrupted)
-            with patience.limited() as patience_ended:
+            with patience.limit_waits() as patience_ended:
                 patience_ended.set()
                 await self._save_workspace()

@@ -13,7 +13,7 @@ _ENDED: ContextVar[asyncio.Event | None] = ContextVar("patience_ended", default=
 
 
 @contextmanager
-def limited() -> Iterator[asyncio.Event]:
+def limit_waits() -> Iterator[asyncio.Event]:
     """Let the work of this block wait for a store until the returned event is set."""
     ended = asyncio.Event()
     token = _ENDED.set(ended)
