@@ -8,7 +8,7 @@ from domain.errors import ErrorCode, FencedOutError, PerdureError, WorkspaceElse
 from domain.ids import new_id
 
 
-def raised(error: BaseException) -> ApplicationError:
+def raise_in_activity(error: BaseException) -> ApplicationError:
     """Return the error of an activity whose work raises this."""
     with pytest.raises(ApplicationError) as caught, translate_errors():
         raise error
@@ -25,7 +25,7 @@ def raised(error: BaseException) -> ApplicationError:
     ],
 )
 def test_only_the_code_enters(error: Exception, code: str, *, is_final: bool) -> None:
-    failure = raised(error)
+    failure = raise_in_activity(error)
     assert failure.message == SENTENCE
     assert failure.non_retryable is is_final
     assert failure.type == code

@@ -32,7 +32,7 @@ async def whole_tree(run: InMemoryRun) -> list[StoredExecution]:
     return found
 
 
-async def spent(run: InMemoryRun) -> Decimal:
+async def read_spent(run: InMemoryRun) -> Decimal:
     return sum((row.cost_usd for row in await whole_tree(run)), Decimal(0))
 
 
@@ -53,7 +53,7 @@ async def test_a_subtask_spends_its_parents_budget(runner: Runner, asked: dict[s
     row = await child.wait_for_end()
     assert row.error_code == ErrorCode.BUDGET_EXHAUSTED
     assert 2 <= row.total_turns <= 3
-    assert Decimal("0.04") < await spent(run) <= Decimal("0.08")
+    assert Decimal("0.04") < await read_spent(run) <= Decimal("0.08")
     assert row.budget_usd is None or row.budget_usd < Decimal("0.08")
 
 
@@ -66,7 +66,7 @@ async def test_the_last_descendant_is_bound(runner: Runner) -> None:
         **definition(0.1, human_input_policy=NEVER_ASK),
     )
     assert len(await whole_tree(run)) == 6
-    assert Decimal("0.05") < await spent(run) <= Decimal("0.1")
+    assert Decimal("0.05") < await read_spent(run) <= Decimal("0.1")
 
 
 async def test_a_subtasks_own_budget_binds_its_subtasks_only(runner: Runner) -> None:

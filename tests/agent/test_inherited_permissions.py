@@ -3,7 +3,7 @@
 from domain.agents.agent import Agent
 from domain.memory.entries import NO_MEMORY, MemoryAccess, NamespaceAccess
 from tests.agent.in_memory.driver import Runner, use
-from tests.agent.test_subtasks import LAST_RESULT, delegate, only_child
+from tests.agent.test_subtasks import LAST_RESULT, delegate, find_child
 
 
 async def test_tools_and_limits_are_inherited(runner: Runner) -> None:
@@ -34,7 +34,7 @@ async def test_a_subtask_has_the_tools_that_its_parent_and_its_agent_have(runner
         ask_tools=["write_file", "bash(git push *)"],
         disallowed_tools=["bash(git log *)"],
     )
-    definition = (await (await only_child(run)).row()).definition
+    definition = (await (await find_child(run)).row()).definition
     assert sorted(definition["allowed_tools"]) == ["bash(git *)", "read_file(src/**)"]
     assert definition["ask_tools"] == ["bash(git push *)"]
     assert definition["disallowed_tools"] == ["bash(git log *)"]
@@ -56,7 +56,7 @@ async def test_tools_that_are_not_passed_on_are_not_offered_for_approval(runner:
         allowed_tools=["delegate", "list_files"],
         ask_tools=["bash", "list_files(secret/**)"],
     )
-    definition = (await (await only_child(run)).row()).definition
+    definition = (await (await find_child(run)).row()).definition
     assert definition["allowed_tools"] == ["list_files"]
     assert definition["ask_tools"] == ["list_files(secret/**)"]
 

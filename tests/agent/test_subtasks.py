@@ -17,16 +17,16 @@ def delegate(*turns: Turn, **fields: Any) -> dict[str, Any]:
     return use("delegate", title="part", prompt=script(*turns), **fields)
 
 
-def nested(depth: int) -> list[Turn]:
+def nest_subtasks(depth: int) -> list[Turn]:
     """Subtasks within subtasks. A parent's script fills in the placeholders of theirs."""
     answer = {"text": f"from {depth}"}
     if depth == 0:
         return [answer]
-    inner = script(*nested(depth - 1))
+    inner = script(*nest_subtasks(depth - 1))
     return [{"tool_use": use("delegate", title=f"level {depth}", prompt=inner)}, answer]
 
 
-async def only_child(run: InMemoryRun) -> InMemoryRun:
+async def find_child(run: InMemoryRun) -> InMemoryRun:
     [child] = await run.children()
     return child
 
@@ -36,7 +36,7 @@ async def test_a_result_comes_back(runner: Runner) -> None:
         {"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE
     )
     assert await run.text() == "42"
-    row = await (await only_child(run)).wait_for_end()
+    row = await (await find_child(run)).wait_for_end()
     assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
     assert row.session_id != (await run.row()).session_id
     types = await run.event_types()
@@ -61,7 +61,7 @@ async def test_they_run_beside_the_tools_of_the_turn(runner: Runner) -> None:
         allowed_tools=["delegate", "bash"],
     )
     await run.wait_for_tool_call()
-    child = await only_child(run)
+    child = await find_child(run)
     await child.wait_for_end()
     assert "begun" in run.files
     run.files["go"] = ""
@@ -102,7 +102,7 @@ async def test_a_cancelled_subtask_is_reported_to_the_model(runner: Runner) -> N
         {"tool_use": delegate({"text": "x", "gate": "never opened"})}, LAST_RESULT, **DELEGATE
     )
     await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
-    child = await only_child(run)
+    child = await find_child(run)
     await child.wait_for_model_call()
     await child.cancel()
     await run.wait_for_end()
@@ -110,19 +110,19 @@ async def test_a_cancelled_subtask_is_reported_to_the_model(runner: Runner) -> N
 
 
 async def test_grandchildren(runner: Runner) -> None:
-    run = await runner.run_to_completion(*nested(5), **DELEGATE)
+    run = await runner.run_to_completion(*nest_subtasks(5), **DELEGATE)
     for depth in (5, 4, 3, 2, 1, 0):
         assert (await run.row()).depth == 5 - depth
         assert await run.text() == f"from {depth}"
         if depth:
             assert [r["content"] for r in await run.results()] == [f"from {depth - 1}"]
-            run = await only_child(run)
+            run = await find_child(run)
 
 
 async def test_six_levels_are_too_deep(runner: Runner) -> None:
-    run = await runner.run_to_completion(*nested(6), **DELEGATE)
+    run = await runner.run_to_completion(*nest_subtasks(6), **DELEGATE)
     for _ in range(5):
-        run = await only_child(run)
+        run = await find_child(run)
     [result] = await run.results()
     assert "5 levels deep at most" in result["content"]
     assert not await run.children()
@@ -296,6 +296,6 @@ async def test_agents_that_delegate_to_each_other_end_at_the_depth(runner: Runne
 
     run = await runner.run_to_completion(*turns(0), **DELEGATE)
     for _ in range(5):
-        run = await only_child(run)
+        run = await find_child(run)
     [result] = await run.results()
     assert "5 levels deep at most" in result["content"]

@@ -20,12 +20,12 @@ async def interrupt(runner: Runner, **request: Any) -> InMemoryRun:
     """An execution whose worker died during a request."""
     call = {"tool_use": use("http_request", url=URL, **request)}
     run = await runner.start(call, LAST_RESULT, **NETWORK)
-    await until_sent(run)
+    await wait_until_sent(run)
     await runner.crash(run)
     return run
 
 
-async def until_sent(run: InMemoryRun) -> None:
+async def wait_until_sent(run: InMemoryRun) -> None:
     async def is_sent() -> bool:
         return "log" in run.files
 
@@ -86,7 +86,7 @@ async def test_the_effect_is_that_of_the_edited_request(runner: Runner) -> None:
     )
     edited = {"url": URL, "method": "DELETE"}
     await run.answer(await run.wait_for_request(), decision="edit", input=edited)
-    await until_sent(run)
+    await wait_until_sent(run)
     await runner.crash(run)
     check = await run.wait_for_request()
     assert check.kind == "effect_check"

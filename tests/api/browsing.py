@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.api.world import World, ask, execute, in_session, make_task
+from tests.api.world import World, ask, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 API = "/api/v1"
@@ -20,7 +20,7 @@ def browser(world: World) -> Client:
     return Client(base_url=world.url, timeout=60, headers={"Accept": "text/html"})
 
 
-async def signed_in(world: World, user: str) -> Client:
+async def sign_in(world: World, user: str) -> Client:
     """A browser that has opened the link of `perdure inbox open` and clicked the button."""
     async with world.client(user) as client:
         made = await client.post(f"{API}/sign-in-codes")
@@ -34,7 +34,7 @@ async def signed_in(world: World, user: str) -> Client:
 
 @pytest.fixture(scope="module")
 async def alice(world: World) -> AsyncIterator[Client]:
-    page = await signed_in(world, "alice")
+    page = await sign_in(world, "alice")
     yield page
     await page.aclose()
 
@@ -43,11 +43,11 @@ async def new_request(world: World, **fields: Any) -> str:
     """The path of the page of an open request of alice or another `user`."""
     async with world.client(fields.pop("user", "alice")) as client:
         execution = await execute(client, await make_task(client))
-        await in_session(world, execution, "waiting_for_user")
+        await give_session(world, execution, "waiting_for_user")
         return f"/inbox/{await ask(world, execution, **fields)}"
 
 
-async def stored(world: World, path: str, user: str = "alice") -> dict[str, Any]:
+async def read_request(world: World, path: str, user: str = "alice") -> dict[str, Any]:
     """The request as the API returns it."""
     async with world.client(user) as client:
         response = await client.get(f"{API}/input-requests/{path.rpartition('/')[2]}")
@@ -68,7 +68,7 @@ def words(response: httpx2.Response) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
 
 
-def shown_input(opened: httpx2.Response) -> dict[str, str]:
+def read_input(opened: httpx2.Response) -> dict[str, str]:
     """The fields of the editable input."""
     areas = r'<textarea id="(input[^"]*)"[^>]*>\n(.*?)</textarea>'
     found = {name: unescape(text) for name, text in re.findall(areas, opened.text, re.DOTALL)}

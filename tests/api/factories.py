@@ -16,7 +16,7 @@ from persistence.tables.ledger import NotificationRow
 from persistence.tables.sessions import ArtifactRow
 from reports.compose import compose_json
 from services.reports import store_report
-from tests.api.world import APPROVAL, TASK, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, TASK, World, ask, execute, give_session, make_task
 from tests.reports.execution_builder import start_execution
 
 Client = httpx2.AsyncClient
@@ -41,7 +41,7 @@ async def task(world: World, client: Client, mark: str) -> Parameters:
     """A task and what hangs on it."""
     del world
     made = await make_task(client, name=f"{mark} {new_id()}", description=mark)
-    hook = await _made(client, f"tasks/{made['id']}/hooks", {"name": mark})
+    hook = await _make(client, f"tasks/{made['id']}/hooks", {"name": mark})
     return {"task_id": made["id"], "version": "1", "hook_id": hook}
 
 
@@ -57,20 +57,20 @@ async def execution(world: World, client: Client, mark: str) -> Parameters:
 async def conversation(world: World, client: Client, mark: str) -> Parameters:
     """A session with its execution."""
     made = await execution(world, client, mark)
-    return {"session_id": str(await in_session(world, {"id": made["execution_id"]}))}
+    return {"session_id": str(await give_session(world, {"id": made["execution_id"]}))}
 
 
 async def input_request(world: World, client: Client, mark: str) -> Parameters:
     """An open question of a running execution."""
     made = await execute(client, await make_task(client, name=f"{mark} {new_id()}"))
-    await in_session(world, made, "waiting_for_user")
+    await give_session(world, made, "waiting_for_user")
     return {"request_id": await ask(world, made, title=mark)}
 
 
 async def remembered_decision(world: World, client: Client, mark: str) -> Parameters:
     """An approval that is remembered for its task."""
     made = await execute(client, await make_task(client, name=f"{mark} {new_id()}"))
-    await in_session(world, made, "waiting_for_user")
+    await give_session(world, made, "waiting_for_user")
     request_id = await ask(world, made, **APPROVAL, reach_sha256=b"reach")
     body = {"decision": "approve", "remember": "task", "message": mark}
     answer = await client.post(f"{API}/input-requests/{request_id}/answer", json=body)
@@ -94,7 +94,7 @@ async def group(world: World, client: Client, mark: str) -> Parameters:
     del client
     async with world.client("admin of groups", role="admin") as admin:
         body = {"name": f"g{new_id().hex}", "description": mark}
-        return {"group_id": await _made(admin, "groups", body)}
+        return {"group_id": await _make(admin, "groups", body)}
 
 
 async def artifact(world: World, client: Client, mark: str) -> Parameters:
@@ -132,14 +132,14 @@ async def agent(world: World, client: Client, mark: str) -> Parameters:
     """A specialist of the user's own."""
     del world
     body = {**AGENT, "agent_id": f"poet-{new_id().hex}", "description": mark}
-    return {"agent_id": await _made(client, "agents", body, "agent_id")}
+    return {"agent_id": await _make(client, "agents", body, "agent_id")}
 
 
 async def tool_group(world: World, client: Client, mark: str) -> Parameters:
     """A list of tool rules."""
     del world
     body = {**GROUP, "name": f"group-{new_id().hex}", "description": mark}
-    made = await _made(client, "tool-groups", body)
+    made = await _make(client, "tool-groups", body)
     return {"group_id": made, "tool_group_id": made}
 
 
@@ -147,14 +147,14 @@ async def task_template(world: World, client: Client, mark: str) -> Parameters:
     """A template."""
     del world
     body = {**TEMPLATE, "name": f"template {new_id()}", "description": mark}
-    return {"template_id": await _made(client, "task-templates", body)}
+    return {"template_id": await _make(client, "task-templates", body)}
 
 
 async def mcp_server(world: World, client: Client, mark: str) -> Parameters:
     """A registered server."""
     del world
     body = {**SERVER, "name": f"shop-{new_id().hex}", "description": mark}
-    return {"server_id": await _made(client, "mcp-servers", body)}
+    return {"server_id": await _make(client, "mcp-servers", body)}
 
 
 async def secret(world: World, client: Client, mark: str) -> Parameters:
@@ -169,7 +169,7 @@ async def secret(world: World, client: Client, mark: str) -> Parameters:
 async def api_key(world: World, client: Client, mark: str) -> Parameters:
     """A key."""
     del world
-    return {"key_id": await _made(client, "api-keys", {"name": f"{mark} {new_id()}"})}
+    return {"key_id": await _make(client, "api-keys", {"name": f"{mark} {new_id()}"})}
 
 
 async def audit_row(world: World, client: Client, mark: str) -> Parameters:
@@ -202,7 +202,7 @@ async def notification(world: World, client: Client, mark: str) -> Parameters:
 async def plan(world: World, client: Client, mark: str) -> Parameters:
     """A draft of a plan."""
     del world
-    return {"plan_id": await _made(client, "plans", {**PLAN, "title": mark}), "key": "look"}
+    return {"plan_id": await _make(client, "plans", {**PLAN, "title": mark}), "key": "look"}
 
 
 async def memory_entry(world: World, client: Client, mark: str) -> Parameters:
@@ -220,7 +220,7 @@ async def memory_grant(world: World, client: Client, mark: str) -> Parameters:
     async with world.client("reader") as reader:
         await reader.get(f"{API}/me")
     body = {"namespace": f"user:{new_id().hex}", "grantee": "reader"}
-    return {"grant_id": await _made(client, "memory-grants", body)}
+    return {"grant_id": await _make(client, "memory-grants", body)}
 
 
 async def user(world: World, client: Client, mark: str) -> Parameters:
@@ -229,13 +229,13 @@ async def user(world: World, client: Client, mark: str) -> Parameters:
     return {"user_id": (await client.get(f"{API}/me")).json()["id"]}
 
 
-async def _made(client: Client, resource: str, body: dict[str, Any], field: str = "id") -> str:
+async def _make(client: Client, resource: str, body: dict[str, Any], field: str = "id") -> str:
     response = await client.post(f"{API}/{resource}", json=body)
     assert response.status_code == 201, response.text
     return str(response.json()[field])
 
 
-async def claimed(world: World, client: Client, mark: str) -> Parameters:
+async def claim_work(world: World, client: Client, mark: str) -> Parameters:
     """An external execution that a worker has."""
     del world
     body = {"prompt": mark, "title": mark, "executor": "external"}
@@ -267,7 +267,7 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
     "audit-logs": audit_row,
     "notifications": notification,
     "admin": user,
-    "queue": claimed,
+    "queue": claim_work,
     "plans": plan,
     "memory": memory_entry,
     "memory-grants": memory_grant,
@@ -275,7 +275,7 @@ FACTORIES: dict[str, Callable[[World, Client, str], Awaitable[Parameters]]] = {
 """By the first part of the path. The third argument is a text to store in the resource."""
 
 LEASES: dict[str, str] = {}
-"""The tokens of the leases of `claimed`, by the id of the execution."""
+"""The tokens of the leases of `claim_work`, by the id of the execution."""
 
 LEASE = {"lease_token": str(new_id())}
 

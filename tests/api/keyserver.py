@@ -43,11 +43,11 @@ class Key:
         """A token; a claim that is None is left out."""
         headers = {"kid": self.kid if kid is None else kid}
         return jwt.encode(
-            claimed(**claims), self.private, algorithm or self.algorithm, headers=headers
+            make_claims(**claims), self.private, algorithm or self.algorithm, headers=headers
         )
 
 
-def claimed(**changed: Any) -> dict[str, Any]:
+def make_claims(**changed: Any) -> dict[str, Any]:
     """Claims that hold, as far as nothing is changed."""
     now = int(time.time())
     claims = {"sub": "ann", "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 60, **changed}

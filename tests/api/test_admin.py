@@ -14,14 +14,14 @@ Client = httpx2.AsyncClient
 USERS = "/api/v1/admin/users"
 
 
-async def known(world: World, subject: str) -> dict[str, Any]:
+async def read_user(world: World, subject: str) -> dict[str, Any]:
     async with world.client(subject) as client:
         me: dict[str, Any] = (await client.get("/api/v1/me")).json()
     return me
 
 
 async def test_only_admins_administrate(world: World, client: Client) -> None:
-    me = await known(world, "alice")
+    me = await read_user(world, "alice")
     for refused in (
         await client.get(USERS),
         await client.get(f"{USERS}/{me['id']}"),
@@ -33,7 +33,7 @@ async def test_only_admins_administrate(world: World, client: Client) -> None:
 
 async def test_users_are_found_by_their_filters(world: World, admin: Client) -> None:
     subject = f"carol {new_id()}"
-    me = await known(world, subject)
+    me = await read_user(world, subject)
     found = await admin.get(USERS, params={"subject": subject})
     assert [user["id"] for user in found.json()["items"]] == [me["id"]]
     admins = (await admin.get(USERS, params={"role": "admin"})).json()["items"]
@@ -98,7 +98,7 @@ async def test_a_quota_of_a_user_s_own_holds_at_once(world: World, admin: Client
 
 
 async def test_changes_of_users_are_guarded(world: World, admin: Client) -> None:
-    path = f"{USERS}/{(await known(world, f'fay {new_id()}'))['id']}"
+    path = f"{USERS}/{(await read_user(world, f'fay {new_id()}'))['id']}"
     tag = (await admin.get(path)).headers["etag"]
     body = {"max_concurrent_executions": 7}
     assert (await admin.patch(path, json=body, headers={"If-Match": tag})).status_code == 200

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from persistence.tables.sessions import ArtifactRow
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 BYTES = b"0123456789" * 10
@@ -119,7 +119,7 @@ async def test_a_gateway_that_may_not_write_says_so(client: Client, unwritable: 
 
 async def test_an_ended_execution_keeps_its_files(world: World, client: Client) -> None:
     execution = await execute(client, await make_task(client))
-    await in_session(world, execution, "completed")
+    await give_session(world, execution, "completed")
     body = {"name": "late", "content": "x", "execution_id": execution["id"]}
     refused = await client.post("/api/v1/artifacts", json=body)
     assert (refused.status_code, refused.json()["code"]) == (409, "execution_terminal")

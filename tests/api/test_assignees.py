@@ -8,7 +8,7 @@ import httpx2
 
 from persistence.tables.executions import ExecutionRow
 from tests.api.factories import report
-from tests.api.world import World, ask, execute, in_session, make_task
+from tests.api.world import World, ask, execute, give_session, make_task
 from tests.waiting import WITHIN_SECONDS
 
 Client = httpx2.AsyncClient
@@ -18,7 +18,7 @@ BASE = "/api/v1/input-requests"
 async def test_whom_a_request_is_assigned_to_reads_and_answers_it(world: World) -> None:
     async with world.client("asker") as owner, world.client("boss") as boss:
         execution = await execute(owner, await make_task(owner))
-        await in_session(world, execution, "waiting_for_user")
+        await give_session(world, execution, "waiting_for_user")
         assigned = await ask(world, execution, assignee="boss")
         other = await ask(world, execution, assignee="another user")
         listed = (await boss.get("/api/v1/input-requests")).json()
@@ -47,7 +47,7 @@ def readable(execution: dict[str, Any]) -> list[str]:
 async def test_whom_a_request_is_assigned_to_only_reads_its_execution(world: World) -> None:
     async with world.client("asker") as owner, world.client("boss") as boss:
         execution = await execute(owner, await make_task(owner))
-        await in_session(world, execution, "waiting_for_user")
+        await give_session(world, execution, "waiting_for_user")
         file = {"name": "plan.txt", "content": "Blue.", "execution_id": execution["id"]}
         artifact = (await owner.post("/api/v1/artifacts", json=file)).json()["_links"]["self"]
         path = execution["_links"]["self"]
@@ -76,7 +76,7 @@ async def test_whom_a_request_is_assigned_to_only_reads_its_execution(world: Wor
 async def test_a_stream_ends_when_the_request_is_assigned_to_another(world: World) -> None:
     async with world.client("asker") as owner, world.client("boss") as boss:
         execution = await execute(owner, await make_task(owner))
-        await in_session(world, execution, "waiting_for_user")
+        await give_session(world, execution, "waiting_for_user")
         request = f"{BASE}/{await ask(world, execution, assignee='boss')}"
         url, headers = execution["_links"]["events"], {"Accept": "text/event-stream"}
         async with (

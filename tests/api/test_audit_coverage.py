@@ -15,7 +15,7 @@ from persistence.tables.sessions import MessageRow
 from tests.api.factories import API, LEASES
 from tests.api.test_artifact_retention import save
 from tests.api.test_isolation import ROUTES, Owner, Route
-from tests.api.world import World, in_session
+from tests.api.world import World, give_session
 
 BY_ITS_ADDRESS = {"POST /hooks/{token}": "nobody is known; tests/api/test_hooks.py looks"}
 
@@ -32,7 +32,7 @@ CHANGES_NOTHING = {
 Prepare = Callable[[World, Owner, dict[str, str]], Awaitable[None]]
 
 
-async def ended(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def end_execution(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only an ended execution can be retried."""
     del owner
     async with world.gateway.database.transaction() as session:
@@ -40,7 +40,7 @@ async def ended(world: World, owner: Owner, made: dict[str, str]) -> None:
         await session.execute(end, {"id": UUID(made["execution_id"])})
 
 
-async def finished(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def finish_execution(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only a conversation in which nothing runs is deleted."""
     del owner
     async with world.gateway.database.transaction() as session:
@@ -51,7 +51,7 @@ async def finished(world: World, owner: Owner, made: dict[str, str]) -> None:
         await session.execute(end, {"id": UUID(made["session_id"])})
 
 
-async def scheduled(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def add_schedule(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only a task with a schedule has one to pause."""
     del world
     schedule = {"is_scheduled": True, "schedule_cron": "0 9 * * *", "schedule_enabled": True}
@@ -59,14 +59,14 @@ async def scheduled(world: World, owner: Owner, made: dict[str, str]) -> None:
     assert response.is_success, response.text
 
 
-async def switched_off(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def pause_schedule(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only a schedule that is paused is resumed."""
-    await scheduled(world, owner, made)
+    await add_schedule(world, owner, made)
     response = await owner.client.post(f"{API}/tasks/{made['task_id']}/schedule/pause")
     assert response.is_success, response.text
 
 
-async def paused(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def pause_execution(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only a paused execution can be resumed."""
     del world
     path = f"{API}/task-executions/{made['execution_id']}/pause"
@@ -74,15 +74,15 @@ async def paused(world: World, owner: Owner, made: dict[str, str]) -> None:
     assert response.is_success, response.text
 
 
-async def started(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def start_execution(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only an execution that has started can be asked to finish."""
     del owner
-    await in_session(world, {"id": made["execution_id"]})
+    await give_session(world, {"id": made["execution_id"]})
 
 
-async def prompted(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def add_prompt(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only an execution with messages can be forked."""
-    await in_session(world, {"id": made["execution_id"]})
+    await give_session(world, {"id": made["execution_id"]})
     del owner
     async with world.gateway.database.transaction() as session:
         await session.execute(
@@ -125,7 +125,7 @@ async def reader_is_known(world: World, owner: Owner, made: dict[str, str]) -> N
         await reader.get(f"{API}/me")
 
 
-async def begun(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def start_plan(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only a plan that was started can be cancelled."""
     del world
     response = await owner.client.post(f"{API}/plans/{made['plan_id']}/start")
@@ -134,13 +134,13 @@ async def begun(world: World, owner: Owner, made: dict[str, str]) -> None:
 
 async def broken(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only a plan with a failed step can be retried."""
-    await begun(world, owner, made)
+    await start_plan(world, owner, made)
     plan = (await owner.client.get(f"{API}/plans/{made['plan_id']}")).json()
     for execution_id in (plan["execution_id"], plan["steps"][0]["execution_id"]):
-        await ended(world, owner, {"execution_id": execution_id})
+        await end_execution(world, owner, {"execution_id": execution_id})
 
 
-async def answered(world: World, owner: Owner, made: dict[str, str]) -> None:
+async def answer_later(world: World, owner: Owner, made: dict[str, str]) -> None:
     """Only an answer that has not taken effect is withdrawn."""
     del world
     path = f"{API}/input-requests/{made['request_id']}/answer"
@@ -149,24 +149,24 @@ async def answered(world: World, owner: Owner, made: dict[str, str]) -> None:
 
 
 PREPARED: dict[str, Prepare] = {
-    "POST /input-requests/{request_id}/withdraw": answered,
-    "POST /plans/{plan_id}/cancel": begun,
+    "POST /input-requests/{request_id}/withdraw": answer_later,
+    "POST /plans/{plan_id}/cancel": start_plan,
     "POST /plans/{plan_id}/retry": broken,
     "POST /plans/{plan_id}/steps/{key}/retry": broken,
-    "POST /tasks/{task_id}/schedule/pause": scheduled,
-    "POST /tasks/{task_id}/schedule/resume": switched_off,
-    "POST /tasks/{task_id}/schedule/trigger": scheduled,
-    "POST /tasks/{task_id}/schedule/backfill": scheduled,
-    "POST /task-executions/{execution_id}/resume": paused,
-    "POST /task-executions/{execution_id}/finish": started,
-    "POST /task-executions/{execution_id}/fork": prompted,
-    "POST /task-executions/{execution_id}/retry": ended,
-    "POST /task-executions/{execution_id}/report": ended,
+    "POST /tasks/{task_id}/schedule/pause": add_schedule,
+    "POST /tasks/{task_id}/schedule/resume": pause_schedule,
+    "POST /tasks/{task_id}/schedule/trigger": add_schedule,
+    "POST /tasks/{task_id}/schedule/backfill": add_schedule,
+    "POST /task-executions/{execution_id}/resume": pause_execution,
+    "POST /task-executions/{execution_id}/finish": start_execution,
+    "POST /task-executions/{execution_id}/fork": add_prompt,
+    "POST /task-executions/{execution_id}/retry": end_execution,
+    "POST /task-executions/{execution_id}/report": end_execution,
     "POST /tasks/{task_id}/artifacts/prune": keeps_an_old_artifact,
     "POST /queue/claim": waits_for_a_worker,
     "POST /queue/clean-up": waits_for_a_worker,
     "POST /queue/prune": work_has_ended,
-    "DELETE /sessions/{session_id}": finished,
+    "DELETE /sessions/{session_id}": finish_execution,
     "POST /memory-grants": reader_is_known,
 }
 

@@ -18,7 +18,7 @@ from cli.stack.addresses import free_port
 from domain.errors import ServiceUnavailableError, UnauthenticatedError
 from domain.ids import new_id
 from tests.api.conftest import serve_app, settings_of
-from tests.api.keyserver import AUDIENCE, ISSUER, Key, KeyServer, claimed
+from tests.api.keyserver import AUDIENCE, ISSUER, Key, KeyServer, make_claims
 from tests.api.world import SECRET, World
 
 RSA, EC, UNKNOWN = Key("rsa"), Key("ec", "ES256"), Key("unknown")
@@ -65,7 +65,7 @@ async def me(world: World, token: str) -> httpx2.Response:
 
 
 def ours(**changed: Any) -> str:
-    return jwt.encode(claimed(**changed), SECRET, "HS256")
+    return jwt.encode(make_claims(**changed), SECRET, "HS256")
 
 
 @pytest.mark.parametrize("key", [RSA, EC], ids=["RS256", "ES256"])
@@ -106,7 +106,7 @@ async def test_groups_are_those_of_the_latest_token_with_the_claim(both: World) 
 REFUSED = {
     "the name of a group": RSA.token(sub="group:legal"),
     "the name of a group, ours": ours(sub="group:legal"),
-    "alg none": jwt.encode(claimed(), "", "none"),
+    "alg none": jwt.encode(make_claims(), "", "none"),
     "expired": RSA.token(exp=int(time.time()) - 1),
     "expired, ours": ours(exp=int(time.time()) - 1),
     "not yet valid": RSA.token(nbf=LATER),
@@ -127,9 +127,9 @@ REFUSED = {
     "the signature of an unknown key": UNKNOWN.token(kid="rsa"),
     "the other key's name": EC.token(kid="rsa"),
     "another algorithm of the same key": RSA.token(algorithm="RS512"),
-    "another secret": jwt.encode(claimed(), "x" * 40, "HS256"),
-    "another HMAC": jwt.encode(claimed(), SECRET * 2, "HS512"),
-    "no name, among several": jwt.encode(claimed(), RSA.private, "RS384"),
+    "another secret": jwt.encode(make_claims(), "x" * 40, "HS256"),
+    "another HMAC": jwt.encode(make_claims(), SECRET * 2, "HS512"),
+    "no name, among several": jwt.encode(make_claims(), RSA.private, "RS384"),
     "no token": "nonsense",
     "three dots": "a.b.c",
 }
@@ -147,7 +147,7 @@ async def test_a_public_key_is_no_secret(both: World, keys_only: World) -> None:
     """PyJWT refuses to make such a token, so it is made by hand."""
     for key in (RSA, EC):
         for secret in (key.pem, key.pem.strip()):
-            token = _by_hand({"alg": "HS256", "kid": key.kid}, secret)
+            token = _encode_token({"alg": "HS256", "kid": key.kid}, secret)
             for world in (both, keys_only):
                 assert (await me(world, token)).status_code == 401
 
@@ -377,7 +377,7 @@ VALID_CLAIMS = [
 @pytest.mark.parametrize("value", [[], {}, True, "x", 1e308, -1, [["x"]]])
 async def test_claims_of_other_types_are_refused(both: World, name: str, value: Any) -> None:
     key = jwt.get_algorithm_by_name("HS256")
-    claims = json.dumps({**claimed(), name: value}).encode()
+    claims = json.dumps({**make_claims(), name: value}).encode()
     signed = b".".join(map(jwt.utils.base64url_encode, (b'{"alg": "HS256"}', claims)))
     signature = jwt.utils.base64url_encode(key.sign(signed, SECRET.encode()))
     response = await me(both, f"{signed.decode()}.{signature.decode()}")
@@ -385,8 +385,8 @@ async def test_claims_of_other_types_are_refused(both: World, name: str, value: 
     assert response.status_code == expected, response.text
 
 
-def _by_hand(header: dict[str, str], secret: bytes) -> str:
+def _encode_token(header: dict[str, str], secret: bytes) -> str:
     signer: Any = jwt.get_algorithm_by_name("HS256")
-    head, _, rest = jwt.encode(claimed(), SECRET, "HS256", headers=header).partition(".")
+    head, _, rest = jwt.encode(make_claims(), SECRET, "HS256", headers=header).partition(".")
     signed = f"{head}.{rest.partition('.')[0]}"
     return f"{signed}.{jwt.utils.base64url_encode(signer.sign(signed.encode(), secret)).decode()}"

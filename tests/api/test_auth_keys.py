@@ -25,7 +25,7 @@ async def make_key(client: Client, **changed: Any) -> dict[str, Any]:
     return key
 
 
-def with_key(world: World, key: dict[str, Any]) -> Client:
+def connect_with_key(world: World, key: dict[str, Any]) -> Client:
     headers = {"Authorization": f"Bearer {key['secret']}"}
     return Client(base_url=world.url, headers=headers)
 
@@ -35,7 +35,7 @@ async def test_a_key_authenticates_as_its_user(world: World, client: Client) -> 
     assert key["secret"].startswith("pdk_")
     assert key["secret"].startswith(key["prefix"])
     task = await make_task(client)
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         me = (await program.get("/api/v1/me")).json()
         assert me["subject"] == "alice"
         assert me["credentials"] == {
@@ -53,7 +53,7 @@ async def test_a_key_decides_only_with_the_scope_to_approve(world: World, client
     question, approval = await ask(world, execution), await ask(world, execution, **APPROVAL)
     decision = {"decision": "approve"}
     seen = [{"id": approval, "input_sha256": bytes(range(32)).hex()}]
-    async with with_key(world, await make_key(client)) as program:
+    async with connect_with_key(world, await make_key(client)) as program:
         answered = await program.post(f"{requests}/{question}/answer", json={"message": "Blue."})
         assert answered.status_code == 200
         for path, body in (
@@ -64,7 +64,7 @@ async def test_a_key_decides_only_with_the_scope_to_approve(world: World, client
             refused = await program.post(f"{requests}/{path}", json=body)
             assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
     assert (await client.get(f"{requests}/{approval}")).json()["status"] == "open"
-    async with with_key(world, await make_key(client, scopes=["approve"])) as program:
+    async with connect_with_key(world, await make_key(client, scopes=["approve"])) as program:
         decided = await program.post(f"{requests}/{approval}/answer", json=decision)
     assert decided.json()["answer"] == decision
 
@@ -96,7 +96,7 @@ async def test_a_secret_is_shown_once_and_not_stored(world: World, client: Clien
 
 async def test_a_revoked_key_is_refused_at_once(world: World, client: Client) -> None:
     key = await make_key(client)
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         assert (await program.get("/api/v1/me")).status_code == 200
         assert (await client.delete(f"{KEYS}/{key['id']}")).status_code == 204
         assert (await program.get("/api/v1/me")).status_code == 401
@@ -110,7 +110,7 @@ async def test_a_key_revoked_at_another_gateway_is_refused_within_seconds(
 ) -> None:
     key = await make_key(client)
     authenticator = world.gateway.authenticator
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         assert (await program.get("/api/v1/me")).status_code == 200
         async with world.gateway.database.transaction() as session:
             row = await session.get_one(ApiKeyRow, UUID(key["id"]))
@@ -127,7 +127,7 @@ async def test_a_key_revoked_at_another_gateway_is_refused_within_seconds(
 async def test_a_key_ends_when_it_was_to_end(world: World, client: Client) -> None:
     soon = datetime.now(UTC) + timedelta(hours=1)
     key = await make_key(client, expires_at=soon.isoformat())
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         assert (await program.get("/api/v1/me")).status_code == 200
         async with world.gateway.database.transaction() as session:
             past = datetime.now(UTC) - timedelta(seconds=1)
@@ -142,7 +142,7 @@ async def test_the_last_use_is_written_once_a_minute(world: World, client: Clien
     assert key["last_used_at"] is None
     owner = UUID((await client.get("/api/v1/me")).json()["id"])
     seen = []
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         for _ in range(3):
             world.gateway.authenticator.forget(owner)
             await program.get("/api/v1/me")
@@ -157,17 +157,17 @@ async def test_a_key_makes_no_keys_and_users_make_none_for_admins(
     refused = await client.post(KEYS, json={"name": "x", "role": "admin"})
     assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
     for maker in (client, admin):
-        async with with_key(world, await make_key(maker)) as program:
+        async with connect_with_key(world, await make_key(maker)) as program:
             assert (await program.post(KEYS, json={"name": "more"})).status_code == 403
             assert (await program.get("/api/v1/me")).json()["role"] == "user"
     key = await make_key(admin, role="admin")
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         assert (await program.get("/api/v1/admin/stats")).status_code == 200
     owner = (await admin.get("/api/v1/me")).json()["id"]
     async with world.client("root") as demoted:  # the next token makes the admin a user
         assert (await demoted.get("/api/v1/me")).json()["role"] == "user"
     world.gateway.authenticator.forget(UUID(owner))
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         assert (await program.get("/api/v1/admin/stats")).status_code == 403
 
 
@@ -241,7 +241,7 @@ async def test_a_rotated_key_is_the_same_with_another_secret(world: World, clien
     same = ("name", "role", "scopes")
     assert [new[field] for field in same] == [old[field] for field in same]
     assert datetime.fromisoformat(new["expires_at"]) >= ends
-    async with with_key(world, old) as before, with_key(world, new) as after:
+    async with connect_with_key(world, old) as before, connect_with_key(world, new) as after:
         assert (await before.get("/api/v1/me")).status_code == 401
         assert (await after.get("/api/v1/me")).status_code == 200
         refused = await after.post(f"{KEYS}/{new['id']}/rotate")
@@ -259,5 +259,5 @@ async def test_who_may_not_create_a_key_may_not_rotate_one(world: World, client:
     async with world.client(subject) as user:  # a token of the same user without the role
         refused = await user.post(f"{KEYS}/{powerful['id']}/rotate")
         assert refused.status_code == 403, refused.text
-    async with with_key(world, key) as program:
+    async with connect_with_key(world, key) as program:
         assert (await program.get("/api/v1/me")).status_code == 200

@@ -17,7 +17,7 @@ Client = httpx2.AsyncClient
 BULK = "/api/v1/task-executions/bulk"
 
 
-async def ended(world: World, *executions: dict[str, Any], status: str = "failed") -> None:
+async def end_executions(world: World, *executions: dict[str, Any], status: str = "failed") -> None:
     """Let executions end, as their workflows do."""
     ids = [UUID(e["id"]) for e in executions]
     async with world.gateway.database.transaction() as session:
@@ -28,7 +28,7 @@ async def ended(world: World, *executions: dict[str, Any], status: str = "failed
 async def test_cancel_by_filter_asks_those_that_fit(world: World, client: Client) -> None:
     task, other_task = await make_task(client), await make_task(client)
     executions = [await execute(client, task) for _ in range(4)]
-    await ended(world, executions[0], status="completed")
+    await end_executions(world, executions[0], status="completed")
     beside = await execute(client, other_task)
     body = {"filter": {"task_id": task["id"]}, "reason": "enough", "limit": 2}
 
@@ -52,7 +52,7 @@ async def test_each_listed_execution_has_its_own_outcome(
 ) -> None:
     task = await make_task(client)
     running, done = [await execute(client, task) for _ in range(2)]
-    await ended(world, done, status="completed")
+    await end_executions(world, done, status="completed")
     theirs = await execute(other, await make_task(other))
     nobody = str(new_id())
     ids = [running["id"], done["id"], theirs["id"], nobody]
@@ -68,8 +68,8 @@ async def test_each_listed_execution_has_its_own_outcome(
 async def test_retry_by_filter_takes_each_failed_one_once(world: World, client: Client) -> None:
     task = await make_task(client, tags=["nightly"])
     made = [await execute(client, task) for _ in range(4)]
-    await ended(world, *made[:3])
-    await ended(world, made[3], status="completed")
+    await end_executions(world, *made[:3])
+    await end_executions(world, made[3], status="completed")
     body = {"filter": {"tag": "nightly", "status": ["failed", "cancelled"]}, "limit": 2}
     first = (await client.post(f"{BULK}/retry", json=body)).json()
     assert (first["matched"], first["changed"], first["has_more"]) == (2, 2, True)
@@ -85,7 +85,7 @@ async def test_retry_by_filter_takes_each_failed_one_once(world: World, client: 
 
 async def test_a_repeated_request_changes_nothing_more(world: World, client: Client) -> None:
     made = await execute(client, await make_task(client))
-    await ended(world, made)
+    await end_executions(world, made)
     body, headers = {"ids": [made["id"]]}, {"Idempotency-Key": "bulk"}
     one = await client.post(f"{BULK}/retry", json=body, headers=headers)
     two = await client.post(f"{BULK}/retry", json=body, headers=headers)
@@ -128,7 +128,7 @@ async def test_what_there_is_no_time_for_is_left(
     """A slow database: the request ends, and says what it did not come to."""
     task = await make_task(client)
     made = [await execute(client, task) for _ in range(4)]
-    await ended(world, *made)
+    await end_executions(world, *made)
     monkeypatch.setattr(bulk, "MAX_SECONDS", 0.0)
     ids = [e["id"] for e in made]
     named = (await client.post(f"{BULK}/retry", json={"ids": ids[:3]})).json()

@@ -12,7 +12,7 @@ Client = httpx2.AsyncClient
 SERVER = {"url": "https://mcp.example.com/mcp"}
 
 
-async def named_by(client: Client, path: str) -> list[tuple[str, str]]:
+async def list_dependents(client: Client, path: str) -> list[tuple[str, str]]:
     response = await client.delete(path)
     assert response.status_code in {200, 204}, response.text
     if response.status_code == 204:
@@ -42,18 +42,18 @@ def name() -> str:
 async def test_an_agent(client: Client, other: Client, name: str) -> None:
     agent = {"agent_id": name, "name": "a", "system_prompt": "x"}
     path = (await make(client, "/agents", **agent))["_links"]["self"]
-    assert await named_by(client, path) == []
+    assert await list_dependents(client, path) == []
     await make(client, "/agents", **agent)
     await make(other, "/agents", **agent)
     task = await make_task(client, name=f"t {name}", agent_id=name)
     gone = await make_task(client, name=f"gone {name}", agent_id=name)
-    assert await named_by(client, gone["_links"]["self"]) == []
+    assert await list_dependents(client, gone["_links"]["self"]) == []
     changed = await make_task(client, name=f"changed {name}", agent_id=name)
     await client.patch(changed["_links"]["self"], json={"agent_id": None})
     await make_template(client, f"p {name}", agent_id=name)
-    assert await named_by(other, path) == []
+    assert await list_dependents(other, path) == []
     found = [("task", task["name"]), ("task_template", f"p {name}")]
-    assert await named_by(client, path) == found
+    assert await list_dependents(client, path) == found
 
 
 async def test_an_mcp_server(client: Client, name: str) -> None:
@@ -61,7 +61,7 @@ async def test_an_mcp_server(client: Client, name: str) -> None:
     servers = {"inline": SERVER, "one": {"ref": name}}
     task = await make_task(client, name=name, sdk_options={"mcp_servers": servers})
     await make_task(client, name=f"{name} other")
-    assert await named_by(client, path) == [("task", task["name"])]
+    assert await list_dependents(client, path) == [("task", task["name"])]
 
 
 async def test_a_secret(client: Client, name: str) -> None:
@@ -76,6 +76,6 @@ async def test_a_secret(client: Client, name: str) -> None:
     inline = {"s": {**SERVER, "headers": headers}}
     await make_task(client, name=f"b {name}", sdk_options={"mcp_servers": inline})
     await make_task(client, name=f"c {name}")
-    assert await named_by(client, longer) == []
+    assert await list_dependents(client, longer) == []
     found = [("mcp_server", name), ("task", f"a {name}"), ("task", f"b {name}")]
-    assert await named_by(client, path) == found
+    assert await list_dependents(client, path) == found

@@ -35,7 +35,7 @@ class Asked:
         user_id = UUID(execution["user_id"])
         self.caller = Caller(user_id=user_id, subject=subject, actor=Actor(user_id))
 
-    async def shown(self, modes: Collection[Mode] = BOTH) -> Elicitation | None:
+    async def show(self, modes: Collection[Mode] = BOTH) -> Elicitation | None:
         async with self.world.gateway.database.reading() as session:
             return await elicitations.find_elicitation(session, self.execution_id, page_url, modes)
 
@@ -45,7 +45,7 @@ class Asked:
             await elicitations.respond(work, self.execution_id, response, page_url)
 
     async def answer_shown(self, action: Action, **content: Any) -> Elicitation:
-        shown = await self.shown()
+        shown = await self.show()
         assert shown is not None
         await self.respond(shown.key, action, content)
         return shown
@@ -67,7 +67,7 @@ async def test_an_accepted_form_is_an_ordinary_answer(
     shown = await seen.answer_shown("accept", decision="approve", message="Go.")
     assert shown.schema is not None
     assert (await seen.row(request_id)).answer == {"decision": "approve", "message": "Go."}
-    assert await seen.shown() is None
+    assert await seen.show() is None
     audit = await admin.get(f"/api/v1/audit-logs?entity_id={request_id}")
     assert [entry["action"] for entry in audit.json()["items"]] == ["input_request.answer"]
 
@@ -102,10 +102,10 @@ async def test_what_decides_nothing_is_shown_again_under_a_new_key(
     world: World, client: Client, fields: Json, action: Action, content: Json | None
 ) -> None:
     seen, request_id = await open_request(world, client, **fields)
-    first = await seen.shown()
+    first = await seen.show()
     assert first is not None
     await seen.respond(first.key, action, content)
-    again = await seen.shown()
+    again = await seen.show()
     assert again is not None
     assert again.key != first.key
     assert again.message == first.message
@@ -117,7 +117,7 @@ async def test_an_invalid_answer_is_shown_again_with_what_is_wrong(
 ) -> None:
     seen, request_id = await open_request(world, client, options=["red", "blue"])
     await seen.answer_shown("accept", answer="green")
-    again = await seen.shown()
+    again = await seen.show()
     assert again is not None
     assert again.message.startswith('Choose one of "red", "blue"')
     await seen.answer_shown("accept", message=5)
@@ -133,7 +133,7 @@ async def test_a_request_is_shown_a_limited_number_of_times(world: World, client
     seen, request_id = await open_request(world, client)
     for _ in range(elicitations.MOST_DISMISSALS):
         await seen.answer_shown("cancel")
-    assert await seen.shown() is None
+    assert await seen.show() is None
     assert (await seen.row(request_id)).status == "open"
 
 
@@ -144,7 +144,7 @@ async def test_late_and_unknown_responses_change_nothing(world: World, client: C
         await seen.respond(key, "accept", {"answer": "late"})
     assert (await seen.row(request_id)).dismissals == 1
     other, _ = await open_request(world, client)
-    shown = await seen.shown()
+    shown = await seen.show()
     assert shown is not None
     await other.respond(shown.key, "accept", {"answer": "of another execution"})
     assert (await seen.row(request_id)).status == "open"
@@ -152,7 +152,7 @@ async def test_late_and_unknown_responses_change_nothing(world: World, client: C
 
 async def test_of_two_responses_one_counts(world: World, client: Client) -> None:
     seen, request_id = await open_request(world, client)
-    shown = await seen.shown()
+    shown = await seen.show()
     assert shown is not None
     answers = (seen.respond(shown.key, "accept", {"answer": f"{n}"}) for n in range(4))
     await asyncio.gather(*answers)
@@ -165,7 +165,7 @@ async def test_one_request_is_shown_at_a_time_and_only_in_the_clients_modes(
     seen, first = await open_request(world, client, kind="form", schema={"type": "object"})
     second = await ask(world, {"id": str(seen.execution_id)})
     offered: list[Collection[Mode]] = [BOTH, ["form"], []]
-    shown = [await seen.shown(modes) for modes in offered]
+    shown = [await seen.show(modes) for modes in offered]
     ids = [None if one is None else str(one.request_id) for one in shown]
     assert ids == [first, second, None]
     assert shown[0] is not None
@@ -186,7 +186,7 @@ async def test_requests_of_subtasks_are_shown(world: World, client: Client) -> N
 
 async def test_another_user_answers_nothing(world: World, client: Client, other: Client) -> None:
     seen, request_id = await open_request(world, client)
-    shown = await seen.shown()
+    shown = await seen.show()
     assert shown is not None
     their = await execute(other, await make_task(other))
     bob = Asked(world, {"id": seen.execution_id.hex, "user_id": their["user_id"]}, "bob")

@@ -12,7 +12,7 @@ from domain.executions.dispatch import INLINE_TITLE
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow, SignalRow
 from persistence.tables.ledger import AuditRow
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 
@@ -67,7 +67,7 @@ async def test_temporal_shows_no_content(
     started = await client.post("/api/v1/task-executions", json={"prompt": "A canary sings."})
     assert started.json()["title"] == "A canary sings."
     task_run = await execute(client, await make_task(client))
-    await in_session(world, task_run, "completed")
+    await give_session(world, task_run, "completed")
     path = task_run["_links"]["self"] + "/messages"
     message = await client.post(path, json={"content": "A canary again."})
     for body in (started.json(), message.json()):
@@ -230,7 +230,7 @@ async def test_executions_of_a_session_queue_up(
     world: World, client: Client, other: Client
 ) -> None:
     task = await make_task(client)
-    session_id = str(await in_session(world, await execute(client, task)))
+    session_id = str(await give_session(world, await execute(client, task)))
     queued = await execute(client, task, session_id=session_id)
     assert (queued["status"], queued["status_reason"]) == ("blocked", "session_busy")
     assert await signals(world, queued) == []
@@ -246,7 +246,7 @@ async def test_of_concurrent_executions_in_an_idle_session_one_runs(
     world: World, client: Client
 ) -> None:
     task = await make_task(client)
-    session_id = await in_session(world, await execute(client, task), status="completed")
+    session_id = await give_session(world, await execute(client, task), status="completed")
     started = await asyncio.gather(
         *(execute(client, task, session_id=str(session_id)) for _ in range(6))
     )
@@ -347,8 +347,8 @@ async def test_a_filter_that_nothing_could_match_is_refused(client: Client) -> N
 async def test_lists_are_narrowed(world: World, client: Client) -> None:
     task = await make_task(client)
     made = [await execute(client, task) for _ in range(3)]
-    await in_session(world, made[0], status="failed")
-    await in_session(world, made[1], status="completed")
+    await give_session(world, made[0], status="failed")
+    await give_session(world, made[1], status="completed")
     path = task["_links"]["executions"]
 
     async def found(query: str) -> list[int]:

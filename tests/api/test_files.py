@@ -26,7 +26,7 @@ from persistence.sessions.workspaces import WorkspaceOwner
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
 from runtime.host import host_id
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 from tools.snapshots.saving import Snapshots
 
 Client = httpx2.AsyncClient
@@ -51,7 +51,7 @@ class SessionFiles:
 @pytest.fixture
 async def workspace(world: World, client: Client) -> SessionFiles:
     execution = await execute(client, await make_task(client))
-    session_id = await in_session(world, execution)
+    session_id = await give_session(world, execution)
     home = world.gateway.settings.home
     await hold(world, session_id, host_id(home))
     root = home / "workspaces" / str(session_id)
@@ -59,7 +59,9 @@ async def workspace(world: World, client: Client) -> SessionFiles:
     return SessionFiles(root, execution["_links"]["files"])
 
 
-async def listed(client: Client, workspace: SessionFiles, **query: Any) -> list[tuple[str, str]]:
+async def list_files(
+    client: Client, workspace: SessionFiles, **query: Any
+) -> list[tuple[str, str]]:
     response = await client.get(workspace.files, params=query)
     assert response.status_code == 200, response.text
     return [(f["path"], f["type"]) for f in response.json()["items"]]
@@ -71,14 +73,14 @@ async def test_a_directory_is_listed_by_name(client: Client, workspace: SessionF
     (workspace.root / "out" / "a.txt").write_text("a")
     (workspace.root / "link").symlink_to("/etc/passwd")
     os.mkfifo(workspace.root / "pipe")
-    assert await listed(client, workspace) == [
+    assert await list_files(client, workspace) == [
         ("link", "link"),
         ("out", "directory"),
         ("pipe", "other"),
     ]
     inside = [("out/a.txt", "file"), ("out/b.txt", "file")]
-    assert await listed(client, workspace, path="./out/") == inside
-    assert await listed(client, workspace, path="/workspace/out") == inside
+    assert await list_files(client, workspace, path="./out/") == inside
+    assert await list_files(client, workspace, path="/workspace/out") == inside
     first = (await client.get(workspace.files, params={"path": "out", "page_size": 1})).json()
     assert (first["total"], first["items"][0]["size_bytes"]) == (2, 1)
     assert first["items"][0]["modified_at"].endswith("Z")
@@ -323,7 +325,7 @@ async def test_a_hole_of_any_size_is_sent_in_parts(world: World) -> None:
 
 async def test_files_elsewhere_and_of_others(world: World, client: Client, other: Client) -> None:
     execution = await execute(client, await make_task(client))
-    session_id = await in_session(world, execution)
+    session_id = await give_session(world, execution)
     await hold(world, session_id, new_id())
     async with world.gateway.database.transaction() as session:
         change = update(SessionRow).where(SessionRow.id == session_id)

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from sqlalchemy import select
 
 from persistence.tables.people import InboxViewRow
-from tests.api.browsing import API, Client, alice, new_request, signed_in, stored, words
+from tests.api.browsing import API, Client, alice, new_request, read_request, sign_in, words
 from tests.api.test_pages import post
-from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 
 __all__ = ["alice"]
 
@@ -23,7 +23,7 @@ async def alike_requests(world: World, count: int) -> list[str]:
         made = []
         for number in range(count):
             execution = await execute(client, task)
-            await in_session(world, execution, "waiting_for_user")
+            await give_session(world, execution, "waiting_for_user")
             call = {**APPROVAL, "tool_input": json.dumps({"command": f"push {number}"})}
             made.append(await ask(world, execution, **call))
     return made
@@ -44,13 +44,13 @@ async def test_alike_calls_are_decided_together(world: World, alice: Client) -> 
     done = await post(alice, "/inbox/together", "/keys", seen=seen, decision="approve")
     assert "1 request answered" in words(done)
     assert "1 request not answered" in words(done)
-    states = [(await stored(world, f"/inbox/{request}"))["status"] for request in requests]
+    states = [(await read_request(world, f"/inbox/{request}"))["status"] for request in requests]
     assert states == ["answered", "open", "open"]
     assert "1 chosen request is left out" in words(await alice.get(address(requests[:2])))
     answered = re.findall(r'name="request" value="([^"]+)"', done.text)
     undone = await post(alice, "/inbox/together/withdraw", "/keys", request=answered)
     assert "1 answer withdrawn" in words(undone)
-    assert (await stored(world, f"/inbox/{requests[0]}"))["status"] == "open"
+    assert (await read_request(world, f"/inbox/{requests[0]}"))["status"] == "open"
 
 
 async def test_an_approval_that_needs_more_people_is_reported(world: World, alice: Client) -> None:
@@ -72,7 +72,7 @@ async def test_unlike_calls_are_not_decided_together(world: World, alice: Client
     refused = await post(alice, "/inbox/together", "/keys", seen=seen, decision="deny")
     assert refused.status_code == 422
     assert 'href="#call-2"' in refused.text
-    assert (await stored(world, f"/inbox/{requests[0]}"))["status"] == "open"
+    assert (await read_request(world, f"/inbox/{requests[0]}"))["status"] == "open"
     wrong = await post(alice, "/inbox/together", "/keys", seen="1:2", decision="deny")
     assert wrong.status_code == 422
     other = await new_request(world, user="bob", **APPROVAL)
@@ -83,7 +83,7 @@ async def test_unlike_calls_are_not_decided_together(world: World, alice: Client
 async def test_a_view_is_saved_under_a_name(world: World, alice: Client) -> None:
     query = "status=answered&kind=budget"
     await post(alice, "/inbox/views", "/keys", name=" Paid ", query=query)
-    other = await signed_in(world, "alice")
+    other = await sign_in(world, "alice")
     page = await other.get(f"/inbox?{query}")
     assert '?kind=budget&amp;status=answered" aria-current="true" dir="auto">Paid' in page.text
     assert "Remove the view Paid" in words(page)
@@ -108,7 +108,7 @@ async def test_a_view_with_a_filter_that_no_longer_exists_is_shown_without_it(wo
         view.filters = filters
     await new_request(world, user="frank", title="For the boss", assignee="boss")
     await new_request(world, user="frank", title="For all")
-    page = await signed_in(world, "frank")
+    page = await sign_in(world, "frank")
     listed = await page.get("/inbox")
     assert listed.status_code == 200
     address = re.search(r'href="([^"]+)"[^>]*>Old</a>', listed.text)
@@ -156,6 +156,6 @@ async def test_the_address_of_a_view_leads_to_it(world: World) -> None:
 async def test_a_view_of_all_open_requests_can_be_removed(world: World) -> None:
     async with world.client("erin") as client:
         await client.put(f"{API}/inbox-views/all", json={})
-    page = await signed_in(world, "erin")
+    page = await sign_in(world, "erin")
     assert "Remove the view all" in words(await page.get("/inbox"))
     await page.aclose()

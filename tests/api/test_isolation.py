@@ -106,14 +106,14 @@ class Route:
         return BODIES[self.name]
 
 
-def described() -> dict[str, Any]:
+def read_openapi() -> dict[str, Any]:
     """The OpenAPI document."""
     app = create_app(settings_of("postgresql://x@127.0.0.1/x", "127.0.0.1:1"))
     document: dict[str, Any] = app.openapi()
     return document
 
 
-DOCUMENT = described()
+DOCUMENT = read_openapi()
 ROUTES = [
     Route(method.upper(), path, operation)
     for path, operations in DOCUMENT["paths"].items()
@@ -126,7 +126,7 @@ PRIVATE = [route for route in THEIRS if route.name not in READ_BY_ALL]
 """Routes that serve nothing of other users."""
 
 
-def named(routes: list[Route]) -> pytest.MarkDecorator:
+def parametrize_routes(routes: list[Route]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("route", routes, ids=lambda route: route.name)
 
 
@@ -170,7 +170,7 @@ async def bob(world: World) -> Any:
         yield Owner(client, f"bob-{new_id().hex}")
 
 
-@named(THEIRS)
+@parametrize_routes(THEIRS)
 async def test_without_a_token_nothing_is_served(world: World, route: Route) -> None:
     assert route.operation.get("security"), "the document says that no token is needed"
     path = PARAMETER.sub(str(new_id()), route.path)
@@ -182,23 +182,25 @@ async def test_without_a_token_nothing_is_served(world: World, route: Route) -> 
             assert answer.json()["code"] == "unauthenticated"
 
 
-@named([r for r in PRIVATE if r.parameters])
+@parametrize_routes([r for r in PRIVATE if r.parameters])
 async def test_access_to_another_users_resources_is_refused(
     world: World, alice: Owner, bob: Owner, route: Route
 ) -> None:
     owner = replace(alice, made={}) if route.method == "PUT" else alice  # bob makes that name his
     path = await owner.path(world, route)
-    before = await _seen(alice, _thing(path, route))
-    answer = await bob.client.request(route.method, path, json=route.body, params=_required(route))
+    before = await _read_unchanging(alice, _thing(path, route))
+    answer = await bob.client.request(
+        route.method, path, json=route.body, params=_fill_required(route)
+    )
     assert alice.mark not in answer.text
     if route.resource in NAMED_PER_USER:
         assert answer.status_code == (201 if route.method == "PUT" else 404), answer.text
     else:
         assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), route
-    assert await _seen(alice, _thing(path, route)) == before
+    assert await _read_unchanging(alice, _thing(path, route)) == before
 
 
-@named([r for r in PRIVATE if r.method == "GET" and not r.parameters])
+@parametrize_routes([r for r in PRIVATE if r.method == "GET" and not r.parameters])
 async def test_lists_hold_nothing_of_others(
     world: World, alice: Owner, bob: Owner, route: Route
 ) -> None:
@@ -213,7 +215,7 @@ async def test_lists_hold_nothing_of_others(
         assert answer.status_code != 200 or not (asked and answer.json().get("items"))
 
 
-@named([r for r in THEIRS if "requestBody" in r.operation])
+@parametrize_routes([r for r in THEIRS if "requestBody" in r.operation])
 async def test_bodies_name_nothing_of_others(
     world: World, alice: Owner, bob: Owner, route: Route
 ) -> None:
@@ -225,15 +227,15 @@ async def test_bodies_name_nothing_of_others(
         if route.name in PASSED_OVER:
             body.pop("filter", None)
         target = f"{API}/{resource}/{value}"
-        before = await _seen(alice, target)
+        before = await _read_unchanging(alice, target)
         answer = await bob.client.request(route.method, path, json=body)
         assert alice.mark not in answer.text
         expected = {200, 202} if route.name in PASSED_OVER else {403, 404, 409, 422}
         assert answer.status_code in expected, (name, answer.text)
-        assert await _seen(alice, target) == before
+        assert await _read_unchanging(alice, target) == before
 
 
-@named([r for r in THEIRS if r.resource in SHARED and r.parameters])
+@parametrize_routes([r for r in THEIRS if r.resource in SHARED and r.parameters])
 async def test_public_resources_can_only_be_read_and_used(
     world: World, alice: Owner, bob: Owner, route: Route
 ) -> None:
@@ -242,9 +244,9 @@ async def test_public_resources_can_only_be_read_and_used(
     response = await alice.client.patch(path, json={"is_public": True})
     assert response.status_code == 200, response.text
     run = await _run_of(alice, route, made)
-    before = await _seen(alice, path)
+    before = await _read_unchanging(alice, path)
     answer = await bob.client.request(
-        route.method, route.path.format(**made), json=route.body, params=_required(route)
+        route.method, route.path.format(**made), json=route.body, params=_fill_required(route)
     )
     assert run not in answer.text, "an execution of the owner's"
     if route.method == "GET":
@@ -252,7 +254,7 @@ async def test_public_resources_can_only_be_read_and_used(
         assert answer.status_code == expected, answer.text
     else:
         assert answer.status_code == USED_IN_PUBLIC.get(route.name, 403), answer.text
-    assert await _seen(alice, path) == before
+    assert await _read_unchanging(alice, path) == before
 
 
 def test_no_table_names_what_is_gone() -> None:
@@ -280,7 +282,7 @@ async def _run_of(owner: Owner, route: Route, made: Parameters) -> str:
     return str((await owner.client.post(path, json={})).json()["id"])
 
 
-def _required(route: Route) -> dict[str, str]:
+def _fill_required(route: Route) -> dict[str, str]:
     """A value for each query parameter that the route can't do without."""
     given = route.operation.get("parameters", ())
     return {p["name"]: "x" for p in given if p["in"] == "query" and p.get("required")}
@@ -312,7 +314,7 @@ def _thing(path: str, route: Route) -> str:
     return "/".join(path.split("/")[: depth + 1])
 
 
-async def _seen(owner: Owner, path: str) -> str:
+async def _read_unchanging(owner: Owner, path: str) -> str:
     """What the owner reads there, without what changes by itself."""
     answer = await owner.client.get(path)
     if answer.status_code != 200:

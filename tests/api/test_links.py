@@ -6,12 +6,12 @@ from uuid import UUID
 import httpx2
 
 from persistence.tables.sessions import ReportRow
-from tests.api.world import World, ask, execute, in_session, make_task
+from tests.api.world import World, ask, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 
 
-async def followed(client: Client, path: str) -> set[str]:
+async def follow_links(client: Client, path: str) -> set[str]:
     """The names of the links at `path`, each of which can be read, or posted to."""
     read = await client.get(path)
     assert read.status_code == 200, read.text
@@ -26,9 +26,9 @@ async def followed(client: Client, path: str) -> set[str]:
     return set(links)
 
 
-async def ended(world: World, client: Client, task: dict[str, Any]) -> dict[str, Any]:
+async def end_execution(world: World, client: Client, task: dict[str, Any]) -> dict[str, Any]:
     execution = await execute(client, task)
-    await in_session(world, execution, "completed")
+    await give_session(world, execution, "completed")
     return execution
 
 
@@ -36,20 +36,20 @@ async def test_a_public_task_shows_others_what_they_may_follow(
     client: Client, other: Client
 ) -> None:
     task = await make_task(client, is_public=True)
-    own = await followed(client, task["_links"]["self"])
-    assert own - await followed(other, task["_links"]["self"]) == {"schedule", "hooks"}
+    own = await follow_links(client, task["_links"]["self"])
+    assert own - await follow_links(other, task["_links"]["self"]) == {"schedule", "hooks"}
 
 
 async def test_no_execution_leads_to_what_is_deleted(world: World, client: Client) -> None:
     task = await make_task(client)
-    execution = await ended(world, client, task)
+    execution = await end_execution(world, client, task)
     path = execution["_links"]["self"]
-    assert {"task", "session"} <= await followed(client, path)
+    assert {"task", "session"} <= await follow_links(client, path)
     session = (await client.get(path)).json()["_links"]["session"]
     assert (await client.delete(session)).status_code == 204
-    assert "session" not in await followed(client, path)
+    assert "session" not in await follow_links(client, path)
     assert (await client.delete(task["_links"]["self"])).status_code == 204
-    assert "task" not in await followed(client, path)
+    assert "task" not in await follow_links(client, path)
     (listed,) = (await client.get(f"/api/v1/task-executions?task_id={task['id']}")).json()["items"]
     assert listed == (await client.get(path)).json()
 
@@ -58,12 +58,12 @@ async def test_no_execution_leads_others_to_a_task_that_is_theirs_no_more(
     world: World, client: Client, other: Client, admin: Client
 ) -> None:
     task = await make_task(client, is_public=True)
-    execution = await ended(world, other, task)
+    execution = await end_execution(world, other, task)
     path = execution["_links"]["self"]
-    assert "task" in await followed(other, path)
+    assert "task" in await follow_links(other, path)
     await client.patch(task["_links"]["self"], json={"is_public": False})
-    assert "task" not in await followed(other, path)
-    assert "task" in await followed(admin, path)
+    assert "task" not in await follow_links(other, path)
+    assert "task" in await follow_links(admin, path)
     listing = f"/api/v1/task-executions?task_id={task['id']}"
     (listed,) = (await other.get(listing)).json()["items"]
     assert listed == (await other.get(path)).json()
@@ -73,16 +73,18 @@ async def test_who_is_asked_is_led_to_what_asks(
     world: World, client: Client, other: Client
 ) -> None:
     execution = await execute(client, await make_task(client))
-    await in_session(world, execution, "waiting_for_user")
+    await give_session(world, execution, "waiting_for_user")
     request = f"/api/v1/input-requests/{await ask(world, execution, assignee='bob')}"
     shown = {"self", "page", "comments", "execution", "answer", "assign", "claim"}
-    assert await followed(client, request) == await followed(other, request) == shown
-    assert not {"task", "session", "cancel"} & await followed(other, execution["_links"]["self"])
+    assert await follow_links(client, request) == await follow_links(other, request) == shown
+    assert not {"task", "session", "cancel"} & await follow_links(
+        other, execution["_links"]["self"]
+    )
 
 
 async def test_no_report_leads_to_a_task_that_is_deleted(world: World, client: Client) -> None:
     task = await make_task(client)
-    execution = await ended(world, client, task)
+    execution = await end_execution(world, client, task)
     async with world.gateway.database.transaction() as session:
         report = ReportRow(
             user_id=UUID(execution["user_id"]),

@@ -11,7 +11,7 @@ from api.main import create_app
 from domain.ids import new_id
 from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
-from tests.api.browsing import API, signed_in
+from tests.api.browsing import API, sign_in
 from tests.api.conftest import serve_app, settings_of
 from tests.api.factories import AGENT, PROMPT
 from tests.api.test_definition_pages import form_of
@@ -124,7 +124,7 @@ async def test_a_web_tool_without_network_has_a_warning(client: Client) -> None:
 
 
 async def test_emptied_limits_of_an_agent_allow_nothing(world: World, client: Client) -> None:
-    alice = await signed_in(world, "alice")
+    alice = await sign_in(world, "alice")
     slug, memory = f"a{new_id().hex}", {"namespaces": [{"namespace": "project:x", "mode": "read"}]}
     network = allow("a.example.com:443")
     agent = {**AGENT, "agent_id": slug, "memory": memory, "network": network}

@@ -30,7 +30,7 @@ async def signing(client: Client) -> str:
     return "secret://signing"
 
 
-async def ended(world: World, notification_id: str, tried: AttemptResult) -> None:
+async def record_attempt(world: World, notification_id: str, tried: AttemptResult) -> None:
     """Make a try of it, as a worker does, with this end."""
     async with world.gateway.database.transaction() as session:
         this = await deliveries.begin_attempt(session, UUID(notification_id))
@@ -176,8 +176,10 @@ async def test_a_slack_address_is_not_shown(client: Client) -> None:
 
 async def test_tries_are_shown_and_lists_are_narrowed(world: World, client: Client) -> None:
     kept, lost = await sample(client), await sample(client, email={"to": "ada@example.com"})
-    await ended(world, kept["id"], AttemptResult(status_code=200, excerpt="thanks\0"))
-    await ended(world, lost["id"], AttemptResult(error="The server answered 550.", is_final=True))
+    await record_attempt(world, kept["id"], AttemptResult(status_code=200, excerpt="thanks\0"))
+    await record_attempt(
+        world, lost["id"], AttemptResult(error="The server answered 550.", is_final=True)
+    )
     read = (await client.get(kept["_links"]["self"])).json()
     assert (read["status"], read["attempt_count"], read["error"]) == ("delivered", 1, None)
     assert read["payload"] == {"type": "x", "data": {"title": "t"}}
@@ -201,7 +203,7 @@ async def test_a_redelivery_is_a_new_one_of_the_same_message(world: World, clien
     path = first["_links"]["redeliver"]
     early = await client.post(path)
     assert (early.status_code, early.json()["code"]) == (409, "conflict")
-    await ended(world, first["id"], AttemptResult(status_code=204))
+    await record_attempt(world, first["id"], AttemptResult(status_code=204))
     again = await client.post(path, headers={"Idempotency-Key": "one"})
     twice = await client.post(path, headers={"Idempotency-Key": "one"})
     assert again.status_code == 202

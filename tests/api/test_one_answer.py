@@ -14,11 +14,11 @@ import pytest
 from domain.ids import new_id
 from persistence.identity import users
 from services.executions import holding
-from tests.api.browsing import browser, signed_in
+from tests.api.browsing import browser, sign_in
 from tests.api.mcp.agents import connect
 from tests.api.test_answer_links import link_for
 from tests.api.test_people import BASE, Answer, make_group, path_of_request
-from tests.api.test_slack import buttons_of, click, serving_slack, shown
+from tests.api.test_slack import buttons_of, click, read_message, serving_slack
 from tests.api.world import APPROVAL, World
 from tests.cli.runner import invoke
 from tests.runtime.receiver import answer as http_response
@@ -88,7 +88,7 @@ async def by_bulk(world: World, stack: AsyncExitStack, person: str, request_id: 
 
 
 async def by_page(world: World, stack: AsyncExitStack, person: str, request_id: str) -> Answer:
-    page = await signed_in(world, person)
+    page = await sign_in(world, person)
     stack.push_async_callback(page.aclose)
     opened = (await page.get(f"/inbox/{request_id}")).text
     hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', opened))
@@ -127,7 +127,7 @@ async def by_click(world: World, stack: AsyncExitStack, person: str, request_id:
 
     async def answer() -> bool:
         assert (await click(world, receiver, button, person)).status_code == 200
-        return bool(shown(receiver)["replace_original"])
+        return bool(read_message(receiver)["replace_original"])
 
     return answer
 

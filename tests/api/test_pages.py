@@ -17,9 +17,9 @@ from persistence.executions import signals
 from persistence.executions.signals import SignalKind
 from persistence.tables.executions import ExecutionRow, PrefixRow
 from persistence.tables.sessions import MessageRow, ToolCallRow
-from tests.api.browsing import API, CSRF, Client, alice, browser, signed_in, words
+from tests.api.browsing import API, CSRF, Client, alice, browser, sign_in, words
 from tests.api.factories import FACTORIES
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 __all__ = ["alice"]
 
@@ -86,7 +86,7 @@ async def make_values(world: World, path: str, cache: dict[str, Any]) -> dict[st
 
 
 async def test_every_page_opens_for_its_owner_only(world: World, alice: Client) -> None:
-    bob, visitor = await signed_in(world, "bob"), browser(world)
+    bob, visitor = await sign_in(world, "bob"), browser(world)
     cache: dict[str, Any] = {}
     for path in set(list_pages("GET")) - ELSEWHERE.keys():
         values = await make_values(world, path, cache)
@@ -199,7 +199,7 @@ async def test_an_execution_is_asked_to_finish(world: World, alice: Client) -> N
         execution = await execute(client, await make_task(client))
         path = f"/executions/{execution['id']}"
         assert "Finish now" not in words(await alice.get(path))
-        await in_session(world, execution)
+        await give_session(world, execution)
         assert "Finish now" in words(await alice.get(path))
     await post(alice, f"{path}/finish", path)
     async with world.gateway.database.reading() as session:
@@ -216,7 +216,7 @@ async def test_a_message_of_the_page_interrupts(world: World, alice: Client) -> 
         execution = await execute(client, await make_task(client))
     path = f"/executions/{execution['id']}"
     assert 'name="interrupt"' not in (await alice.get(path)).text  # it has not started
-    await in_session(world, execution)
+    await give_session(world, execution)
     assert 'name="interrupt"' in (await alice.get(path)).text
     await post(alice, f"{path}/messages", path, content="Stop.", interrupt="true")
     async with world.gateway.database.reading() as session:
@@ -227,7 +227,7 @@ async def test_a_message_of_the_page_interrupts(world: World, alice: Client) -> 
 async def test_an_execution_is_forked(world: World, alice: Client) -> None:
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))
-        await in_session(world, execution)
+        await give_session(world, execution)
         await end_with_prompt(world, execution)
         path = f"/executions/{execution['id']}"
         wrong = await post(alice, f"{path}/fork", path, at_turn="7", prompt="Again.")
@@ -256,7 +256,7 @@ async def test_the_summary_of_a_conversation_is_shown(world: World, alice: Clien
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))
     place = {
-        "session_id": await in_session(world, execution),
+        "session_id": await give_session(world, execution),
         "execution_id": UUID(execution["id"]),
     }
     content = json.dumps([{"type": "compaction", "content": "They agreed on <blue>."}])
@@ -269,7 +269,7 @@ async def test_the_summary_of_a_conversation_is_shown(world: World, alice: Clien
 async def test_a_call_that_waits_is_shown_as_its_execution(world: World, alice: Client) -> None:
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))
-    session_id = await in_session(world, execution, "waiting_for_user")
+    session_id = await give_session(world, execution, "waiting_for_user")
     where = {"execution_id": UUID(execution["id"])}
     call = {"name": "bash", "input": "{}", "input_sha256": b"", "effect": "external"}
     ids = {"t1": "waiting_for_user", "t2": "waiting_for_subtask"}

@@ -11,7 +11,7 @@ from domain.executions.external_work import MOST_LOST_ATTEMPTS
 from domain.ids import new_id
 from persistence.executions import signals
 from tests.api.factories import AGENT, API
-from tests.api.world import World, in_session, make_task
+from tests.api.world import World, give_session, make_task
 
 Client = httpx2.AsyncClient
 QUEUE = f"{API}/queue"
@@ -358,7 +358,7 @@ async def test_a_session_continues_when_blocked_work_in_it_is_cancelled(
 ) -> None:
     """The work that its worker blocked holds the session until its workflow ends it."""
     execution = await enqueue(client)
-    session_id = await in_session(world, execution, status="pending")
+    session_id = await give_session(world, execution, status="pending")
     waiting = await enqueue(client, session_id=str(session_id))
     assert waiting["status_reason"] == "session_busy"
     claimed = await claim(client, execution)

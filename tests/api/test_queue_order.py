@@ -29,19 +29,22 @@ async def recalculate(world: World) -> None:
         pass
 
 
-def after(**left: float) -> str:
+def format_time_in(**left: float) -> str:
     return (datetime.now(UTC) + timedelta(**left)).isoformat()
 
 
 async def test_the_calculated_priority_decides_the_order(client: Client) -> None:
     agent = await make_agent(client)
-    deadline = after(seconds=50)
+    deadline = format_time_in(seconds=50)
     works: dict[str, dict[str, Any]] = {
         "usual": {},
         "urgent": {"deadline_at": deadline},
         "important": {"priority": 10},
         "from an agent": {"source": "agent_implementation"},
-        "with an estimate": {"deadline_at": after(hours=2), "estimated_duration_seconds": 7000},
+        "with an estimate": {
+            "deadline_at": format_time_in(hours=2),
+            "estimated_duration_seconds": 7000,
+        },
     }
     made = {
         title: await enqueue(client, title=title, agent_id=agent, **fields)
@@ -89,7 +92,7 @@ async def test_priorities_are_calculated_again(world: World, client: Client) -> 
     assert found["calculated_priority"] == pytest.approx(32.5 + 0.15 * 33.33 * 0.4771, abs=0.01)
 
     path = f"{QUEUE}/{first['id']}"
-    changed = await client.patch(path, json={"priority": 7, "deadline_at": after(days=3)})
+    changed = await client.patch(path, json={"priority": 7, "deadline_at": format_time_in(days=3)})
     assert changed.status_code == 200, changed.text
     before = changed.json()["calculated_priority"]
     assert before == pytest.approx(found["calculated_priority"] + 6 - 5, abs=0.01)

@@ -19,7 +19,7 @@ from persistence.tables.ledger import UserRow
 from services import quotas
 from services.quotas import Quotas
 from tests.api.conftest import serve_app, settings_of
-from tests.api.mcp.agents import connect, refused
+from tests.api.mcp.agents import connect, read_refusal
 from tests.api.world import World, execute, make_task
 from tests.waiting import now_within_an_hour
 
@@ -69,7 +69,7 @@ async def test_an_agent_that_repeats_refused_calls_waits(
     async with connect(limited, user="busy agent") as agent:
         for _ in range(2):
             began = time.monotonic()
-            error = await refused(agent, "execute_task", task=task["id"])
+            error = await read_refusal(agent, "execute_task", task=task["id"])
             assert error["code"] == "quota_exceeded"
     assert time.monotonic() - began >= 0.2
 

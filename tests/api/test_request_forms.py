@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.browsing import Client, alice, new_request, shown_input, stored, submit, words
+from tests.api.browsing import Client, alice, new_request, read_input, read_request, submit, words
 from tests.api.world import APPROVAL, World
 
 __all__ = ["alice"]
@@ -39,7 +39,7 @@ async def test_an_edited_input_is_what_runs(world: World, alice: Client) -> None
     assert "You changed the input" in words(refused)
     response = await submit(alice, path, decision="edit", **changed)
     assert response.status_code == 303, response.text
-    answer = (await stored(world, path))["answer"]
+    answer = (await read_request(world, path))["answer"]
     assert answer == {"decision": "edit", "input": {"command": "git push --dry-run\ndate"}}
     shown = (await alice.get(path)).text
     assert "<del>git push</del><ins>git push --dry-run</ins><ins>date</ins>" in shown
@@ -64,9 +64,9 @@ async def test_a_wrong_edit_is_explained_and_kept(
     response = await submit(alice, path, decision=decision, input=typed, message="Not yet. \u202e")
     assert response.status_code == 422, response.text
     assert problem in words(response), words(response)
-    assert shown_input(response) == {"input": typed}
+    assert read_input(response) == {"input": typed}
     assert "Not yet. \u202e" in response.text
-    assert (await stored(world, path))["status"] == "open"
+    assert (await read_request(world, path))["status"] == "open"
 
 
 async def test_a_nested_form_is_answered(world: World, alice: Client) -> None:
@@ -92,7 +92,7 @@ async def test_a_nested_form_is_answered(world: World, alice: Client) -> None:
     fields["values/address/zip"] = "6300"
     answered = await submit(alice, path, decision="approve", **fields)
     assert answered.status_code == 303, words(answered)
-    assert (await stored(world, path))["answer"]["values"] == {
+    assert (await read_request(world, path))["answer"]["values"] == {
         "name": "Ada",
         "address": {"city": "Zug", "zip": 6300},
         "tags": ["one", "two"],
@@ -137,7 +137,7 @@ async def test_other_kinds_are_answered(
     path = await new_request(world, **fields)
     response = await submit(alice, path, **typed)
     assert response.status_code == 303, words(response)
-    assert (await stored(world, path))["answer"] == {"decision": "approve", **answer}
+    assert (await read_request(world, path))["answer"] == {"decision": "approve", **answer}
 
 
 async def test_a_budget_is_raised(world: World, alice: Client) -> None:
@@ -153,7 +153,7 @@ async def test_a_budget_is_raised(world: World, alice: Client) -> None:
         assert refused.status_code == 422
         assert problem in words(refused), words(refused)
     assert (await submit(alice, path, decision="approve", **{field: "0.75"})).status_code == 303
-    assert (await stored(world, path))["answer"]["values"] == {"max_budget_usd": 0.75}
+    assert (await read_request(world, path))["answer"]["values"] == {"max_budget_usd": 0.75}
 
 
 async def test_no_part_of_an_input_is_hidden_as_markdown(world: World, alice: Client) -> None:

@@ -12,13 +12,13 @@ from tests.api.browsing import (
     Client,
     alice,
     new_request,
-    shown_input,
-    signed_in,
-    stored,
+    read_input,
+    read_request,
+    sign_in,
     submit,
     words,
 )
-from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 
 __all__ = ["alice"]
 
@@ -30,9 +30,9 @@ async def test_a_person_sees_what_is_asked_and_approves_it(world: World, alice: 
     for expected in ("Run bash?", "The task asks before", "git push", "Cost so far $0.00 of $0.25"):
         assert expected in text
     assert "The call runs with exactly this input." in text
-    answered = await submit(alice, path, decision="approve", message="", **shown_input(opened))
+    answered = await submit(alice, path, decision="approve", message="", **read_input(opened))
     assert (answered.status_code, answered.headers["location"]) == (303, path)
-    request = await stored(world, path)
+    request = await read_request(world, path)
     assert (request["status"], request["answer"]) == ("answered", {"decision": "approve"})
     after = words(await alice.get(path))
     assert "Answered by alice" in after
@@ -52,7 +52,7 @@ async def test_a_later_answer_sees_who_was_first_and_keeps_its_text(
     world: World, alice: Client
 ) -> None:
     path = await new_request(world, assignee="boss")
-    boss = await signed_in(world, "boss")
+    boss = await sign_in(world, "boss")
     csrf = CSRF.search((await boss.get(path)).text)
     assert csrf
     assert (await submit(alice, path, decision="approve", message="Red.")).status_code == 303
@@ -73,7 +73,7 @@ async def test_of_many_answers_one_counts(world: World, alice: Client) -> None:
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses[0] == 303
     assert set(statuses) <= {303, 409}
-    assert (await stored(world, path))["answer"]["message"] == "Blue."
+    assert (await read_request(world, path))["answer"]["message"] == "Blue."
 
 
 async def test_a_person_who_has_approved_can_only_deny(world: World, alice: Client) -> None:
@@ -86,7 +86,7 @@ async def test_a_person_who_has_approved_can_only_deny(world: World, alice: Clie
 
 async def test_people_comment_and_delegate(world: World, alice: Client) -> None:
     path = await new_request(world, assignee="boss")
-    boss = await signed_in(world, "boss")
+    boss = await sign_in(world, "boss")
     csrf = CSRF.search((await boss.get(path)).text)
     assert csrf
     for body, status in ((" ", 422), ("x" * 10_001, 422), ("Ask <b>Ann</b>.", 303)):
@@ -100,7 +100,7 @@ async def test_people_comment_and_delegate(world: World, alice: Client) -> None:
     moved = await boss.post(f"{path}/assign", data={"csrf": csrf[1], "assignee": " ann "})
     assert moved.headers["location"] == "/inbox"
     assert (await boss.get(path)).status_code == 404
-    assert (await stored(world, path))["assignee"] == "ann"
+    assert (await read_request(world, path))["assignee"] == "ann"
     await boss.aclose()
 
 
@@ -114,7 +114,7 @@ async def test_closed_requests_say_why(world: World, alice: Client) -> None:
     assert "The request was cancelled" in words(await alice.get(path))
     path = await new_request(world)
     async with world.gateway.database.transaction() as session:
-        request = UUID((await stored(world, path))["execution_id"])
+        request = UUID((await read_request(world, path))["execution_id"])
         row = await session.get_one(ExecutionRow, request)
         row.status, row.completed_at = "failed", row.created_at
     assert "The execution has ended" in words(await alice.get(path))
@@ -131,7 +131,7 @@ async def test_pages_show_nothing_of_others(world: World, alice: Client) -> None
     assert csrf
     data = {"csrf": csrf[1], "decision": "approve", "message": "x"}
     assert (await alice.post(path, data=data)).status_code == 404
-    assert (await stored(world, path, "bob"))["status"] == "open"
+    assert (await read_request(world, path, "bob"))["status"] == "open"
     assert "A secret of bob" not in (await alice.get("/inbox")).text
 
 
@@ -157,7 +157,7 @@ async def test_a_form_of_another_page_changes_nothing(world: World, alice: Clien
     assert response.status_code == 403
     assert (await alice.post("/sign-out", data={"csrf": "x"})).status_code == 409
     assert (await alice.get(path)).status_code == 200
-    assert (await stored(world, path))["status"] == "open"
+    assert (await read_request(world, path))["status"] == "open"
 
 
 async def test_a_decision_is_remembered_for_a_pattern_and_a_time(
@@ -189,7 +189,7 @@ async def test_an_execution_without_a_task_offers_no_rule_for_its_task(
     async with world.client("alice") as client:
         body = {"prompt": "Push it."}
         execution = (await client.post(f"{API}/task-executions", json=body)).json()
-    await in_session(world, execution, "waiting_for_user")
+    await give_session(world, execution, "waiting_for_user")
     path = f"/inbox/{await ask(world, execution, **APPROVAL, reach_sha256=b'reach')}"
     opened = (await alice.get(path)).text
     assert "In this execution" in opened
@@ -198,7 +198,7 @@ async def test_an_execution_without_a_task_offers_no_rule_for_its_task(
 
 async def test_who_is_mentioned_finds_the_request_and_comments(world: World, alice: Client) -> None:
     path = await new_request(world, **APPROVAL | {"title": "Run it?"})
-    reader = await signed_in(world, "mentioned")
+    reader = await sign_in(world, "mentioned")
     assert "No open request mentions you" in words(await reader.get("/inbox?is_mentioned=true"))
     csrf = CSRF.search((await alice.get(path)).text)
     assert csrf
@@ -219,7 +219,7 @@ async def test_the_page_explains_that_a_stale_approval_asks_the_model_again(
     async with world.client("alice") as client:
         task = await make_task(client, human_input_policy={"recheck_tools": ["bash(git *)"]})
         execution = await execute(client, task)
-        await in_session(world, execution, "waiting_for_user")
+        await give_session(world, execution, "waiting_for_user")
         path = f"/inbox/{await ask(world, execution, **APPROVAL)}"
         assert "The call runs with exactly this input." in words(await alice.get(path))
         await client.post(execution["_links"]["messages"], json={"content": "It is Monday."})

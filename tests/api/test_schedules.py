@@ -23,7 +23,7 @@ NOON = {"is_scheduled": True, "schedule_enabled": True, "schedule_cron": "0 12 *
 """Fires once a day, and not while these tests run."""
 
 
-async def described(world: World, task: dict[str, Any]) -> Any:
+async def describe_schedule(world: World, task: dict[str, Any]) -> Any:
     """The schedule in Temporal; None where there is none."""
     handle = world.gateway.temporal.get_schedule_handle(names.schedule_id(UUID(task["id"])))
     try:
@@ -63,7 +63,7 @@ async def test_a_scheduled_task_has_its_schedule_at_once(world: World, client: C
         tags=["daily"],
     )
 
-    found = await described(world, task)
+    found = await describe_schedule(world, task)
     assert found.schedule.spec.time_zone_name == "Europe/Berlin"
     assert found.schedule.spec.jitter == timedelta(seconds=30)
     assert found.schedule.policy.overlap is ScheduleOverlapPolicy.BUFFER_ONE
@@ -89,20 +89,20 @@ async def test_it_follows_the_task(world: World, client: Client) -> None:
 
     await client.patch(path, json={"is_scheduled": True, "schedule_cron": "0 12 * * *"})
     assert (await read(client, task))["state"] == "paused"
-    assert (await described(world, task)).schedule.state.paused
+    assert (await describe_schedule(world, task)).schedule.state.paused
     await client.patch(path, json={"schedule_enabled": True, "schedule_cron": "30 6 * * 1-5"})
-    found = (await described(world, task)).schedule
+    found = (await describe_schedule(world, task)).schedule
     assert found.spec.calendars[0].hour[0].start == 6
     assert not found.state.paused
     await client.patch(path, json={"is_active": False})
-    assert (await described(world, task)).schedule.state.paused
+    assert (await describe_schedule(world, task)).schedule.state.paused
     assert "inactive" in (await read(client, task))["note"]
     await client.patch(path, json={"is_scheduled": False})
-    assert await described(world, task) is None
+    assert await describe_schedule(world, task) is None
     await client.patch(path, json={"is_scheduled": True, "is_active": True})
     assert (await read(client, task))["state"] == "active"
     await client.delete(path)
-    assert await described(world, task) is None
+    assert await describe_schedule(world, task) is None
     assert (await client.get(f"{path}/schedule")).status_code == 404
 
 
@@ -137,10 +137,10 @@ async def test_pause_and_resume(world: World, client: Client) -> None:
         assert (paused.status_code, paused.json()["state"]) == (200, "paused")
     assert paused.json()["next_fires"] == []
     assert (await client.get(path)).json()["schedule_enabled"] is False
-    assert (await described(world, task)).schedule.state.paused
+    assert (await describe_schedule(world, task)).schedule.state.paused
     resumed = await client.post(f"{path}/schedule/resume")
     assert resumed.json()["state"] == "active"
-    assert not (await described(world, task)).schedule.state.paused
+    assert not (await describe_schedule(world, task)).schedule.state.paused
 
 
 async def test_a_pause_with_a_key_is_refused_like_one_without(client: Client) -> None:
@@ -338,6 +338,6 @@ async def test_without_temporal_the_task_is_kept_and_says_so(
     )
     assert (response.status_code, response.json()["fires"]) == (202, 1)
     monkeypatch.undo()
-    assert await described(world, task) is None
+    assert await describe_schedule(world, task) is None
     await client.patch(task["_links"]["self"], json={"description": "touched"})
     assert (await read(client, task))["state"] == "active"

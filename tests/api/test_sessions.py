@@ -10,7 +10,7 @@ import pytest
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from tests.api.test_work import actions, definition, signals
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 
@@ -88,7 +88,7 @@ async def test_an_invalid_conversation_is_refused(
 
 
 async def test_lists_filter_by_kind(world: World, client: Client) -> None:
-    task_session = str(await in_session(world, await execute(client, await make_task(client))))
+    task_session = str(await give_session(world, await execute(client, await make_task(client))))
     session = await converse(client, agent_id="planner")
 
     async def ids(query: str) -> list[str]:
@@ -158,7 +158,7 @@ async def test_a_tasks_conversation_continues_with_the_tasks_tools(
 ) -> None:
     task = await make_task(client)
     first = await execute(client, task)
-    session_id = await in_session(world, first, status="completed")
+    session_id = await give_session(world, first, status="completed")
     session = (await client.get(f"{SESSIONS}/{session_id}")).json()
     second = await send_message(client, session, "Continue.")
     assert (await definition(world, second))["allowed_tools"] == task["allowed_tools"]

@@ -21,8 +21,8 @@ from tests.api.browsing import (
     alice,
     browser,
     new_request,
-    signed_in,
-    stored,
+    read_request,
+    sign_in,
     submit,
     words,
 )
@@ -103,7 +103,7 @@ async def test_a_code_signs_in_once(world: World) -> None:
 
 
 async def test_signing_out_ends_the_session_of_the_browser(world: World) -> None:
-    page, other = await signed_in(world, "alice"), await signed_in(world, "alice")
+    page, other = await sign_in(world, "alice"), await sign_in(world, "alice")
     [cookie] = page.cookies.jar
     copied = {"Cookie": f"{cookie.name}={cookie.value}"}
     async with aclosing(page), aclosing(other), browser(world) as thief:
@@ -136,13 +136,13 @@ async def test_a_session_has_the_scopes_of_its_key(world: World, scopes: list[st
             assert decided.status_code == 403
             assert "lack the scope approve" in words(decided).replace("`", "")
             assert "Because." in decided.text
-            assert (await stored(world, approval))["status"] == "open"
+            assert (await read_request(world, approval))["status"] == "open"
 
 
 async def test_a_session_ends_with_its_key_and_its_user(world: World) -> None:
     async with world.client("carol") as client, world.client("root", role="admin") as admin:
         made = (await client.post(f"{API}/api-keys", json={"name": "browser"})).json()
-        keyed, own = browser(world), await signed_in(world, "carol")
+        keyed, own = browser(world), await sign_in(world, "carol")
         await keyed.post("/sign-in", data={"token": made["secret"]})
         assert (await keyed.get("/inbox")).status_code == 200
         await client.delete(made["_links"]["self"])
@@ -176,7 +176,7 @@ async def test_what_was_typed_survives_the_end_of_the_session(world: World) -> N
         shown = await page.post(path, data={name: unescape(value) for name, value in fields})
         assert shown.status_code == 200
         assert "A long\nanswer &amp; more</textarea>" in shown.text
-        assert (await stored(world, path))["status"] == "open"
+        assert (await read_request(world, path))["status"] == "open"
 
 
 @pytest.mark.parametrize("is_session_cached", [True, False])
@@ -187,7 +187,7 @@ async def test_what_was_typed_survives_an_outage_of_the_database(
         raise ConnectionRefusedError
 
     path = await new_request(world)
-    page = await signed_in(world, "alice")
+    page = await sign_in(world, "alice")
     async with aclosing(page), world.client("alice") as client:
         csrf = CSRF.search((await page.get(path)).text)
         assert csrf
@@ -205,7 +205,7 @@ async def test_what_was_typed_survives_an_outage_of_the_database(
         kept = {name: unescape(value) for name, value in found}
         assert kept == sent
         assert (await page.post(path, data=kept)).status_code == 303
-    assert (await stored(world, path))["answer"]["message"] == sent["message"]
+    assert (await read_request(world, path))["answer"]["message"] == sent["message"]
 
 
 async def test_failed_sign_ins_are_limited(database_url: str, temporal_address: str) -> None:

@@ -20,7 +20,7 @@ from domain.ids import new_id
 from persistence.tables.sessions import InputRequestRow
 from services.executions.slack_buttons import make_buttons
 from services.identity.slack_accounts import SlackAccount
-from tests.api.browsing import signed_in, words
+from tests.api.browsing import sign_in, words
 from tests.api.conftest import serve_app, settings_of
 from tests.api.world import APPROVAL, World, ask, execute, make_task
 from tests.runtime.receiver import Receiver, answer, receiving
@@ -64,7 +64,7 @@ async def buttons_of(world: World, request_id: UUID) -> dict[str, str]:
     return {button.decision: button.value for button in made}
 
 
-def signed(body: str, *, at: float | None = None, secret: str = SECRET) -> dict[str, str]:
+def sign(body: str, *, at: float | None = None, secret: str = SECRET) -> dict[str, str]:
     """The headers with which Slack sends a body."""
     sent_at = str(int(at or time.time()))
     text = f"v0:{sent_at}:{body}".encode()
@@ -74,7 +74,7 @@ def signed(body: str, *, at: float | None = None, secret: str = SECRET) -> dict[
 
 async def send(world: World, body: str, **signature: Any) -> httpx2.Response:
     async with Client(base_url=world.url, timeout=WITHIN_SECONDS) as slack:
-        headers = {"Content-Type": "application/x-www-form-urlencoded", **signed(body, **signature)}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **sign(body, **signature)}
         return await slack.post("/slack/interactions", content=body, headers=headers)
 
 
@@ -101,7 +101,7 @@ async def click(
     return response
 
 
-def shown(receiver: Receiver) -> dict[str, Any]:
+def read_message(receiver: Receiver) -> dict[str, Any]:
     """The latest message that Slack was asked to show."""
     message: dict[str, Any] = json.loads(receiver.received[-1].body)
     return message
@@ -110,10 +110,10 @@ def shown(receiver: Receiver) -> dict[str, Any]:
 async def link_account(world: World, receiver: Receiver, subject: str, account: str) -> None:
     """Link an account with the page that an unknown account is sent to."""
     assert (await click(world, receiver, "x", account)).status_code == 200
-    assert shown(receiver)["response_type"] == "ephemeral"
-    url = re.search(r"http\S+/settings/slack\S+", shown(receiver)["text"])
-    assert url, shown(receiver)
-    page = await signed_in(world, subject)
+    assert read_message(receiver)["response_type"] == "ephemeral"
+    url = re.search(r"http\S+/settings/slack\S+", read_message(receiver)["text"])
+    assert url, read_message(receiver)
+    page = await sign_in(world, subject)
     path = httpx2.URL(unescape(url[0])).raw_path.decode()
     opened = await page.get(path)
     assert f"Answer in Slack as {subject}?" in words(opened)
@@ -133,19 +133,19 @@ async def test_a_click_answers_as_the_user_who_has_linked_the_account(
         await link_account(world, receiver, "slack-ann", "U1")
         await link_account(world, receiver, "slack-eve", "U2")
         await click(world, receiver, buttons["deny"], "U2")
-        assert "belongs to another user" in shown(receiver)["text"]
+        assert "belongs to another user" in read_message(receiver)["text"]
         path = f"/api/v1/input-requests/{request_id}"
         assert (await owner.get(path)).json()["status"] == "open"
         await click(world, receiver, buttons["approve"], "U1")
-        assert shown(receiver) == {
+        assert read_message(receiver) == {
             "replace_original": True,
             "text": "report needs your input\nAnswered with approve by slack-ann.",
         }
         found = (await owner.get(path)).json()
         assert (found["status"], found["answer"]) == ("answered", {"decision": "approve"})
         await click(world, receiver, buttons["deny"], "U1")
-        assert shown(receiver)["response_type"] == "ephemeral"
-        assert "no answer any more" in shown(receiver)["text"]
+        assert read_message(receiver)["response_type"] == "ephemeral"
+        assert "no answer any more" in read_message(receiver)["text"]
     async with world.client("slack-ann") as ann:
         assert (await ann.get("/api/v1/me")).json()["slack_user"] == "T1/U1"
 
@@ -166,11 +166,11 @@ async def test_clicks_that_do_nothing(world: World, receiver: Receiver) -> None:
         assert (await send(world, other)).status_code == 200
         for broken, text in ((f"{value[:-4]}AAAA", "did not make this button"), ("x", "did not")):
             await click(world, receiver, broken, "U3")
-            assert text in shown(receiver)["text"]
+            assert text in read_message(receiver)["text"]
         path = f"/api/v1/input-requests/{request_id}"
         await bob.post(f"{path}/assign", json={"assignee": "slack-bob"})
         await click(world, receiver, value, "U3")
-        assert "was assigned again" in shown(receiver)["text"]
+        assert "was assigned again" in read_message(receiver)["text"]
         assert (await bob.get(path)).json()["status"] == "open"
 
 
@@ -178,8 +178,8 @@ async def test_an_account_is_linked_with_one_user(world: World, receiver: Receiv
     subject, account = f"s{new_id().hex}", f"U{new_id().hex}"
     await link_account(world, receiver, subject, account)
     await click(world, receiver, "x", account)
-    assert "did not make this button" in shown(receiver)["text"]
-    page = await signed_in(world, subject)
+    assert "did not make this button" in read_message(receiver)["text"]
+    page = await sign_in(world, subject)
     csrf = re.search(r'name="csrf" value="([^"]+)"', (await page.get("/settings")).text)
     assert csrf
     assert (await page.post("/settings/slack", data={"csrf": csrf[1]})).status_code == 303
@@ -188,7 +188,7 @@ async def test_an_account_is_linked_with_one_user(world: World, receiver: Receiv
     await page.aclose()
     await link_account(world, receiver, f"{subject}-2", account)
     code = SlackAccount(f"T1/{account}", "s").make_code(world.gateway.services.links)
-    third = await signed_in(world, f"{subject}-3")
+    third = await sign_in(world, f"{subject}-3")
     csrf = re.search(r'name="csrf" value="([^"]+)"', (await third.get("/settings")).text)
     assert csrf
     taken = await third.post("/settings/slack", data={"csrf": csrf[1], "code": code})

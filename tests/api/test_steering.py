@@ -10,7 +10,7 @@ from domain.ids import new_id
 from persistence.executions import signals
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import AuditRow
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 BASE = "/api/v1/task-executions"
@@ -18,7 +18,7 @@ BASE = "/api/v1/task-executions"
 
 async def running(world: World, client: Client) -> str:
     execution = await execute(client, await make_task(client))
-    await in_session(world, execution)
+    await give_session(world, execution)
     return str(execution["id"])
 
 
@@ -96,7 +96,7 @@ async def test_an_ended_execution_does_not_change(
     world: World, client: Client, action: str
 ) -> None:
     execution = await execute(client, await make_task(client))
-    await in_session(world, execution, "completed")
+    await give_session(world, execution, "completed")
     response = await client.post(f"{BASE}/{execution['id']}/{action}")
     assert (response.status_code, response.json()["code"]) == (409, "execution_terminal")
 
@@ -135,7 +135,7 @@ async def test_what_its_owner_took_back_is_not_forked(
 ) -> None:
     task = await make_task(client, is_public=True)
     execution = await execute(other, task)
-    await in_session(world, execution, "completed")
+    await give_session(world, execution, "completed")
     async with world.gateway.database.transaction() as session:
         row = await session.get_one(ExecutionRow, UUID(execution["id"]))
         row.prefix_sha256 = b"\0" * 32
@@ -153,7 +153,7 @@ async def test_what_its_owner_took_back_starts_by_no_message(
 ) -> None:
     task = await make_task(client, is_public=True)
     execution = await execute(other, task)
-    session_id = await in_session(world, execution, "completed")
+    session_id = await give_session(world, execution, "completed")
     paths = [f"{BASE}/{execution['id']}/messages", f"/api/v1/sessions/{session_id}/messages"]
 
     async def statuses() -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from domain.web.connections import NO_CONNECTIONS, Connection
 from persistence.tables.sessions import MessageRow, ModelCallRow, ReportRow, ToolCallRow
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 SHA = bytes(32)
@@ -65,7 +65,7 @@ async def test_messages_and_calls_are_listed_in_order(
     world: World, client: Client, other: Client
 ) -> None:
     execution = await execute(client, await make_task(client))
-    session_id = await in_session(world, execution)
+    session_id = await give_session(world, execution)
     await store_turns(world, UUID(execution["id"]), session_id)
     path = execution["_links"]["self"]
     messages = (await client.get(f"{path}/messages")).json()

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from persistence.tables.executions import ExecutionRow, SignalRow
 from persistence.tables.ledger import AuditRow
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 Client = httpx2.AsyncClient
 
@@ -117,7 +117,7 @@ async def test_a_retry_is_the_same_again(world: World, client: Client, other: Cl
     path = f"{first['_links']['self']}/retry"
     active = await client.post(path)
     assert (active.status_code, active.json()["code"]) == (409, "execution_active")
-    session_id = await in_session(world, first, status="failed")
+    session_id = await give_session(world, first, status="failed")
     await client.patch(task["_links"]["self"], json={"prompt_template": "Other."})
 
     response = await client.post(path)
@@ -140,7 +140,7 @@ async def test_a_retry_is_the_same_again(world: World, client: Client, other: Cl
 async def test_a_retry_needs_its_task(world: World, client: Client) -> None:
     task = await make_task(client)
     first = await execute(client, task)
-    await in_session(world, first, status="completed")
+    await give_session(world, first, status="completed")
     path = f"{first['_links']['self']}/retry"
     await client.patch(task["_links"]["self"], json={"is_active": False})
     assert (await client.post(path)).json()["code"] == "task_inactive"
@@ -150,7 +150,7 @@ async def test_a_retry_needs_its_task(world: World, client: Client) -> None:
 
 async def test_a_key_makes_a_retry_once(world: World, client: Client) -> None:
     first = await work(client, prompt="x")
-    await in_session(world, first, status="failed")
+    await give_session(world, first, status="failed")
     path, headers = f"{first['_links']['self']}/retry", {"Idempotency-Key": "once"}
     one = await client.post(path, headers=headers)
     two = await client.post(path, headers=headers)
@@ -174,7 +174,7 @@ async def test_a_message_after_the_end_starts_another_execution(
 ) -> None:
     task = await make_task(client, generate_report=True, report_format="html")
     first = await execute(client, task, variables={"name": "Ada"})
-    session_id = str(await in_session(world, first, status="completed"))
+    session_id = str(await give_session(world, first, status="completed"))
     path = f"{first['_links']['self']}/messages"
     assert (await other.post(path, json={"content": "x"})).status_code == 403
 
@@ -196,7 +196,7 @@ async def test_a_message_to_a_cancelled_execution_starts_another(
     world: World, client: Client
 ) -> None:
     first = await work(client, prompt="x")
-    await in_session(world, first)
+    await give_session(world, first)
     await client.post(first["_links"]["cancel"])
     answer = await client.post(f"{first['_links']['self']}/messages", json={"content": "y"})
     assert answer.json()["id"] != first["id"]

@@ -71,7 +71,7 @@ async def execute(client: httpx2.AsyncClient, task: dict[str, Any], **body: Any)
     return execution
 
 
-async def in_session(world: World, execution: dict[str, Any], status: str = "running") -> UUID:
+async def give_session(world: World, execution: dict[str, Any], status: str = "running") -> UUID:
     """Give an execution its session and a status, as its workflow does."""
     async with world.gateway.database.transaction() as session:
         row = await session.get_one(ExecutionRow, UUID(execution["id"]))

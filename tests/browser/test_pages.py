@@ -9,7 +9,7 @@ from api.main import create_app
 from domain.ids import new_id
 from tests.api.conftest import serve_app, settings_of
 from tests.api.test_pages import ELSEWHERE, end_with_prompt, fill, list_pages, make_values
-from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 from tests.browser.test_request_page import DESK, PHONE, check, new_request, opened
 
 pytestmark = pytest.mark.long
@@ -55,8 +55,8 @@ async def test_the_forms_of_buttons_fit_on_a_phone(browser: Browser, world: Worl
     async with world.client("alice") as client:
         running = await execute(client, await make_task(client))
         ended = await execute(client, await make_task(client))
-    await in_session(world, running)
-    await in_session(world, ended)
+    await give_session(world, running)
+    await give_session(world, ended)
     await end_with_prompt(world, ended)
     async with opened(browser, world, "/executions", width=PHONE) as page:
         for execution, button in ((running, "Cancel"), (ended, "Fork")):
@@ -101,7 +101,7 @@ async def test_checked_requests_are_decided_together(browser: Browser, world: Wo
         task = await make_task(client)
         for number in (1, 2, 3):
             execution = await execute(client, task)
-            await in_session(world, execution, "waiting_for_user")
+            await give_session(world, execution, "waiting_for_user")
             call = {"title": f"Push {number}?", "tool_input": f'{{"command": "push {number}"}}'}
             await ask(world, execution, **APPROVAL | call)
     async with opened(browser, world, "/inbox", width=PHONE) as page:

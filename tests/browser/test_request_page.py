@@ -15,7 +15,7 @@ from api.main import create_app
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import MessageRow, ToolCallRow
 from tests.api.conftest import serve_app, settings_of
-from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 from tests.node import installed_packages
 
 pytestmark = pytest.mark.long
@@ -65,7 +65,7 @@ async def new_request(world: World, **fields: Any) -> str:
     async with world.client("alice") as client:
         task = await make_task(client, description="Release")
         execution = await execute(client, task)
-        session_id = await in_session(world, execution, "waiting_for_user")
+        session_id = await give_session(world, execution, "waiting_for_user")
     async with world.gateway.database.transaction() as session:
         row = await session.get_one(ExecutionRow, UUID(execution["id"]))
         row.title = "Release version 4.2 of the shop"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 from tests.cli.conftest import Command
 from tests.cli.runner import parse_json
 from tests.cli.test_verbs import ok, refused
@@ -16,7 +16,7 @@ async def ask_approvals(world: World, count: int, **fields: Any) -> list[str]:
         asked = []
         for _ in range(count):
             execution = await execute(client, task)
-            await in_session(world, execution, "waiting_for_user")
+            await give_session(world, execution, "waiting_for_user")
             asked.append(await ask(world, execution, **{**APPROVAL, **fields}))
     return asked
 
@@ -118,6 +118,6 @@ async def test_a_view_of_the_inbox_is_saved_and_deleted(perdure: Command) -> Non
 async def test_a_running_execution_is_asked_to_finish(perdure: Command, world: World) -> None:
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))
-        await in_session(world, execution)
+        await give_session(world, execution)
     finished = ok(await perdure("executions", "finish", execution["id"], "--message", "Be short."))
     assert "It answers now" in finished

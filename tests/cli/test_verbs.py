@@ -9,7 +9,7 @@ import pytest
 
 from cli.stack.home import Home, HomeError
 from domain.ids import new_id
-from tests.api.world import World, ask, execute, in_session, make_task
+from tests.api.world import World, ask, execute, give_session, make_task
 from tests.cli.conftest import Command
 from tests.cli.runner import Invocation, invoke, parse_json
 from tests.stack import PERDURE, environment
@@ -99,7 +99,7 @@ async def test_ids_are_given_by_their_beginnings(perdure: Command, world: World)
 async def test_a_person_approves_edits_and_denies(perdure: Command, world: World) -> None:
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))
-        await in_session(world, execution, "waiting_for_user")
+        await give_session(world, execution, "waiting_for_user")
         asked = await ask(world, execution)
     assert "waits for" in ok(await perdure("executions", "get", execution["id"]))
     ok(await perdure("inbox", "deny", asked[:18], "Not today."))

@@ -89,7 +89,7 @@ class InMemoryRecord:
     # --- writing ------------------------------------------------------------------------------
 
     async def write(self, step: Step) -> Receipt:
-        execution = self._fenced()
+        execution = self._require_current()
         _check(execution, step)
         self._apply(execution, step)
         if step.call_outcome is not None:
@@ -102,7 +102,7 @@ class InMemoryRecord:
         shortage = budgets.reserve(self._executions, execution, reserve_usd)
         return await self.write(step) if shortage is None else shortage
 
-    def _fenced(self) -> StoredExecution:
+    def _require_current(self) -> StoredExecution:
         execution = self._executions.by_id[self._id]
         if execution.status.is_terminal or self._token != (execution.segment, execution.attempt):
             raise FencedOutError("Another attempt moves this execution, or it has ended.")

@@ -27,7 +27,7 @@ from domain.tools.calls import ToolEffect
 from tests.persistence.opened import intent
 
 
-def answered(
+def make_answer_step(
     call: CallIntent, *, seq: int = 2, cost_usd: Decimal | None = None, usage: Usage | None = None
 ) -> Step:
     """A model call that brought a message."""

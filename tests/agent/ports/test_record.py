@@ -31,7 +31,7 @@ from domain.model.calls import Usage
 from domain.text import clean
 from domain.tools.calls import ProcessIdentity
 from domain.web.connections import NO_CONNECTIONS, Connection
-from tests.agent.ports.steps import answered, request_for, tool_call, whole_step
+from tests.agent.ports.steps import make_answer_step, request_for, tool_call, whole_step
 from tests.agent.ports.stored import RecordedExecution
 from tests.persistence.opened import intent
 
@@ -147,7 +147,7 @@ async def test_a_turn_is_counted_with_its_usage_and_cost(stored: RecordedExecuti
     await writer.begin()
     call = intent()
     await writer.write(Step(call_intent=call))
-    await writer.write(answered(call, cost_usd=Decimal("0.25"), usage=USAGE))
+    await writer.write(make_answer_step(call, cost_usd=Decimal("0.25"), usage=USAGE))
     row = await stored.row()
     assert (row["total_turns"], row["total_messages"]) == (1, 2)
     assert row["cost_usd"] == Decimal("0.25")
@@ -221,7 +221,7 @@ async def test_failed_tries_are_counted_until_one_succeeds(stored: RecordedExecu
     await writer.begin()
     last = intent(try_number=3)
     await writer.write(Step(call_intent=last))
-    await writer.write(answered(last))
+    await writer.write(make_answer_step(last))
     snapshot = await stored.record(4).begin()
     assert (snapshot.turn, snapshot.tries, snapshot.failures_in_a_row) == (1, 0, 0)
 
@@ -248,7 +248,7 @@ async def test_tool_calls_are_open_until_their_results_are_in_the_transcript(
     call = intent()
     await writer.write(Step(call_intent=call))
     second, first = tool_call(position=1), tool_call()
-    await writer.write(answered(call) + Step(new_tool_calls=[second, first]))
+    await writer.write(make_answer_step(call) + Step(new_tool_calls=[second, first]))
     started = replace(
         first, status=ToolCallStatus.STARTED, process=ProcessIdentity("host", 17, 4711)
     )
@@ -319,6 +319,6 @@ async def test_a_known_cost_is_not_replaced(stored: RecordedExecution) -> None:
     await writer.begin()
     call = intent(estimate_usd=Decimal("0.5"))
     await writer.write(Step(call_intent=call))
-    await writer.write(answered(call, cost_usd=Decimal("0.02")))
+    await writer.write(make_answer_step(call, cost_usd=Decimal("0.02")))
     async with unchanged(stored):
         await writer.settle_cost(CallOutcome(call.id, CallStatus.SUCCEEDED, cost_usd=Decimal(9)))

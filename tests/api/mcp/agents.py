@@ -63,7 +63,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-async def refused(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+async def read_refusal(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     """The structured error of a call that fails."""
     result = await client.call_tool(tool, arguments)
     assert isinstance(result, CallToolResult)

@@ -15,7 +15,7 @@ _HOP_BY_HOP = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 @asynccontextmanager
-async def authorized(url: str, token: str) -> AsyncIterator[str]:
+async def authorizing_proxy(url: str, token: str) -> AsyncIterator[str]:
     """The address of a proxy for the server at `url`, which adds the token to each request."""
     async with httpx2.AsyncClient(base_url=url, timeout=None) as client:
 

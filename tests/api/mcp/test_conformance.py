@@ -20,7 +20,7 @@ from api.mcp.resource_metadata import PATH
 from api.mcp.server import create_server
 from tests.api.conftest import serve_app
 from tests.api.mcp.fixtures import add_fixtures
-from tests.api.mcp.proxy import authorized
+from tests.api.mcp.proxy import authorizing_proxy
 from tests.api.mcp.task_fixtures import add_task_fixtures
 from tests.api.mcp.test_transport import token_of
 from tests.api.world import World
@@ -45,7 +45,11 @@ async def serve_fixtures(
     endpoint = McpEndpoint(server, body_limit_bytes=1_000_000)
     app = create_app(world.gateway.settings)
     app.router.routes.insert(0, Route(PATH, endpoint, methods=["POST"]))
-    async with endpoint.running(), serve_app(app) as url, authorized(url, token_of()) as proxied:
+    async with (
+        endpoint.running(),
+        serve_app(app) as url,
+        authorizing_proxy(url, token_of()) as proxied,
+    ):
         yield f"{proxied}/mcp"
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.mcp.agents import ERAS, call, connect, refused
+from tests.api.mcp.agents import ERAS, call, connect, read_refusal
 from tests.api.world import World
 
 NAMESPACE = "project:x:specs"
@@ -16,14 +16,14 @@ async def test_an_entry_is_added_changed_found_and_forgotten(world: World, mode:
     entry = {"namespace": NAMESPACE, "key": "api"}
     async with connect(world, f"alice-{uuid4()}", mode=mode, groups="memory") as client:
         await call(client, "memory_add", **entry, value={"uses": "REST"}, memory_type="procedural")
-        again = await refused(client, "memory_add", **entry, value="again")
+        again = await read_refusal(client, "memory_add", **entry, value="again")
         assert again["code"] == "precondition_failed"
         assert "change it" in again["message"]
         changed = await call(
             client, "memory_update", **entry, value={"uses": "gRPC"}, expected_version=1
         )
         assert (changed["version"], changed["memory_type"]) == (2, "procedural")
-        stale = await refused(client, "memory_update", **entry, value=1, expected_version=1)
+        stale = await read_refusal(client, "memory_update", **entry, value=1, expected_version=1)
         assert "version 2" in stale["message"]
 
         found = await call(client, "memory_search", namespace_prefix="project:x", q="grpc")
@@ -31,8 +31,8 @@ async def test_an_entry_is_added_changed_found_and_forgotten(world: World, mode:
         first = await call(client, "memory_get", **entry, version=1)
         assert first["value"] == {"uses": "REST"}
         await call(client, "memory_delete", **entry)
-        assert (await refused(client, "memory_get", **entry))["code"] == "not_found"
-        missing = await refused(client, "memory_update", **entry, value=1)
+        assert (await read_refusal(client, "memory_get", **entry))["code"] == "not_found"
+        missing = await read_refusal(client, "memory_update", **entry, value=1)
         assert "add it" in missing["message"]
         assert (await call(client, "memory_add", **entry, value="new"))["version"] == 4
 
@@ -61,6 +61,6 @@ async def test_another_users_namespace_does_not_exist(world: World) -> None:
     ):
         entry = {"namespace": NAMESPACE, "key": "api"}
         await call(client, "memory_add", **entry, value="private")
-        unshared = await refused(other, "memory_get", **entry, owner=alice)
+        unshared = await read_refusal(other, "memory_get", **entry, owner=alice)
         assert unshared["code"] == "not_found"
         assert (await call(other, "memory_search", owner=alice))["entries"] == []

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from domain.ids import new_id
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow
-from tests.api.mcp.agents import call, connect, refused
+from tests.api.mcp.agents import call, connect, read_refusal
 from tests.api.world import World, make_task
 
 GROUPS = "orchestrator,tasks"
@@ -98,7 +98,7 @@ async def test_a_task_is_planned_executed_and_completed(world: World, agent: Any
     async with world.gateway.database.reading() as session:
         stored = await session.get_one(ArtifactRow, UUID(artifact["id"]))
     assert stored.execution_id == row.id
-    late = await refused(agent, "orchestrator_execute_task", task_id=task["task_id"])
+    late = await read_refusal(agent, "orchestrator_execute_task", task_id=task["task_id"])
     assert late["code"] == "not_claimable"
 
 
@@ -141,7 +141,7 @@ async def test_dependencies_open_the_tasks_that_wait_for_them(world: World, agen
     assert (row.status, row.status_reason) == ("blocked", "prerequisites")
     assert str(row.parent_execution_id) == parent["task_id"]
 
-    early = await refused(agent, "orchestrator_execute_task", task_id=test["task_id"])
+    early = await read_refusal(agent, "orchestrator_execute_task", task_id=test["task_id"])
     assert early["code"] == "not_claimable"
     assert build["task_id"] in early["message"]
     await claim(agent, build)
@@ -166,16 +166,18 @@ async def test_dependencies_open_the_tasks_that_wait_for_them(world: World, agen
 async def test_plans_that_cannot_be_done_are_refused(agent: Any) -> None:
     one = {"title": "A", "description": "a", "dependencies": ["B"]}
     two = {"title": "B", "description": "b", "dependencies": ["A"]}
-    cycle = await refused(agent, "orchestrator_plan_task", description="x", subtasks=[one, two])
+    cycle = await read_refusal(
+        agent, "orchestrator_plan_task", description="x", subtasks=[one, two]
+    )
     assert (cycle["code"], cycle["errors"][0]["argument"]) == ("invalid_input", "subtasks")
-    unknown = await refused(agent, "orchestrator_plan_task", description="x", subtasks=[one])
+    unknown = await read_refusal(agent, "orchestrator_plan_task", description="x", subtasks=[one])
     assert "'B'" in unknown["errors"][0]["message"]
-    unknown = await refused(
+    unknown = await read_refusal(
         agent, "orchestrator_plan_task", title="t", description="x", specialist_type="wizard"
     )
     assert unknown["errors"][0]["argument"] == "agent_id"
-    await refused(agent, "orchestrator_plan_task", description="x")
-    missing = await refused(
+    await read_refusal(agent, "orchestrator_plan_task", description="x")
+    missing = await read_refusal(
         agent, "orchestrator_plan_task", title="t", description="x", dependencies=[str(new_id())]
     )
     assert missing["code"] == "invalid_input"
@@ -187,7 +189,7 @@ async def test_the_old_json_text_of_subtasks_is_understood(agent: Any) -> None:
         agent, "orchestrator_plan_task", description="Do A.", subtasks_json=text_of_parts
     )
     assert (parent["title"], len(parent["subtasks"])) == ("Do A.", 1)
-    await refused(agent, "orchestrator_plan_task", description="x", subtasks_json="{")
+    await read_refusal(agent, "orchestrator_plan_task", description="x", subtasks_json="{")
 
 
 async def test_a_generic_task_has_a_context(agent: Any) -> None:
@@ -213,7 +215,7 @@ async def test_a_task_is_changed_and_found(world: World, agent: Any) -> None:
     row = await row_of(world, task)
     assert (row.agent_id, row.rendered_prompt) == ("tester", "Another way, 100%.")
     assert row.trigger_metadata["complexity"] == "simple"
-    direct = await refused(
+    direct = await read_refusal(
         agent, "orchestrator_update_task", task_id=task["task_id"], status="completed"
     )
     assert direct["errors"][0]["argument"] == "status"
@@ -225,7 +227,7 @@ async def test_a_task_is_changed_and_found(world: World, agent: Any) -> None:
     literal = await call(agent, "orchestrator_query_tasks", search_text=f"{mark[:8]}%")
     assert literal["tasks"] == []
     assert (await claim(agent, task))["task_description"] == "Another way, 100%."
-    held = await refused(
+    held = await read_refusal(
         agent, "orchestrator_update_task", task_id=task["task_id"], description="Too late."
     )
     assert held["code"] == "conflict"
@@ -241,7 +243,7 @@ async def test_a_cancel_keeps_the_work(world: World, agent: Any) -> None:
     assert (cancelled["previous_status"], cancelled["artifact_count"]) == ("running", 1)
     row = await row_of(world, task)
     assert (row.cancel_requested_at is not None, row.cancel_reason) == (True, "enough")
-    late = await refused(
+    late = await read_refusal(
         agent,
         "orchestrator_complete_task",
         task_id=task["task_id"],
@@ -258,7 +260,7 @@ async def test_a_cancel_keeps_the_work(world: World, agent: Any) -> None:
 async def test_a_delete_names_what_depends_on_the_task(world: World, agent: Any) -> None:
     first = await plan(agent, "First")
     second = await plan(agent, "Second", dependencies=[first["task_id"]])
-    kept = await refused(agent, "orchestrator_delete_task", task_id=first["task_id"])
+    kept = await read_refusal(agent, "orchestrator_delete_task", task_id=first["task_id"])
     assert second["task_id"] in kept["message"]
     deleted = await call(agent, "orchestrator_delete_task", task_id=first["task_id"], force=True)
     assert deleted["dependent_task_ids"] == [second["task_id"]]
@@ -281,7 +283,7 @@ async def test_the_state_counts_what_there_is(world: World) -> None:
 
 async def test_calls_of_each_tool_are_measured(world: World, agent: Any, client: Any) -> None:
     await plan(agent)
-    await refused(agent, "orchestrator_execute_task", task_id=str(new_id()))
+    await read_refusal(agent, "orchestrator_execute_task", task_id=str(new_id()))
     page = (await client.get(f"{world.url}/metrics")).text
     for tool, outcome in (("plan", "ok"), ("execute", "error")):
         labels = f'outcome="{outcome}",tool="orchestrator_{tool}_task"'
@@ -293,10 +295,10 @@ async def test_another_users_task_does_not_exist(world: World, agent: Any) -> No
     async with connect(world, user="bob", groups=GROUPS) as bob:
         for tool in ("execute", "cancel", "delete", "update"):
             name = f"orchestrator_{tool}_task"
-            found = await refused(bob, name, task_id=task["task_id"])
+            found = await read_refusal(bob, name, task_id=task["task_id"])
             assert found["code"] == "not_found", tool
         assert (await call(bob, "orchestrator_query_tasks"))["tasks"] == []
-        dependent = await refused(
+        dependent = await read_refusal(
             bob,
             "orchestrator_plan_task",
             title="t",
@@ -304,11 +306,11 @@ async def test_another_users_task_does_not_exist(world: World, agent: Any) -> No
             dependencies=[task["task_id"]],
         )
         assert dependent["code"] == "invalid_input"
-    unknown = await refused(agent, "orchestrator_execute_task", task_id=str(new_id()))
+    unknown = await read_refusal(agent, "orchestrator_execute_task", task_id=str(new_id()))
     assert unknown["code"] == "not_found"
-    malformed = await refused(agent, "orchestrator_execute_task", task_id="7")
+    malformed = await read_refusal(agent, "orchestrator_execute_task", task_id="7")
     assert malformed["code"] == "invalid_input"
-    alien = await refused(
+    alien = await read_refusal(
         agent, "orchestrator_execute_task", task_id=task["task_id"], user_id="bob"
     )
     assert alien["code"] == "permission_denied"
@@ -327,7 +329,7 @@ async def test_another_workers_claim_is_not_reported(agent: Any, client: Any) ->
             {"summary": "s", "detailed_work": "d", "next_action": "complete"},
         ),
     ):
-        found = await refused(agent, tool, task_id=task["task_id"], **more)
+        found = await read_refusal(agent, tool, task_id=task["task_id"], **more)
         assert found["code"] == "not_claimable"
         assert "desk 2" in found["message"]
 
@@ -344,14 +346,14 @@ async def test_to_dos_are_changed_and_deleted(world: World, agent: Any, client: 
     for _ in range(2):
         assert (await call(agent, "delete_task", task_id=task_id))["is_deleted"]
     assert (await client.get(f"/api/v1/tasks/{task_id}")).status_code == 404
-    gone = await refused(agent, "update_task", task_id=task_id, description="x")
+    gone = await read_refusal(agent, "update_task", task_id=task_id, description="x")
     assert gone["code"] == "not_found"
     theirs = await make_task(client)
     async with connect(world, user="bob", groups="tasks") as bob:
         for tool in ("update_task", "delete_task"):
-            assert (await refused(bob, tool, task_id=theirs["id"]))["code"] == "not_found"
-            assert (await refused(bob, tool, task_id=task_id))["code"] == "not_found"
-    owner = await refused(agent, "update_task", task_id=theirs["id"], user_id="bob")
+            assert (await read_refusal(bob, tool, task_id=theirs["id"]))["code"] == "not_found"
+            assert (await read_refusal(bob, tool, task_id=task_id))["code"] == "not_found"
+    owner = await read_refusal(agent, "update_task", task_id=theirs["id"], user_id="bob")
     assert owner["code"] == "permission_denied"
 
 

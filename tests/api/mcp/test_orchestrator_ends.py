@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from domain.ids import new_id
 from persistence.executions import planned_work, signals
-from tests.api.mcp.agents import call, connect, refused
+from tests.api.mcp.agents import call, connect, read_refusal
 from tests.api.mcp.test_orchestrator import Agent, claim, complete, plan, row_of
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ async def test_a_task_that_claude_runs_is_finished_early(world: World, agent: An
     async with world.client("alice") as client:
         execution = await execute(client, await make_task(client))
     finish = {"task_id": execution["id"], "message": "That is enough."}
-    early = await refused(agent, "orchestrator_finish_task", **finish)
+    early = await read_refusal(agent, "orchestrator_finish_task", **finish)
     assert early["code"] == "conflict"
-    await in_session(world, execution)
+    await give_session(world, execution)
     assert (await call(agent, "orchestrator_finish_task", **finish))["status"] == "running"
     async with world.gateway.database.reading() as session:
         unread = await signals.list_unread(session, UUID(execution["id"]))

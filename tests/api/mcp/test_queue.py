@@ -7,7 +7,7 @@ from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
 from persistence.db import locks
 from persistence.executions import lifecycle
-from tests.api.mcp.agents import call, connect, refused
+from tests.api.mcp.agents import call, connect, read_refusal
 from tests.api.world import World
 
 GROUPS = "queue,orchestrator"
@@ -57,9 +57,9 @@ async def test_work_is_added_read_ordered_and_cancelled(world: World) -> None:
         assert ended["total_cancelled"] == 3
         pruned = await call(client, "task_prune", status=["completed"], older_than_hours=1)
         assert (pruned["dry_run"], pruned["total_pruned"]) == (True, 0)
-        nothing = await refused(client, "task_prune")
+        nothing = await read_refusal(client, "task_prune")
         assert nothing["errors"][0]["argument"] == "older_than_hours"
-        ages = await refused(client, "task_prune", older_than_hours=1e6)
+        ages = await read_refusal(client, "task_prune", older_than_hours=1e6)
         assert ages["errors"][0]["argument"] == "older_than_hours"
 
 
@@ -79,14 +79,14 @@ async def test_a_failed_prerequisite_fails_new_work_at_once(world: World) -> Non
 
 async def test_arguments_are_named_in_refusals(world: World) -> None:
     async with connect(world, groups=GROUPS) as client:
-        error = await refused(client, "task_enqueue", description="x", agent_type="unknown")
+        error = await read_refusal(client, "task_enqueue", description="x", agent_type="unknown")
         assert error["errors"][0]["argument"] == "agent_type"
-        missing = await refused(
+        missing = await read_refusal(
             client, "task_enqueue", description="x", prerequisites=[str(new_id())]
         )
         assert missing["errors"][0]["argument"] == "prerequisites.0"
         both = {"status": "pending", "exclude_status": "pending"}
-        nothing = await refused(client, "task_list", **both)
+        nothing = await read_refusal(client, "task_list", **both)
         assert nothing["errors"][0]["argument"] == "exclude_status"
-        unknown = await refused(client, "task_get", task_id=str(new_id()))
+        unknown = await read_refusal(client, "task_get", task_id=str(new_id()))
         assert unknown["code"] == "not_found"

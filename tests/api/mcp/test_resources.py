@@ -15,7 +15,7 @@ from mcp.types import (
 from domain.ids import new_id
 from persistence.tables.sessions import MessageRow
 from tests.api.mcp.agents import ERAS, LEGACY, MODERN, connect
-from tests.api.world import World, execute, in_session, make_task
+from tests.api.world import World, execute, give_session, make_task
 
 
 async def store_message(world: World, session_id: UUID, execution: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ async def test_an_execution_and_its_transcript_are_read(
     world: World, client: httpx2.AsyncClient, mode: str
 ) -> None:
     execution = await execute(client, await make_task(client))
-    await store_message(world, await in_session(world, execution), execution)
+    await store_message(world, await give_session(world, execution), execution)
     uri = f"perdure://executions/{execution['id']}"
     async with connect(world, mode=mode) as agent:
         listed = (await agent.list_resources()).resources

@@ -13,8 +13,8 @@ from domain.executions.events import Event
 from domain.ids import new_id
 from persistence.executions import events
 from persistence.tables.executions import ExecutionRow
-from tests.api.mcp.agents import ERAS, LEGACY, MODERN, call, connect, refused
-from tests.api.world import APPROVAL, World, ask, execute, in_session, make_task
+from tests.api.mcp.agents import ERAS, LEGACY, MODERN, call, connect, read_refusal
+from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 
 DEFAULT_TOOLS = [
     "execute_task",
@@ -168,7 +168,7 @@ async def test_an_idempotency_key_starts_once(world: World) -> None:
         first = await call(client, "execute_task", task=task["id"], idempotency_key=key, wait=False)
         again = await call(client, "execute_task", task=task["id"], idempotency_key=key, wait=False)
         assert again["execution_id"] == first["execution_id"]
-        error = await refused(
+        error = await read_refusal(
             client, "execute_task", task=other["id"], idempotency_key=key, wait=False
         )
     assert error["code"] == "idempotency_key_reused"
@@ -177,11 +177,11 @@ async def test_an_idempotency_key_starts_once(world: World) -> None:
 @pytest.mark.parametrize("mode", ERAS)
 async def test_errors_say_what_is_wrong_and_what_to_do(world: World, mode: str) -> None:
     async with connect(world, mode=mode) as client:
-        error = await refused(client, "execute_task", task="no such task")
+        error = await read_refusal(client, "execute_task", task="no such task")
         assert error["code"] == "not_found"
         assert "'no such task' does not exist" in error["message"]
         assert "list_tasks" in error["next_step"]
-        error = await refused(client, "execute_task", tusk="x", wait="yes")
+        error = await read_refusal(client, "execute_task", tusk="x", wait="yes")
         assert error["code"] == "invalid_input"
         assert {one["argument"] for one in error["errors"]} == {"task", "tusk", "wait"}
         with pytest.raises(MCPError, match="Unknown tool: no_such_tool"):
@@ -192,7 +192,7 @@ async def test_another_users_objects_do_not_exist(world: World) -> None:
     async with world.client("alice") as http:
         task = await make_task(http)
         execution = await execute(http, task)
-        await in_session(world, execution)
+        await give_session(world, execution)
         request_id = await ask(world, execution)
         artifact = await http.post("/api/v1/artifacts", json={"name": "a.txt", "content": "a"})
     async with connect(world, "bob") as client:
@@ -204,9 +204,9 @@ async def test_another_users_objects_do_not_exist(world: World) -> None:
             ("answer_input_request", {"input_request_id": request_id, "message": "blue"}),
             ("get_artifact", {"artifact_id": artifact.json()["id"]}),
         ):
-            theirs = await refused(client, tool, **arguments)
+            theirs = await read_refusal(client, tool, **arguments)
             absent = {name: str(new_id()) for name in arguments if name != "message"}
-            missing = await refused(client, tool, **{**arguments, **absent})
+            missing = await read_refusal(client, tool, **{**arguments, **absent})
             assert theirs["code"] == missing["code"] == "not_found"
             ids = zip(arguments.values(), {**arguments, **absent}.values(), strict=True)
             shown = missing["message"]
@@ -223,7 +223,7 @@ async def test_a_user_id_must_be_that_of_the_connection(world: World) -> None:
     async with connect(world) as client:
         own = await call(client, "list_tasks", user_id="alice", q="no such text")
         assert own == await call(client, "list_tasks", user_id=me["id"], q="no such text")
-        error = await refused(client, "list_tasks", user_id="bob")
+        error = await read_refusal(client, "list_tasks", user_id="bob")
     assert error["code"] == "permission_denied"
 
 
@@ -234,7 +234,7 @@ async def test_questions_are_answered_and_approvals_need_the_scope(world: World)
         approving = await http.post(
             "/api/v1/api-keys", json={"name": str(new_id()), "scopes": ["approve"]}
         )
-    await in_session(world, execution, "waiting_for_user")
+    await give_session(world, execution, "waiting_for_user")
     question, approval = await ask(world, execution), await ask(world, execution, **APPROVAL)
     decision = {"input_request_id": approval, "decision": "approve"}
     async with connect(world, token=key.json()["secret"]) as client:
@@ -245,7 +245,7 @@ async def test_questions_are_answered_and_approvals_need_the_scope(world: World)
             client, "answer_input_request", input_request_id=question, message="blue"
         )
         assert (answered["status"], answered["answer"]["message"]) == ("answered", "blue")
-        error = await refused(client, "answer_input_request", **decision)
+        error = await read_refusal(client, "answer_input_request", **decision)
         assert error["code"] == "scope_missing"
         assert f"/inbox/{approval}" in error["message"]
     async with connect(world, token=approving.json()["secret"]) as client:
@@ -258,7 +258,7 @@ async def test_a_secret_that_a_person_entered_is_hidden_from_models(world: World
     schema = {"type": "object", "properties": {"login": {"type": "object", "properties": account}}}
     async with world.client("alice") as http:
         execution = await execute(http, await make_task(http))
-        await in_session(world, execution, "waiting_for_user")
+        await give_session(world, execution, "waiting_for_user")
         request_id = await ask(world, execution, kind="form", schema=schema)
         values = {"login": {"user": "ada", "key": "hunter2"}}
         path = f"/api/v1/input-requests/{request_id}/answer"
@@ -279,7 +279,7 @@ async def test_a_secret_that_a_person_entered_is_hidden_from_models(world: World
 async def test_a_watch_returns_when_a_person_is_needed(world: World) -> None:
     async with world.client("alice") as http:
         execution = await execute(http, await make_task(http))
-    await in_session(world, execution)
+    await give_session(world, execution)
     async with connect(world) as client:
         soon = await call(
             client, "watch_execution", execution_id=execution["id"], timeout_seconds=0.1
@@ -315,7 +315,9 @@ async def test_texts_come_in_parts_and_pictures_as_pictures(world: World) -> Non
         result: Any = await client.call_tool("get_artifact", {"artifact_id": picture.json()["id"]})
         assert result.structured_content["text"] is None
         assert [block.type for block in result.content] == ["text", "image"]
-        beyond = await refused(client, "get_artifact", artifact_id=made.json()["id"], offset=70_000)
+        beyond = await read_refusal(
+            client, "get_artifact", artifact_id=made.json()["id"], offset=70_000
+        )
     assert beyond["errors"][0]["argument"] == "offset"
 
 
@@ -328,7 +330,7 @@ async def test_a_to_do_becomes_a_task(world: World, mode: str, client: httpx2.As
         assert (await call(agent, "list_tasks", q=made["name"]))["tasks"] == []
         listed = await call(agent, "list_tasks", q=made["name"], include_deleted=True)
         assert [task["is_deleted"] for task in listed["tasks"]] == [True]
-        error = await refused(agent, "create_task", title="a", name="b", description="c")
+        error = await read_refusal(agent, "create_task", title="a", name="b", description="c")
     assert error["errors"][0]["message"] == "Send either name or title."
 
 
