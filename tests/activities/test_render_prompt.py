@@ -14,7 +14,7 @@ from persistence.db.database import Database
 from persistence.identity import users
 from persistence.tables.definitions import AgentRow
 from persistence.tables.executions import ExecutionRow, PrefixRow
-from tests.persistence.opened import opened
+from tests.persistence.opened import open_execution
 
 OWN = "You are the poet."
 
@@ -45,7 +45,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def prefix(database: Database, agent_id: str, **definition: Any) -> dict[str, Any]:
     """The pinned prefix of an execution with this agent."""
-    execution = await opened(database, columns={"agent_id": agent_id}, **definition)
+    execution = await open_execution(database, columns={"agent_id": agent_id}, **definition)
     async with database.reading() as session:
         row = await session.get_one(ExecutionRow, execution.id)
         pinned = await session.get_one(PrefixRow, row.prefix_sha256)

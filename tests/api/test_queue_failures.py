@@ -13,7 +13,7 @@ from persistence.executions import prerequisites
 from tests.api.mcp.agents import call, connect
 from tests.api.test_queue import QUEUE, WORK, claim, enqueue, make_agent, read, report
 from tests.api.world import World
-from tests.persistence.test_locks import held_up
+from tests.persistence.test_locks import waiting_transaction
 
 Client = httpx2.AsyncClient
 
@@ -81,7 +81,7 @@ async def test_work_that_others_begin_to_need_meanwhile_is_not_pruned(world: Wor
         async with database.transaction() as session:
             await prerequisites.lock_statuses(session, UUID(part["user_id"]), ids)
             pruning = prune(client, older_than_hours=1e-9, dry_run=False)
-            async with held_up(database, pruning) as pruned:
+            async with waiting_transaction(database, pruning) as pruned:
                 await prerequisites.store(session, ids[1], ids[:1])
         assert await pruned == [other["id"]]
         assert (await read(client, part))["result_data"]["text"] == "A moon in June."

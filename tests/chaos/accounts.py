@@ -34,7 +34,7 @@ class Repeats:
         return max(self.of.values(), default=0)
 
 
-async def settled(stack: Stack, started: Mapping[str, Job]) -> Repeats:
+async def check_settled(stack: Stack, started: Mapping[str, Job]) -> Repeats:
     """Check that nothing was lost, doubled or left over; returns what was repeated."""
     await _right(stack, started)
     ids = list(started)
@@ -125,7 +125,7 @@ async def _calls_once(stack: Stack, started: Mapping[str, Job]) -> Repeats:
     )
     requests = _requests(stack, {job.prompt for job in started.values()})
     repeats: dict[str, int] = defaultdict(int)
-    for (execution_id, turn), tries in _by_turn(rows).items():
+    for (execution_id, turn), tries in _group_by_turn(rows).items():
         prompt = json.loads(tries[0]["prompt"])[0]["text"]
         sent = requests.pop((prompt, turn))
         assert [call["status"] == "succeeded" for call in tries] == [False] * (len(tries) - 1) + [
@@ -139,7 +139,7 @@ async def _calls_once(stack: Stack, started: Mapping[str, Job]) -> Repeats:
     return Repeats(repeats)
 
 
-def _by_turn(
+def _group_by_turn(
     rows: Sequence[asyncpg.Record],
 ) -> dict[tuple[str, int], list[asyncpg.Record]]:
     turns: dict[tuple[str, int], list[asyncpg.Record]] = defaultdict(list)

@@ -74,9 +74,9 @@ class Stack:
 
     async def kill(self, part: Part) -> None:
         """kill -9, and wait until the supervisor has another one."""
-        await self.returned(part, self.signal(part, signal.SIGKILL))
+        await self.wait_for_return(part, self.signal(part, signal.SIGKILL))
 
-    async def returned(self, part: Part, before: int) -> None:
+    async def wait_for_return(self, part: Part, before: int) -> None:
         """Wait until another process than `before` is the part and is ready."""
 
         async def another() -> bool:
@@ -92,7 +92,7 @@ class Stack:
                 process.kill()
         for started in (self.up.process, *self._workers):
             started.wait()
-        await gone(processes)
+        await wait_until_gone(processes)
         self._workers.clear()
         self.up = self._start()
         await self.ready()
@@ -141,7 +141,7 @@ class Stack:
         self.up.process.terminate()
         for started in (self.up.process, *self._workers):
             started.wait(BACK_SECONDS)
-        await gone(family)
+        await wait_until_gone(family)
 
     # --- what is on record ----------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Stack:
         async def answered() -> tuple[list[asyncpg.Record]] | None:
             try:
                 async with self._asking:
-                    connection = await self._connected()
+                    connection = await self._connect()
                     return (await connection.fetch(query, *arguments),)
             except POSTGRES_UNAVAILABLE:
                 if self._connection is not None:
@@ -161,7 +161,7 @@ class Stack:
         answer = await eventually(answered, within=BACK_SECONDS, what="Postgres")
         return answer[0]
 
-    async def _connected(self) -> asyncpg.Connection:
+    async def _connect(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             facts = self.up.home.read_ready()
             if facts is None:
@@ -218,7 +218,7 @@ async def running_stack(directory: Path, **settings: str) -> AsyncIterator[Stack
             await stack.stop()
 
 
-async def gone(processes: list[psutil.Process]) -> None:
+async def wait_until_gone(processes: list[psutil.Process]) -> None:
     """Wait until all of them have ended."""
 
     async def all_gone() -> bool:

@@ -70,7 +70,7 @@ async def answer_and_kill(stack: Stack, questions: dict[str, str]) -> set[str]:
 
     await asyncio.gather(*(answer(*question) for question in questions.items()))
     assert pid is not None
-    await stack.returned("api", pid)
+    await stack.wait_for_return("api", pid)
     return acknowledged
 
 

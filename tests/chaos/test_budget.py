@@ -22,13 +22,13 @@ WITH RECURSIVE tree AS (
 """
 
 
-def fenced(turns: list[dict[str, Any]]) -> str:
+def fence(turns: list[dict[str, Any]]) -> str:
     return "\n".join(["```script", *(f"- {json.dumps(turn)}" for turn in turns), "```"])
 
 
 def delegating(turns: list[dict[str, Any]], count: int) -> dict[str, Any]:
     """A turn that starts so many subtasks with this script."""
-    prompt = fenced(turns)
+    prompt = fence(turns)
     use = {"name": "delegate", "input": {"title": "part", "prompt": prompt}}
     return {"tool_use": [use] * count}
 
@@ -39,7 +39,7 @@ def prompt_of(seed: int) -> str:
     listing = {"tool_use": {"name": "list_files", "input": {}}, "usage": usage, "delay_ms": 100}
     leaf: list[dict[str, Any]] = [{**listing, "repeat": 3}, {"text": "done"}]
     middle: list[dict[str, Any]] = [delegating(leaf, 4), {**listing, "repeat": 3}, {"text": "done"}]
-    return f"Run {seed}.\n\n{fenced([delegating(middle, 10), {'text': 'done'}])}\n"
+    return f"Run {seed}.\n\n{fence([delegating(middle, 10), {'text': 'done'}])}\n"
 
 
 async def start(stack: Stack, seed: int) -> str:

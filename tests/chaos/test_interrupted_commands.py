@@ -49,7 +49,7 @@ async def test_interrupted_commands_are_reported_to_the_model(shared_stack: Stac
     for step in range(1, KILLS + 1):
         await all_run(f"71{step}")
         await shared_stack.kill("worker")
-    await ended(shared_stack, ids)
+    await wait_for_ends(shared_stack, ids)
     rows = await shared_stack.rows("SELECT * FROM executions WHERE id = ANY($1::uuid[])", ids)
     assert [row["status"] for row in rows] == ["completed"] * EXECUTIONS
     asked = "SELECT FROM input_requests WHERE execution_id = ANY($1::uuid[])"
@@ -65,7 +65,7 @@ async def test_interrupted_commands_are_reported_to_the_model(shared_stack: Stac
     assert {call["turn"] for call in reported} == set(range(1, KILLS + 1))
 
 
-async def ended(stack: Stack, ids: list[str]) -> None:
+async def wait_for_ends(stack: Stack, ids: list[str]) -> None:
     """Return once all executions have ended."""
 
     async def have_ended() -> bool:

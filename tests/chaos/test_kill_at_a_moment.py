@@ -29,7 +29,7 @@ async def test_worker_during_a_model_call(shared_stack: Stack, task_id: str) -> 
     await shared_stack.kill("worker")
     job.open_gate(shared_stack)
     await jobs.finish(shared_stack, started)
-    assert (await accounts.settled(shared_stack, started)).total == 1
+    assert (await accounts.check_settled(shared_stack, started)).total == 1
 
 
 async def test_worker_during_a_shell_command(shared_stack: Stack, task_id: str) -> None:
@@ -40,7 +40,7 @@ async def test_worker_during_a_shell_command(shared_stack: Stack, task_id: str) 
     assert not is_running(command)
     assert sleeping(duration) == []
     await jobs.finish(shared_stack, started)
-    assert (await accounts.settled(shared_stack, started)).total == 0
+    assert (await accounts.check_settled(shared_stack, started)).total == 0
     assert await effect_checks(shared_stack, started) == 1
 
 
@@ -54,9 +54,9 @@ async def test_what_the_loop_does_not_need_during_a_model_call(
     await during_model_calls(shared_stack)
     killed = shared_stack.signal(part, signal.SIGKILL)
     job.open_gate(shared_stack)
-    await shared_stack.returned(part, killed)
+    await shared_stack.wait_for_return(part, killed)
     await jobs.finish(shared_stack, started)
-    assert (await accounts.settled(shared_stack, started)).total == 0
+    assert (await accounts.check_settled(shared_stack, started)).total == 0
     assert await effect_checks(shared_stack, started) == 0
 
 
@@ -67,7 +67,7 @@ async def test_postgres_during_a_model_call(shared_stack: Stack, task_id: str) -
     await shared_stack.kill("postgres")
     job.open_gate(shared_stack)
     await jobs.finish(shared_stack, started)
-    assert (await accounts.settled(shared_stack, started)).total <= 1
+    assert (await accounts.check_settled(shared_stack, started)).total <= 1
 
 
 async def test_postgres_during_a_shell_command(shared_stack: Stack, task_id: str) -> None:
@@ -77,7 +77,7 @@ async def test_postgres_during_a_shell_command(shared_stack: Stack, task_id: str
     await during_command("4.25")
     await shared_stack.kill("postgres")
     await jobs.finish(shared_stack, started)
-    assert (await accounts.settled(shared_stack, started)).total <= 1
+    assert (await accounts.check_settled(shared_stack, started)).total <= 1
 
 
 async def test_everything_during_model_calls_and_commands(
@@ -95,4 +95,4 @@ async def test_everything_during_model_calls_and_commands(
     for job in thinking:
         job.open_gate(shared_stack)
     await jobs.finish(shared_stack, started)
-    assert (await accounts.settled(shared_stack, started)).most <= 1
+    assert (await accounts.check_settled(shared_stack, started)).most <= 1

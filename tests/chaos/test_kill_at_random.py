@@ -65,5 +65,5 @@ async def test_no_part_is_missed(stack: Stack, seed: int, plan: Plan) -> None:
     async with asyncio.TaskGroup() as group:
         killing = group.create_task(kill_parts(stack, chance, plan))
         group.create_task(jobs.finish(stack, started, within=WORK_SECONDS))
-    repeats = await accounts.settled(stack, started)
+    repeats = await accounts.check_settled(stack, started)
     assert repeats.most <= killing.result()

@@ -46,7 +46,7 @@ async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stac
         await during_model_calls(stack, 4)  # both calls of the stopped worker, and both repeats
         thinks.open_gate(stack)
         await jobs.finish(stack, started)
-        repeats = await accounts.settled(stack, started)
+        repeats = await accounts.check_settled(stack, started)
         assert repeats.total == repeats.most == 1
         assert sleeping(duration) == []
         before = [await read_rows(stack, execution_id) for execution_id in started]
@@ -56,11 +56,11 @@ async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stac
         stopped.resume()
     gated.open_gate(stack)
     await jobs.finish(stack, longer)
-    assert (await accounts.settled(stack, longer)).most == 1
+    assert (await accounts.check_settled(stack, longer)).most == 1
     # It works again, alone, so it has come to itself: what it did by then is all it will ever do.
     other.terminate()
     more = await jobs.begin(stack, task_id, [Job("after", steps=1)])
     await jobs.finish(stack, more)
-    await accounts.settled(stack, more)
+    await accounts.check_settled(stack, more)
     assert [await read_rows(stack, execution_id) for execution_id in started] == before
-    assert await accounts.settled(stack, started) == repeats
+    assert await accounts.check_settled(stack, started) == repeats

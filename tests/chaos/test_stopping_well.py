@@ -48,7 +48,7 @@ async def test_a_worker_that_is_asked_to_stop_hands_over_and_repeats_nothing(
 
     await eventually(stopped, what="the worker's end")
     await jobs.finish(shared_stack, started)
-    assert (await accounts.settled(shared_stack, started)).total == 0
+    assert (await accounts.check_settled(shared_stack, started)).total == 0
     cut = "SELECT FROM input_requests WHERE execution_id = ANY($1::uuid[])"
     assert not await shared_stack.rows(cut, list(started))
     for execution_id in started:
@@ -73,7 +73,7 @@ async def cancel(stack: Stack, execution_id: str) -> None:
     await stack.post(f"/task-executions/{execution_id}/cancel", {"reason": "enough"})
 
 
-async def cancelled(stack: Stack, execution_id: str) -> None:
+async def cancel_execution(stack: Stack, execution_id: str) -> None:
     async def is_cancelled() -> bool:
         execution = await stack.get(f"/task-executions/{execution_id}")
         return bool(execution["status"] == "cancelled")
@@ -93,7 +93,7 @@ async def test_a_cancel_closes_the_models_connection(shared_stack: Stack) -> Non
         return not model_calls_in_flight(shared_stack)
 
     await eventually(closed, what="the end of the connection")
-    await cancelled(shared_stack, execution_id)
+    await cancel_execution(shared_stack, execution_id)
     assert shared_stack.model.calls[-1].outcome == "disconnected"
 
 
@@ -109,4 +109,4 @@ async def test_a_cancel_ends_the_commands_processes(shared_stack: Stack) -> None
         return not any(map(is_running, processes))
 
     await eventually(ended, what="the end of the command")
-    await cancelled(shared_stack, execution_id)
+    await cancel_execution(shared_stack, execution_id)

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests.chaos.stack import PARTS, Stack
-from tests.chaos.test_budget import TREE, fenced
+from tests.chaos.test_budget import TREE, fence
 from tests.waiting import eventually
 
 MIDDLES, LEAVES = 5, 3
@@ -21,7 +21,7 @@ MOST_SECONDS = 500.0
 
 def delegate_many(parts: Sequence[tuple[str, list[dict[str, Any]]]]) -> dict[str, Any]:
     """A turn that starts a subtask with each of these titles and scripts."""
-    subtasks = [{"title": title, "prompt": f"{title}\n\n{fenced(turns)}"} for title, turns in parts]
+    subtasks = [{"title": title, "prompt": f"{title}\n\n{fence(turns)}"} for title, turns in parts]
     return {"tool_use": {"name": "delegate_many", "input": {"subtasks": subtasks}}}
 
 
@@ -56,7 +56,7 @@ async def read_tree(stack: Stack, root: str) -> list[asyncpg.Record]:
 async def test_each_result_reaches_the_parent_once(stack: Stack, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     body = {
-        "prompt": f"Tree {seed}.\n\n{fenced(tree_of(seed))}",
+        "prompt": f"Tree {seed}.\n\n{fence(tree_of(seed))}",
         "allowed_tools": ["delegate_many", "list_files"],
     }
     root = str((await stack.post("/task-executions", body, key=f"tree-{seed}"))["id"])

@@ -27,7 +27,7 @@ def scripted_request(*turns: Mapping[str, Any], **prefix: Any) -> ModelRequest:
     return request(prompt(turns), **prefix)
 
 
-def answered(before: ModelRequest, response: ModelResponse, text: str = "done") -> ModelRequest:
+def add_answer(before: ModelRequest, response: ModelResponse, text: str = "done") -> ModelRequest:
     """The conversation with the answer, and a result for every tool call in it."""
     results = [
         {"type": "tool_result", "tool_use_id": block["id"], "content": text}

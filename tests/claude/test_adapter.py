@@ -15,7 +15,7 @@ from claude.scripted import ScriptedModelServer
 from domain.errors import ModelCallError, ModelFailureKind
 from domain.model.calls import ModelRequest
 from tests.claude.conftest import Connect
-from tests.claude.conversations import answered, prompt, request, scripted_request
+from tests.claude.conversations import add_answer, prompt, request, scripted_request
 from tests.waiting import WITHIN_SECONDS
 
 EPHEMERAL = {"type": "ephemeral"}
@@ -96,7 +96,7 @@ async def test_a_repeated_call_is_byte_identical(
     asked = scripted_request(
         {"thinking": "z", "tool_use": {"name": "t", "input": {"z": 1, "a": 2}}}
     )
-    follow_up = answered(asked, await model.call(asked))
+    follow_up = add_answer(asked, await model.call(asked))
     await model.call(follow_up)
     stored = ModelRequest(follow_up.prefix, json.loads(json.dumps(follow_up.messages)))
     await model.call(stored)
@@ -110,7 +110,7 @@ async def test_a_conversation_grows_at_its_end_only(
 ) -> None:
     asked = scripted_request({"tool_use": {"name": "t"}, "repeat": 3}, {"text": "done"})
     for _ in range(3):
-        asked = answered(asked, await model.call(asked))
+        asked = add_answer(asked, await model.call(asked))
     response = await model.call(asked)
     bodies = scripted.requests[-4:]
     for before, after in itertools.pairwise(bodies):
@@ -149,7 +149,7 @@ async def test_nul_goes_out_and_comes_back_and_half_a_surrogate_pair_is_replaced
     asked = scripted_request({"tool_use": {"name": "t", "input": tool_input}}, {"text": "y"})
     response = await model.call(asked)
     assert response.content[0]["input"] == {"x": "a\ufffd\0b", "\ufffd": ["\U0001f600"]}
-    assert (await model.call(answered(asked, response))).stop_reason == "end_turn"
+    assert (await model.call(add_answer(asked, response))).stop_reason == "end_turn"
 
 
 async def test_a_conversation_recorded_with_half_a_pair_can_be_continued(
@@ -195,7 +195,7 @@ async def test_malformed_tool_input_survives_and_can_be_sent_back(
     (block,) = response.content
     assert block["input"] == {}
     assert response.malformed_inputs == {block["id"]: raw}
-    assert (await model.call(answered(asked, response))).stop_reason == "end_turn"
+    assert (await model.call(add_answer(asked, response))).stop_reason == "end_turn"
 
 
 async def test_unknown_blocks_deltas_and_events_survive(model: ClaudeModel) -> None:

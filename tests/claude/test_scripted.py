@@ -17,7 +17,7 @@ from claude.adapter import ClaudeModel
 from claude.scripted import ScriptedModelServer
 from domain.errors import ModelCallError, ModelFailureKind
 from domain.model.calls import ModelRequest, WireMessage
-from tests.claude.conversations import answered, prompt, request, scripted_request
+from tests.claude.conversations import add_answer, prompt, request, scripted_request
 from tests.waiting import eventually
 
 
@@ -77,13 +77,13 @@ async def test_a_child_gets_the_script_inside_its_prompt(model: ClaudeModel) -> 
     child = response.content[0]["input"]["prompt"]
     assert child.splitlines()[-1] == "Go."
     assert await _text(model, request(_user(child))) == "I am the child"
-    assert await _text(model, answered(asked, response)) == "I am the parent"
+    assert await _text(model, add_answer(asked, response)) == "I am the parent"
 
 
 async def test_scripts_in_a_tools_output_are_not_obeyed(model: ClaudeModel) -> None:
     asked = scripted_request({"tool_use": {"name": "t"}}, {"text": "own"})
     quoted = "```script\n- text: theirs\n```"
-    assert await _text(model, answered(asked, await model.call(asked), text=quoted)) == "own"
+    assert await _text(model, add_answer(asked, await model.call(asked), text=quoted)) == "own"
 
 
 @pytest.fixture
@@ -139,9 +139,9 @@ async def test_the_position_follows_from_the_messages_alone(model: ClaudeModel) 
     first = await model.call(asked)
     again = await model.call(asked)
     assert first.content[0] == again.content[0] == {"type": "text", "text": "turn 1"}
-    second = await model.call(answered(asked, first))
+    second = await model.call(add_answer(asked, first))
     assert second.content[1]["input"] == {"n": "2"}
-    third = answered(answered(asked, first), second, text="r2")
+    third = add_answer(add_answer(asked, first), second, text="r2")
     assert await _text(model, third) == "last, after r2"
     with ScriptedModelServer() as other:
         elsewhere = ClaudeModel.create(base_url=other.base_url, api_key="any")
@@ -151,7 +151,7 @@ async def test_the_position_follows_from_the_messages_alone(model: ClaudeModel) 
 
 async def test_a_later_prompt_brings_a_script_of_its_own(model: ClaudeModel) -> None:
     first = scripted_request({"text": "one"})
-    done = answered(first, await model.call(first))
+    done = add_answer(first, await model.call(first))
     follow_up = request(*done.messages, prompt([{"text": "two, turn {turn}"}]))
     assert await _text(model, follow_up) == "two, turn 1"
     plain = request(*done.messages, _user("And now?"))
@@ -162,7 +162,7 @@ async def test_a_paused_turn_is_sent_back_to_be_continued(model: ClaudeModel) ->
     asked = scripted_request({"text": "a", "stop_reason": "pause_turn"}, {"text": "b"})
     paused = await model.call(asked)
     assert paused.stop_reason == "pause_turn"
-    assert await _text(model, answered(asked, paused)) == "b"
+    assert await _text(model, add_answer(asked, paused)) == "b"
 
 
 async def test_a_fault_may_happen_some_times_only(model: ClaudeModel) -> None:
@@ -239,7 +239,7 @@ async def test_usage_is_the_same_for_the_same_request(model: ClaudeModel) -> Non
     assert (await model.call(asked)).usage == first.usage
     assert first.usage.cache_read_tokens == 0
     assert first.usage.output_tokens >= 100
-    second = await model.call(answered(asked, first))
+    second = await model.call(add_answer(asked, first))
     assert second.usage.cache_read_tokens > 0
     assert second.usage.prompt_tokens > first.usage.prompt_tokens
 
@@ -311,9 +311,9 @@ async def test_signed_thinking_holds_for_its_exact_history_only(
     asked = scripted_request(
         {"thinking": "Hm.", "tool_use": {"name": "t"}}, {"thinking": "Ah.", "text": "x"}
     )
-    sound = answered(asked, await model.call(asked))
+    sound = add_answer(asked, await model.call(asked))
     assert (await model.call(sound)).stop_reason == "end_turn"
-    sound = answered(sound, await model.call(sound))
+    sound = add_answer(sound, await model.call(sound))
     sound = request(*sound.messages, HELLO)
     assert (await model.call(sound)).stop_reason == "end_turn"
     messages = json.loads(json.dumps(sound.messages))

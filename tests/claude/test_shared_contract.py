@@ -15,7 +15,7 @@ from claude.adapter import ClaudeModel
 from claude.request_body import encode
 from claude.scripted import ScriptedModelServer
 from domain.model.calls import ModelRequest, ModelResponse
-from tests.claude.conversations import answered, scripted_request
+from tests.claude.conversations import add_answer, scripted_request
 
 ANSWERS: dict[str, dict[str, Any]] = {
     "text": {"text": "Grüße, 世界 👋 " * 40},
@@ -113,5 +113,5 @@ async def test_a_whole_conversation_reads_the_same(model: ClaudeModel, sdk: Asyn
         ours = await model.call(request)
         async with sdk.messages.stream(**_arguments(request)) as stream:
             _assert_same(ours, await stream.get_final_message())
-        request = answered(request, ours, text=f"result {turn}")
+        request = add_answer(request, ours, text=f"result {turn}")
     assert ours.content == [{"type": "text", "text": "Its output is result 3."}]

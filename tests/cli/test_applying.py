@@ -35,7 +35,7 @@ async def apply(perdure: Command, directory: str, *options: str) -> dict[str, di
     return {line["key"]: line for line in json.loads(result.stdout)}
 
 
-async def stored(client: httpx2.AsyncClient) -> dict[str, Any]:
+async def read_stored(client: httpx2.AsyncClient) -> dict[str, Any]:
     page = (await client.get("/api/v1/tasks", params={"page_size": 100})).json()
     return {item["name"]: item for item in page["items"]}
 
@@ -65,7 +65,7 @@ async def test_a_dry_run_finds_what_would_be_refused(
         assert words in " ".join(dry.stderr.split())
     assert "1 to create, 0 to update, 0 unchanged, 4 refused" in dry.stdout
     async with world.client("alice") as client:
-        assert await stored(client) == {}
+        assert await read_stored(client) == {}
     before = await apply(perdure, directory, "--dry-run")
     real = await apply(perdure, directory)
     assert {k: line["refusal"] for k, line in before.items()} == {
@@ -144,7 +144,7 @@ async def test_what_was_applied_is_reported_when_the_gateway_goes_away(
     assert lines.keys() == names
     assert {"done", "unknown", "not tried"} == set(lines.values())
     async with world.client("alice") as client:
-        there = await stored(client)
+        there = await read_stored(client)
     assert {name for name in names if lines[name] == "done"} <= there.keys()
     assert not {name for name in names if lines[name] == "not tried"} & there.keys()
     again = await perdure("apply", "-f", directory)

@@ -32,7 +32,7 @@ def ok(result: Invocation) -> str:
     return result.stdout
 
 
-def refused(result: Invocation) -> str:
+def read_error(result: Invocation) -> str:
     """The error that the command printed."""
     assert result.returncode == 2, result.output
     return result.stderr.removeprefix("perdure: ").strip()
@@ -54,10 +54,10 @@ async def test_a_hook_is_made_used_listed_and_closed(perdure: Command, world: Wo
     assert token not in listed.output + shown.output
     again = parse_json(await perdure("hooks", "create", "greet", "--name", "shop", "--json"))
     assert again["url"].startswith("http")
-    assert again["id"] in refused(await perdure("hooks", "delete", "greet", "shop"))
+    assert again["id"] in read_error(await perdure("hooks", "delete", "greet", "shop"))
     ok(await perdure("hooks", "delete", "greet", again["id"]))
     assert "Closed: shop" in ok(await perdure("hooks", "delete", "greet", "shop"))
-    assert "hooks list" in refused(await perdure("hooks", "get", "greet", "shop"))
+    assert "hooks list" in read_error(await perdure("hooks", "get", "greet", "shop"))
     assert parse_json(await perdure("hooks", "list", "greet", "--json")) == []
     async with httpx2.AsyncClient() as outside:
         assert (await outside.post(url, json={})).status_code == 404
@@ -88,9 +88,9 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
     )
     assert task["prompt_template"] == "Show {{ reader }} what is new in shop."
     assert (task["system_prompt"], task["tags"]) == ("Be friendly.", ["shop"])
-    missing = refused(await perdure("templates", "create-task", "watch", "another"))
+    missing = read_error(await perdure("templates", "create-task", "watch", "another"))
     assert "parameters.repository: Which one?" in missing
-    assert "-p repository" in refused(
+    assert "-p repository" in read_error(
         await perdure("templates", "create-task", "watch", "x", "-p", "repository")
     )
     file.write_text("description: Watches it well.\n")
@@ -99,9 +99,11 @@ async def test_a_task_is_made_from_a_template(perdure: Command, tmp_path: Path) 
     assert changed["description"] == "Watches it well."
     assert changed["task"] == yaml.safe_load(TEMPLATE)["task"]
     file.write_text("- name\n")
-    assert "fields of one thing" in refused(await perdure("templates", "create", "-f", str(file)))
+    assert "fields of one thing" in read_error(
+        await perdure("templates", "create", "-f", str(file))
+    )
     ok(await perdure("templates", "delete", "watch"))
-    assert "templates list" in refused(await perdure("templates", "get", "watch"))
+    assert "templates list" in read_error(await perdure("templates", "get", "watch"))
 
 
 async def test_a_tool_group_is_kept_changed_and_deleted(perdure: Command) -> None:
@@ -109,8 +111,8 @@ async def test_a_tool_group_is_kept_changed_and_deleted(perdure: Command) -> Non
     assert "group:looking" in ok(made)
     _, line = ok(await perdure("tool-groups", "list")).splitlines()
     assert "read_file, bash(git *)" in line
-    assert "ssh" in refused(await perdure("tool-groups", "create", "wrong", "ssh"))
-    assert "--description" in refused(await perdure("tool-groups", "update", "looking"))
+    assert "ssh" in read_error(await perdure("tool-groups", "create", "wrong", "ssh"))
+    assert "--description" in read_error(await perdure("tool-groups", "update", "looking"))
     ok(await perdure("tool-groups", "update", "looking", "--description", "To look."))
     ok(await perdure("tool-groups", "update", "looking", "list_files", "--name", "listing"))
     group = parse_json(await perdure("tool-groups", "get", "listing", "--json"))
@@ -122,7 +124,7 @@ async def test_a_tool_group_is_kept_changed_and_deleted(perdure: Command) -> Non
 async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Command) -> None:
     url = ("--url", "https://mcp.example.com/mcp")
     literal = f"Authorization=Bearer {CANARY}"
-    assert "secrets set" in refused(
+    assert "secrets set" in read_error(
         await perdure("mcp-servers", "create", "shop", *url, "--header", literal)
     )
     asked = ("--header", "Authorization", "--header", "X-Org=acme")
@@ -147,23 +149,23 @@ async def test_an_mcp_server_is_kept_and_its_secrets_never_shown(perdure: Comman
         "Authorization": "********",
         "X-Key": "secret://key",
     }
-    assert "nothing to change" in refused(await perdure("mcp-servers", "update", "shop"))
+    assert "nothing to change" in read_error(await perdure("mcp-servers", "update", "shop"))
     assert CANARY not in "".join(r.output for r in (made, listed, shown, changed))
     command = ("--command", "npx", "--arg", "-y", "--arg", "shop-mcp", "--public")
-    assert "admin" in refused(await perdure("mcp-servers", "create", "local", *command))
-    assert "admin" in refused(await perdure("mcp-servers", "update", "shop", "--trusted"))
+    assert "admin" in read_error(await perdure("mcp-servers", "create", "local", *command))
+    assert "admin" in read_error(await perdure("mcp-servers", "update", "shop", "--trusted"))
     create = ("mcp-servers", "create", "local", *command, "--trusted", "--json")
     local = await perdure(*create, user="root", role="admin")
     assert parse_json(local)["is_trusted"]
     assert "npx -y shop-mcp" in ok(await perdure("mcp-servers", "list"))
     ok(await perdure("mcp-servers", "delete", "shop"))
-    assert "mcp-servers list" in refused(await perdure("mcp-servers", "get", "shop"))
+    assert "mcp-servers list" in read_error(await perdure("mcp-servers", "get", "shop"))
 
 
 async def test_a_server_gets_and_loses_credentials_for_tokens(perdure: Command) -> None:
     made = ("mcp-servers", "create", "shop", "--url", "https://mcp.example.com/mcp")
     client = ("--client-id", "perdure")
-    assert "--private-key" in refused(await perdure(*made, *client))
+    assert "--private-key" in read_error(await perdure(*made, *client))
     ok(await perdure(*made, *client, "--private-key", "secret://key", "--algorithm", "ES256"))
     shown = parse_json(await perdure("mcp-servers", "get", "shop", "--json"))["auth"]
     assert (shown["type"], shown["secret"]) == ("private_key_jwt", "secret://key")
@@ -198,7 +200,7 @@ async def test_a_health_check_ends_with_what_it_finds(perdure: Command) -> None:
 async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Command) -> None:
     root: dict[str, Any] = {"user": "root", "role": "admin"}
     assert "alice" in ok(await perdure("me"))
-    hint = refused(await perdure("admin", "users"))
+    hint = read_error(await perdure("admin", "users"))
     assert "admin role" in hint
     assert "perdure token --role admin" in hint
     assert "alice" in ok(await perdure("admin", "users", **root))
@@ -211,15 +213,15 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     shown = parse_json(await perdure("admin", "get", "alice", "--json", **root))
     assert (shown["max_concurrent_executions"], shown["max_usd_per_day"]) == (None, 2.5)
     for wrong in (("--at-once", "many"), ()):
-        assert "default" in refused(await perdure("admin", "quotas", "alice", *wrong, **root))
+        assert "default" in read_error(await perdure("admin", "quotas", "alice", *wrong, **root))
     ok(await perdure("admin", "disable", shown["id"], **root))
     listed = parse_json(await perdure("admin", "users", "--disabled", "--json", **root))
     assert [user["subject"] for user in listed["items"]] == ["alice"]
-    assert refused(await perdure("me"))
+    assert read_error(await perdure("me"))
     ok(await perdure("admin", "enable", "alice", **root))
     ok(await perdure("me"))
-    assert "disable yourself" in refused(await perdure("admin", "disable", "root", **root))
-    assert "admin users" in refused(await perdure("admin", "get", "nobody", **root))
+    assert "disable yourself" in read_error(await perdure("admin", "disable", "root", **root))
+    assert "admin users" in read_error(await perdure("admin", "get", "nobody", **root))
     stats = ok(await perdure("admin", "stats", **root))
     assert "2, 0 disabled" in stats
     assert parse_json(await perdure("admin", "stats", "--json", **root))["users"] == 2
@@ -233,7 +235,7 @@ async def test_an_own_task_comes_before_shared_ones(perdure: Command, world: Wor
             for name in ("deploy", "theirs"):
                 theirs = await make_task(client, name=name, is_public=True)
     assert parse_json(await perdure("tasks", "get", "deploy", "--json"))["id"] == own["id"]
-    assert theirs["id"] in refused(await perdure("tasks", "get", "theirs"))
+    assert theirs["id"] in read_error(await perdure("tasks", "get", "theirs"))
 
 
 @pytest.mark.parametrize("group", ["hooks", "templates", "tool-groups", "mcp-servers", "admin"])
@@ -245,11 +247,11 @@ async def test_a_group_without_a_command_lists_its_commands(group: str, perdure:
 async def test_what_is_no_id_is_refused_with_the_list_that_shows_them(
     command: str, perdure: Command
 ) -> None:
-    assert " list` shows them" in refused(await perdure(*command.split(), "123"))
+    assert " list` shows them" in read_error(await perdure(*command.split(), "123"))
 
 
 async def test_a_refusal_names_the_field(perdure: Command) -> None:
-    refusal = refused(await perdure("tool-groups", "create", "looking", "reed_file"))
+    refusal = read_error(await perdure("tool-groups", "create", "looking", "reed_file"))
     assert refusal.splitlines() == [
         "The tool group is invalid:",
         "  tools.0: There is no tool 'reed_file'. Did you mean 'read_file'?",
@@ -288,4 +290,4 @@ async def test_an_admin_checks_the_store_of_artifacts(world: World, perdure: Com
     assert found.returncode == 1
     assert f"a ({made['id']})" in found.stdout
     assert "1 of 1 files are damaged" in found.stderr
-    assert "admin role" in refused(await perdure(*check))
+    assert "admin role" in read_error(await perdure(*check))

@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def stored(perdure: Command, what: str) -> Mapping[str, Any]:
+async def read_stored(perdure: Command, what: str) -> Mapping[str, Any]:
     listed = parse_json(await perdure(what, "list", "--json"))
     return {item["name"]: item for item in listed}
 
@@ -64,12 +64,12 @@ async def test_servers_are_stored_with_their_variables_as_secrets(
     assert "ignored: alwaysAllow" in shown.stdout
     undecided = await perdure("mcp-servers", "import", str(file), "--yes")
     assert (undecided.returncode, "--secrets" in undecided.stderr) == (2, True)
-    assert await stored(perdure, "mcp-servers") == {}
+    assert await read_stored(perdure, "mcp-servers") == {}
 
     made = await perdure("mcp-servers", "import", str(file), "--yes", "--secrets")
 
     assert made.returncode == 0, made.output
-    servers = await stored(perdure, "mcp-servers")
+    servers = await read_stored(perdure, "mcp-servers")
     assert servers.keys() == {"github", "notes"}
     assert servers["github"]["url"] == "https://mcp.example.com/mcp"
     assert servers["github"]["headers"] == {
@@ -77,7 +77,7 @@ async def test_servers_are_stored_with_their_variables_as_secrets(
         "X-Org": "********",
     }
     assert servers["notes"]["headers"] == {"X-Key": "secret://notes-x-key"}
-    secrets = await stored(perdure, "secrets")
+    secrets = await read_stored(perdure, "secrets")
     assert secrets["github_pat"]["hosts"] == ["mcp.example.com"]
     assert secrets["notes-x-key"]["hosts"] == ["notes.example.com"]
     assert CANARY not in shown.output + undecided.output + made.output
@@ -90,8 +90,8 @@ async def test_what_is_missing_or_exists_is_refused_by_name_and_nothing_is_store
     assert unset.returncode == 2
     assert "GITHUB_PAT has no value" in unset.stderr
     assert "perdure secrets set github_pat --host mcp.example.com" in unset.stderr
-    assert await stored(perdure, "mcp-servers") == {}
-    assert await stored(perdure, "secrets") == {}
+    assert await read_stored(perdure, "mcp-servers") == {}
+    assert await read_stored(perdure, "secrets") == {}
 
     await perdure("secrets", "set", "github_pat", "--host", "mcp.example.com", typed=CANARY)
     only = ("--only", "GitHub", "--yes")
@@ -107,7 +107,7 @@ async def test_what_is_missing_or_exists_is_refused_by_name_and_nothing_is_store
     await asyncio.to_thread(shorter.write_text, CLAUDE_CODE.replace(', "X-Org": "acme"', ""))
     replaced = await perdure("mcp-servers", "import", str(shorter), *only, "--replace")
     assert replaced.returncode == 0, replaced.output
-    headers = (await stored(perdure, "mcp-servers"))["github"]["headers"]
+    headers = (await read_stored(perdure, "mcp-servers"))["github"]["headers"]
     assert headers == {"Authorization": "Bearer secret://github_pat"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.api.world import World
 from tests.cli.conftest import Command
 from tests.cli.runner import parse_json
-from tests.cli.test_collections import ok, refused
+from tests.cli.test_collections import ok, read_error
 
 
 async def test_entries_are_put_read_searched_deleted_and_moved(
@@ -25,12 +25,12 @@ async def test_entries_are_put_read_searched_deleted_and_moved(
     exported = tmp_path / "memory.jsonl"
     exported.write_text(ok(await perdure("memory", "export")))
     ok(await perdure("memory", "delete", "user:me", "notes/a", "--purge"))
-    assert "no entry" in refused(await perdure("memory", "get", "user:me", "notes/a"))
+    assert "no entry" in read_error(await perdure("memory", "get", "user:me", "notes/a"))
     assert "1 entries, 1 of them new" in ok(await perdure("memory", "import", str(exported)))
     exported.write_text("[1]\n")
-    assert f"{exported}:1 is not" in refused(await perdure("memory", "import", str(exported)))
+    assert f"{exported}:1 is not" in read_error(await perdure("memory", "import", str(exported)))
     exported.write_text('\n{"namespace": "user:me", "key": "", "value": 1}\n')
-    assert f"{exported}:2: key: " in refused(await perdure("memory", "import", str(exported)))
+    assert f"{exported}:2: key: " in read_error(await perdure("memory", "import", str(exported)))
 
 
 async def test_an_import_that_stops_can_be_continued(perdure: Command, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_an_import_that_stops_can_be_continued(perdure: Command, tmp_path:
     line = {"namespace": "user:me", "key": "b", "value": "x" * 250_000}
     long = [json.dumps({**line, "key": f"b{n}"}) for n in range(50)]
     exported.write_text("\n".join([*long, json.dumps({**line, "value": None})]))
-    stopped = refused(await perdure("memory", "import", str(exported)))
+    stopped = read_error(await perdure("memory", "import", str(exported)))
     assert "The 45 entries before" in stopped
     assert f"{exported}:51: value: null" in stopped
     expired = json.dumps({**line, "expires_at": "2020-01-01T00:00:00Z"})
@@ -56,4 +56,4 @@ async def test_a_namespace_is_granted_and_revoked(perdure: Command, world: World
         assert read.json()["value"] == "shared"
     assert grant["id"] in ok(await perdure("memory", "grants"))
     ok(await perdure("memory", "revoke", grant["id"]))
-    assert "'abc' is no id" in refused(await perdure("memory", "revoke", "abc"))
+    assert "'abc' is no id" in read_error(await perdure("memory", "revoke", "abc"))

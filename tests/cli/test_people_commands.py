@@ -6,7 +6,7 @@ from typing import Any
 from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 from tests.cli.conftest import Command
 from tests.cli.runner import parse_json
-from tests.cli.test_verbs import ok, refused
+from tests.cli.test_verbs import ok, read_error
 
 
 async def ask_approvals(world: World, count: int, **fields: Any) -> list[str]:
@@ -29,7 +29,7 @@ async def test_an_admin_manages_groups(perdure: Command, world: World) -> None:
     boss: dict[str, Any] = {"user": "boss", "role": "admin"}
     async with world.client("ann") as ann:
         await ann.get("/api/v1/me")
-    assert "admin" in refused(await perdure("admin", "create-group", "legal"))
+    assert "admin" in read_error(await perdure("admin", "create-group", "legal"))
     ok(await perdure("admin", "create-group", "legal", "--member", "ann", **boss))
     assert "legal" in ok(await perdure("admin", "groups"))
     [request_id] = await ask_approvals(world, 1)

@@ -20,7 +20,7 @@ def ok(result: Invocation) -> str:
     return result.stdout
 
 
-def refused(result: Invocation) -> str:
+def read_error(result: Invocation) -> str:
     assert result.returncode == 2, result.output
     return result.stderr
 
@@ -48,9 +48,9 @@ async def test_a_task_is_changed_shared_and_scheduled(perdure: Command, world: W
     ok(await perdure("tasks", "unshare", "nightly report"))
     task = await get_task(perdure, "nightly report")
     assert (task["is_scheduled"], task["is_public"]) == (False, False)
-    assert "Give what to change" in refused(await perdure("tasks", "update", "nightly report"))
+    assert "Give what to change" in read_error(await perdure("tasks", "update", "nightly report"))
     typo = await perdure("tasks", "update", "nightly report", "--set", "descripton=x")
-    assert "did you mean 'description'" in refused(typo)
+    assert "did you mean 'description'" in read_error(typo)
 
 
 async def test_a_misspelled_task_is_refused_with_the_one_that_is_meant(
@@ -58,7 +58,7 @@ async def test_a_misspelled_task_is_refused_with_the_one_that_is_meant(
 ) -> None:
     async with world.client("alice") as client:
         await make_task(client, name="nightly report")
-    assert "Did you mean 'nightly report'?" in refused(await perdure("run", "nightly reprot"))
+    assert "Did you mean 'nightly report'?" in read_error(await perdure("run", "nightly reprot"))
 
 
 async def test_executions_are_selected_by_time_task_and_tag_and_cancelled(
@@ -73,10 +73,10 @@ async def test_executions_are_selected_by_time_task_and_tag_and_cancelled(
     assert "No executions" in ok(await perdure("executions", "list", "--to", "yesterday"))
     since = await perdure("executions", "list", "--since", "1h", "--json")
     assert len(parse_json(since)["items"]) == 4
-    both = refused(await perdure("executions", "cancel", first, "--all"))
+    both = read_error(await perdure("executions", "cancel", first, "--all"))
     assert "Give ids, or select" in both
     unconfirmed = await perdure("executions", "cancel", "--tag", "night")
-    assert "Cancel 3 executions? Add --yes." in refused(unconfirmed)
+    assert "Cancel 3 executions? Add --yes." in read_error(unconfirmed)
     assert ok(await perdure("executions", "cancel", first)).split() == [first]
     by_task = await perdure("executions", "cancel", "--task", "cleanup", "--yes")
     assert set(ok(by_task).split()) == {second, third}
@@ -90,7 +90,7 @@ async def test_ids_are_given_by_their_beginnings(perdure: Command, world: World)
     shown = await perdure("executions", "get", made["id"][:18], "--json")
     assert parse_json(shown)["id"] == made["id"]
     assert "id: " + made["id"] in ok(await perdure("executions", "get", "last", "-o", "yaml"))
-    assert "is no id" in refused(await perdure("executions", "get", "ffffffff-ffff"))
+    assert "is no id" in read_error(await perdure("executions", "get", "ffffffff-ffff"))
     assert "a worker with a free slot" in ok(await perdure("executions", "get", "last"))
     ok(await perdure("queue", "add", "Choose a cover."))
     assert "queue claim" in ok(await perdure("executions", "get", "last"))
@@ -119,7 +119,7 @@ async def test_keys_are_rotated_and_users_invited(perdure: Command) -> None:
     users = ("admin", "users", "-o", "json")
     assert subject in ok(await perdure(*users, "--since", "1h", role="admin", user="root"))
     assert subject not in ok(await perdure(*users, "--to", "yesterday", role="admin", user="root"))
-    assert "admin" in refused(await perdure("admin", "invite", subject))
+    assert "admin" in read_error(await perdure("admin", "invite", subject))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_keys_are_rotated_and_users_invited(perdure: Command) -> None:
 )
 def test_other_verbs_are_refused_with_ours(words: str, hint: str, tmp_path: Path) -> None:
     result = invoke(*words.split(), PERDURE_HOME=str(tmp_path))
-    assert f"`{hint}`" in refused(result)
+    assert f"`{hint}`" in read_error(result)
 
 
 def test_profiles_name_gateways(tmp_path: Path) -> None:
@@ -148,15 +148,17 @@ def test_profiles_name_gateways(tmp_path: Path) -> None:
     for token in ({}, {"PERDURE_TOKEN": ""}):
         other = invoke("--api-url", "http://127.0.0.1:10", "tasks", "list", **environment, **token)
         assert "the profile far has a token for http://127.0.0.1:9" in other.stderr
-    stray = refused(invoke("tasks", "list", **environment, PERDURE_TOKEN="of another gateway"))
+    stray = read_error(invoke("tasks", "list", **environment, PERDURE_TOKEN="of another gateway"))
     assert f"PERDURE_TOKEN may be for another gateway than {closed}" in stray
     assert closed in invoke("--token", "t", "tasks", "list", **environment).stderr
     assert "No Perdure runs" in invoke("--profile", "local", "tasks", "list", **environment).stderr
-    assert "no profile 'fra'" in refused(invoke("--profile", "fra", "tasks", "list", **environment))
+    assert "no profile 'fra'" in read_error(
+        invoke("--profile", "fra", "tasks", "list", **environment)
+    )
     ok(invoke("profile", "use", "local", **environment))
     assert "No Perdure runs" in invoke("tasks", "list", **environment).stderr
     ok(invoke("profile", "use", "far", **environment))
-    assert "no profile 'fra'" in refused(invoke("profile", "use", "fra", **environment))
+    assert "no profile 'fra'" in read_error(invoke("profile", "use", "fra", **environment))
     exported = {"PERDURE_API_URL": "http://127.0.0.1:10", "PERDURE_TOKEN": "of another gateway"}
     named = invoke("--profile", "far", "tasks", "list", **environment, **exported)
     assert closed in named.stderr
@@ -166,14 +168,14 @@ def test_profiles_name_gateways(tmp_path: Path) -> None:
 
 def test_the_address_of_a_gateway_is_a_url(tmp_path: Path) -> None:
     result = invoke("--api-url", "example.com", "tasks", "list", PERDURE_HOME=str(tmp_path))
-    assert "begins with http:// or https://: example.com" in refused(result)
+    assert "begins with http:// or https://: example.com" in read_error(result)
 
 
 def test_a_home_that_is_no_directory_is_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     result = invoke("tasks", "list", PERDURE_HOME=str(file))
-    assert f"{file} can't be used: Not a directory. Set PERDURE_HOME" in refused(result)
+    assert f"{file} can't be used: Not a directory. Set PERDURE_HOME" in read_error(result)
     with pytest.raises(HomeError, match="Set PERDURE_HOME"):
         Home.open(file)
     with pytest.raises(HomeError, match="Set PERDURE_HOME"):
@@ -182,7 +184,7 @@ def test_a_home_that_is_no_directory_is_named(tmp_path: Path) -> None:
 
 def test_a_home_without_logs_is_named(tmp_path: Path) -> None:
     result = invoke("logs", PERDURE_HOME=str(tmp_path))
-    assert f"There are no logs in {tmp_path / 'logs'}" in refused(result)
+    assert f"There are no logs in {tmp_path / 'logs'}" in read_error(result)
 
 
 def test_mcp_without_a_client_says_how_to_add_it(tmp_path: Path) -> None:
@@ -201,11 +203,11 @@ def test_mcp_without_a_client_says_how_to_add_it(tmp_path: Path) -> None:
 def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
     closed = "postgresql://user@127.0.0.1:9/perdure"
     result = invoke("migrate", PERDURE_HOME=str(tmp_path), PERDURE_DATABASE_URL=closed)
-    assert "correct PERDURE_DATABASE_URL" in refused(result)
+    assert "correct PERDURE_DATABASE_URL" in read_error(result)
 
 
 async def test_a_directory_is_not_run(perdure: Command, tmp_path: Path) -> None:
-    assert f"`perdure apply -f {tmp_path}`" in refused(await perdure("run", str(tmp_path)))
+    assert f"`perdure apply -f {tmp_path}`" in read_error(await perdure("run", str(tmp_path)))
 
 
 def test_unknown_variables_are_named(tmp_path: Path) -> None:

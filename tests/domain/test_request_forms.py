@@ -29,7 +29,7 @@ RAISE = {
 }
 
 
-def shown(kind: str, **changed: Any) -> ShownRequest:
+def make_request(kind: str, **changed: Any) -> ShownRequest:
     asked = Asked(RequestKind(kind), **{k: changed.pop(k) for k in ASKED if k in changed})
     fields = {"title": "Which colour?", "execution_title": "Paint", "page_url": URL, **changed}
     return ShownRequest(asked=asked, **fields)
@@ -39,13 +39,13 @@ ASKED = ("options", "schema", "tool_name")
 
 
 def form_of(kind: str, **changed: Any) -> RequestForm:
-    form = make_form(shown(kind, **changed))
+    form = make_form(make_request(kind, **changed))
     assert form is not None
     return form
 
 
 def form_for(schema: Mapping[str, Any]) -> RequestForm | None:
-    return make_form(shown("form", schema=schema))
+    return make_form(make_request("form", schema=schema))
 
 
 def object_of(**properties: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_content_becomes_an_answer(
 ) -> None:
     form = form_of(kind, **fields)
     assert form.read(content) == answer
-    check = check_answer(shown(kind, **fields).asked, answer)
+    check = check_answer(make_request(kind, **fields).asked, answer)
     assert check.problems == []
     for schema in check.schemas:
         jsonschema.validate(schema.value, schema.schema)
@@ -144,7 +144,7 @@ def test_content_that_decides_nothing_is_refused(
     kind: str, fields: dict[str, Any], content: dict[str, Any], field: str
 ) -> None:
     answer = form_of(kind, **fields).read(content)
-    problems = check_answer(shown(kind, **fields).asked, answer).problems
+    problems = check_answer(make_request(kind, **fields).asked, answer).problems
     assert [problem.loc for problem in problems] == [("body", field)]
 
 
@@ -176,10 +176,10 @@ def test_other_schemas_need_the_page(schema: dict[str, Any]) -> None:
 
 
 def test_a_request_too_long_for_a_client_needs_the_page() -> None:
-    assert make_form(shown("question", title="?" * 10_000)) is None
+    assert make_form(make_request("question", title="?" * 10_000)) is None
     for characters, is_form in ((100, True), (300, False)):
         call = json.dumps({"command": "x" * characters})
-        form = make_form(shown("approval", tool_name="bash", tool_input=call))
+        form = make_form(make_request("approval", tool_name="bash", tool_input=call))
         assert (form is not None) == is_form
     long = form_of("question", title="?" * 300)
     assert long.message.startswith(f"Read all of it at {URL}\n???")
@@ -232,8 +232,8 @@ def test_the_message_shows_the_whole_call_and_what_declining_does() -> None:
     assert f"edit the input, open {URL}" in form.message
     assert "edit" not in form.schema["properties"]["decision"]["oneOf"]
     assert form.schema["required"] == ["decision"]
-    assert "\x1b" not in page_message(shown("question", title="\x1b" * 900))
-    assert len(page_message(shown("question", title="?" * 9_000))) < 700
+    assert "\x1b" not in page_message(make_request("question", title="\x1b" * 900))
+    assert len(page_message(make_request("question", title="?" * 9_000))) < 700
 
 
 def test_declining_is_a_decision_except_about_effects() -> None:

@@ -53,7 +53,7 @@ def blocks(document: str) -> Iterator[Block]:
         )
 
 
-def typed_in(document: str) -> list[Block]:
+def find_commands(document: str) -> list[Block]:
     """The blocks of commands that are to be run."""
     return [block for block in blocks(document) if block.kind == "sh" and not block.not_run]
 

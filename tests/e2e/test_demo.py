@@ -37,7 +37,7 @@ def check_output(output: str) -> None:
         assert sign in output, output
 
 
-def left_running(place: Path) -> list[str]:
+def list_left_running(place: Path) -> list[str]:
     """Command lines of processes that work on or from files below `place`."""
     return [
         " ".join(process.info["cmdline"])
@@ -62,7 +62,7 @@ def test_the_demo_runs_and_leaves_nothing_but_its_report(tmp_path: Path) -> None
     check_output(result.stdout)
     [report] = tmp_path.iterdir()
     assert "Demo: a small tea party" in report.read_text()
-    assert left_running(tmp_path) == []
+    assert list_left_running(tmp_path) == []
 
 
 @pytest.fixture
@@ -117,6 +117,6 @@ def test_a_fresh_clone_needs_one_command_and_no_root(clone: Path) -> None:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     check_output(result.stdout)
-    assert left_running(clone) == []
+    assert list_left_running(clone) == []
     status = ["git", "-C", str(clone / "perdure"), "status", "--porcelain"]
     assert subprocess.check_output([*as_ordinary_user(), *status]) == b""

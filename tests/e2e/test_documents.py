@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.documents import PAGES, REPOSITORY, Block, block_with, blocks, typed_in
+from tests.e2e.documents import PAGES, REPOSITORY, Block, block_with, blocks, find_commands
 from tests.stack import COMMAND_SECONDS, Up, environment
 from tests.waiting import until
 
@@ -16,7 +16,7 @@ README = "README.md"
 PAGE_SECONDS = 500
 
 
-def typed(terminal: Path, commands: str, *, code: int = 0) -> str:
+def run_commands(terminal: Path, commands: str, *, code: int = 0) -> str:
     """Type commands into a shell there; what they print."""
     shell = subprocess.run(
         ["/bin/bash", "-euc", commands],
@@ -48,12 +48,12 @@ def write_files(terminal: Path, document: str) -> None:
             file.write_text(block.body)
 
 
-def at(stack: Up, commands: str) -> str:
+def address_to(stack: Up, commands: str) -> str:
     """The commands for the address of this stack instead of the default one."""
     return commands.replace("http://127.0.0.1:8000", stack.facts()["api_url"])
 
 
-def as_script(document: str, typed_blocks: list[Block]) -> str:
+def make_script(document: str, typed_blocks: list[Block]) -> str:
     """The blocks of a page in one shell, each announced, so that a failure says where it is."""
     parts = []
     for block in typed_blocks:
@@ -64,28 +64,30 @@ def as_script(document: str, typed_blocks: list[Block]) -> str:
 
 @pytest.mark.timeout(PAGE_SECONDS + 60)
 @pytest.mark.parametrize(
-    "document", [p for p in PAGES if typed_in(p) and p != README and "/recipes/" not in p]
+    "document", [p for p in PAGES if find_commands(p) and p != README and "/recipes/" not in p]
 )
 def test_every_command_of_the_page_works(document: str, stack: Up, terminal: Path) -> None:
     write_files(terminal, document)
-    typed(terminal, at(stack, as_script(document, typed_in(document))))
+    run_commands(terminal, address_to(stack, make_script(document, find_commands(document))))
 
 
 def test_the_readme_names_targets_that_make_knows() -> None:
     named = re.findall(r"\bmake ([a-z]+)", (REPOSITORY / README).read_text())
-    listed = typed(REPOSITORY, "make help")
+    listed = run_commands(REPOSITORY, "make help")
     assert {"demo", "test", "up"} <= set(named)
     assert [target for target in named if f"make {target} " not in listed] == []
 
 
 def test_the_readmes_task_is_executed_over_http(stack: Up, terminal: Path) -> None:
-    printed = typed(terminal, at(stack, block_with(README, "sh", "/execute?wait=30")))
+    printed = run_commands(
+        terminal, address_to(stack, block_with(README, "sh", "/execute?wait=30"))
+    )
     execution = json.loads(printed)
     assert execution["status"] == "completed"
     assert execution["result_data"]["text"]
     assert execution["cost_usd"] > 0
     assert {"messages", "tool_calls", "model_calls", "events"} <= execution["_links"].keys()
-    again = typed(terminal, ".venv/bin/perdure run haiku -v topic=patience --watch")
+    again = run_commands(terminal, ".venv/bin/perdure run haiku -v topic=patience --watch")
     assert execution["result_data"]["text"].split(":")[0] in again
 
 
@@ -102,7 +104,7 @@ def test_the_worker_is_killed_as_in_the_tutorial(terminal: Path) -> None:
     ) as running:
         output = running.stdout or pytest.fail("no pipe")
         until(lambda: "⚙ bash" in output.readline(), what="the start of the command")
-        typed(terminal, kill)
+        run_commands(terminal, kill)
         printed, _ = running.communicate(timeout=COMMAND_SECONDS)
     assert running.returncode == 0
     assert "may have run in part" in printed

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from claude.scripted import ScriptedModelServer
-from tests.e2e.documents import REPOSITORY, typed_in
-from tests.e2e.test_documents import PAGE_SECONDS, as_script, at, typed
+from tests.e2e.documents import REPOSITORY, find_commands
+from tests.e2e.test_documents import PAGE_SECONDS, address_to, make_script, run_commands
 from tests.stack import Up
 
 RECIPES = REPOSITORY / "docs" / "recipes"
@@ -38,7 +38,7 @@ def test_the_recipe_works(recipe: str, recipes_stack: Up, tmp_path: Path) -> Non
     (terminal / ".venv").symlink_to(REPOSITORY / ".venv")
     (terminal / ".perdure").symlink_to(recipes_stack.home.path)
     page = f"docs/recipes/{recipe}/index.md"
-    typed(terminal, at(recipes_stack, as_script(page, typed_in(page))))
+    run_commands(terminal, address_to(recipes_stack, make_script(page, find_commands(page))))
     # A script may not rely on a call that its tool refuses.
-    calls = typed(terminal, ".venv/bin/perdure executions tool-calls last")
+    calls = run_commands(terminal, ".venv/bin/perdure executions tool-calls last")
     assert "✗" not in calls, calls

@@ -82,7 +82,7 @@ class Scheduled:
     async def change(self, *, synchronise: bool = True, **columns: Any) -> None:
         """As `PATCH /tasks/{id}`."""
         async with self.engine.database.transaction() as session:
-            stored = await self._locked(session)
+            stored = await self._lock(session)
             await tasks.change(session, stored, columns, stored.definition, by=self.engine.user_id)
         if synchronise:
             assert await self.synchronise()
@@ -90,11 +90,11 @@ class Scheduled:
     async def delete(self, *, synchronise: bool = True) -> None:
         """As `DELETE /tasks/{id}`."""
         async with self.engine.database.transaction() as session:
-            await tasks.delete(session, (await self._locked(session)).row)
+            await tasks.delete(session, (await self._lock(session)).row)
         if synchronise:
             assert await self.synchronise()
 
-    async def _locked(self, session: Any) -> StoredTask:
+    async def _lock(self, session: Any) -> StoredTask:
         stored = await tasks.find(session, self.id, lock=True)
         assert stored is not None
         return stored

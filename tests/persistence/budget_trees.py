@@ -11,7 +11,7 @@ from domain.executions.steps import NewChild, Step
 from domain.ids import new_id
 from persistence.db.database import Database
 from persistence.executions import admission
-from tests.persistence.opened import Opened, opened
+from tests.persistence.opened import Opened, open_execution
 
 _WRONG = text("""
 WITH RECURSIVE below AS (
@@ -42,7 +42,7 @@ WHERE b.root_id = :id AND c.status = 'intended'
 
 async def open_root(database: Database, budget: str | None) -> Opened:
     columns = {"budget_usd": None if budget is None else Decimal(budget)}
-    return await opened(database, columns=columns)
+    return await open_execution(database, columns=columns)
 
 
 async def open_children(

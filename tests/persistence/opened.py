@@ -56,7 +56,7 @@ class Opened:
             return await session.get_one(ExecutionRow, self.id)
 
 
-async def opened(database: Database, **fields: Any) -> Opened:
+async def open_execution(database: Database, **fields: Any) -> Opened:
     """A new execution, ready for its first segment."""
     async with database.transaction() as session:
         user_id = (await users.find_or_create(session, "alice", "user")).id

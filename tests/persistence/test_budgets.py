@@ -25,7 +25,7 @@ from tests.persistence.budget_trees import (
     open_root,
     read_sums,
 )
-from tests.persistence.opened import Opened, answer, everything, intent, opened
+from tests.persistence.opened import Opened, answer, everything, intent, open_execution
 
 
 async def reserve(record: ExecutionRecord, usd: str, turn: int = 1) -> CallIntent:
@@ -49,7 +49,7 @@ async def signals_of(execution: Opened) -> list[str]:
 
 
 async def test_without_a_budget_there_is_no_account(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     [child] = await open_children(execution, [None])
     assert not (await child.record(1).begin()).is_budgeted
     async with database.reading() as session:

@@ -19,7 +19,7 @@ from persistence.tables.executions import SignalRow
 from persistence.tables.ledger import AuditRow
 from services.executions import finishing
 from tests.engine.storing import store
-from tests.persistence.opened import Opened, intent, opened, unchanged
+from tests.persistence.opened import Opened, intent, open_execution, unchanged
 from tests.waiting import eventually
 
 DONE: dict[str, Any] = {"status": ExecutionStatus.COMPLETED, "error_code": None}
@@ -32,7 +32,7 @@ async def finish(execution: Opened, segment: int = 2, **changed: Any) -> lifecyc
 
 
 async def test_the_end_is_written_once(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     await execution.writer(1)
     first = await finish(execution)
     async with unchanged(database):
@@ -61,7 +61,7 @@ async def test_a_reset_of_an_execution_that_has_not_started_can_be_cancelled(
 
 
 async def test_a_failure_keeps_its_sentence(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(1)
     await writer.write(Step(failure=Failure(ErrorCode.MODEL_ERROR, "It was the model.")))
     await finish(execution, status=ExecutionStatus.FAILED, error_code=ErrorCode.MODEL_ERROR)
@@ -70,14 +70,14 @@ async def test_a_failure_keeps_its_sentence(database: Database) -> None:
 
 
 async def test_a_failure_without_a_sentence_gets_one(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     await finish(execution, status=ExecutionStatus.FAILED)
     row = await execution.row()
     assert (row.error_code, bool(row.error_message)) == ("worker_error", True)
 
 
 async def test_a_call_without_an_answer_is_charged(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(1)
     await writer.write(Step(call_intent=intent(estimate_usd=Decimal("0.25"))))
     ended = await finish(execution, status=ExecutionStatus.CANCELLED)
@@ -85,7 +85,7 @@ async def test_a_call_without_an_answer_is_charged(database: Database) -> None:
 
 
 async def test_a_message_comes_before_a_completion(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     await execution.writer(1)
     async with database.transaction() as session:
         await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": "wait"})
@@ -99,7 +99,7 @@ async def test_a_message_comes_before_a_completion(database: Database) -> None:
 
 
 async def test_a_failure_does_not_wait_for_a_message(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": "wait"})
     ended = await finish(execution, status=ExecutionStatus.FAILED, error_code=ErrorCode.TIMEOUT)
@@ -111,11 +111,11 @@ async def test_a_failure_does_not_wait_for_a_message(database: Database) -> None
 async def test_a_message_that_comes_while_the_end_is_written_is_not_lost(
     database: Database,
 ) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         await queries.lock(session, execution.id)
         ending = asyncio.create_task(finish(execution))
-        await blocked(database)
+        await wait_until_blocked(database)
         await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": "wait"})
     # Refused as a whole, and tried again by the workflow; or answered at once.
     try:
@@ -126,25 +126,25 @@ async def test_a_message_that_comes_while_the_end_is_written_is_not_lost(
 
 
 async def test_a_cancel_that_comes_while_the_end_is_written_wins(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         await queries.lock(session, execution.id)
         ending = asyncio.create_task(finish(execution))
-        await blocked(database)
+        await wait_until_blocked(database)
         await cascade.cancel_tree(session, execution.id, "enough")
     assert (await ending).status == ExecutionStatus.CANCELLED
     assert (await execution.row()).cancel_reason == "enough"
 
 
 async def test_a_cancel_after_the_end_changes_nothing(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     await finish(execution)
     async with unchanged(database), database.transaction() as session:
         assert not await cascade.cancel_tree(session, execution.id, "late")
 
 
 async def test_the_next_of_a_session_is_promoted_in_order(database: Database) -> None:
-    first = await opened(database)
+    first = await open_execution(database)
     row = await first.row()
     second, third = [
         await store(database, row.user_id, [{"text": "x"}], session_id=row.session_id, tags=["a"])
@@ -169,7 +169,7 @@ async def test_the_next_of_a_session_is_promoted_in_order(database: Database) ->
 async def test_one_that_queues_up_while_its_session_becomes_free_is_started(
     database: Database,
 ) -> None:
-    first = await opened(database)
+    first = await open_execution(database)
     row = await first.row()
     for _ in range(5):
         ending, stored = await asyncio.gather(
@@ -185,7 +185,7 @@ async def test_one_that_queues_up_while_its_session_becomes_free_is_started(
 
 
 async def test_one_that_is_cancelled_in_that_moment_stays_cancelled(database: Database) -> None:
-    first = await opened(database)
+    first = await open_execution(database)
     row = await first.row()
     second, third = [
         await store(database, row.user_id, [{"text": "x"}], session_id=row.session_id)
@@ -194,7 +194,7 @@ async def test_one_that_is_cancelled_in_that_moment_stays_cancelled(database: Da
     async with database.transaction() as session:
         await cascade.cancel_tree(session, second.id, "not needed")
         ending = asyncio.create_task(finish(first))
-        await blocked(database)
+        await wait_until_blocked(database)
     await ending
     cancelled, promoted = [
         await Opened(database, r.id, r.workflow_id).row() for r in (second, third)
@@ -203,7 +203,7 @@ async def test_one_that_is_cancelled_in_that_moment_stays_cancelled(database: Da
 
 
 async def test_a_finished_execution_is_opened_by_nobody(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     await finish(execution)
     async with unchanged(database):
         # Temporal forgets ids after their retention; then a start may reach a closed execution.
@@ -212,7 +212,7 @@ async def test_a_finished_execution_is_opened_by_nobody(database: Database) -> N
 
 
 async def test_opening_twice_opens_once(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with unchanged(database):
         assert not (
             await admission.create_session(database, execution.id, execution.identity(0))
@@ -220,8 +220,8 @@ async def test_opening_twice_opens_once(database: Database) -> None:
 
 
 async def test_a_parent_gets_a_signal(database: Database) -> None:
-    parent = await opened(database)
-    child = await opened(database, columns={"parent_execution_id": parent.id, "depth": 1})
+    parent = await open_execution(database)
+    child = await open_execution(database, columns={"parent_execution_id": parent.id, "depth": 1})
     ended = await finish(child)
     assert ended.parent_workflow_id == parent.workflow_id
     async with database.reading() as session:
@@ -232,7 +232,7 @@ async def test_a_parent_gets_a_signal(database: Database) -> None:
         assert await finish(child) == ended
 
 
-async def blocked(database: Database) -> None:
+async def wait_until_blocked(database: Database) -> None:
     """Until another transaction waits for a lock."""
 
     async def waits() -> bool:
@@ -249,7 +249,7 @@ async def blocked(database: Database) -> None:
 
 
 async def test_ended_executions_leave_nothing_unread(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         for kind in (SignalKind.CANCEL, SignalKind.PAUSE, SignalKind.RESUME, SignalKind.ANSWER):
             await append_signal(session, execution.id, kind)
@@ -260,7 +260,7 @@ async def test_ended_executions_leave_nothing_unread(database: Database) -> None
 
 
 async def test_a_change_that_the_table_does_not_allow_is_refused(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(1)
     await writer.write(Step(status=StatusChange(ExecutionStatus.WAITING_FOR_USER)))
     async with unchanged(database):

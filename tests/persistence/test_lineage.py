@@ -11,7 +11,7 @@ from persistence.sessions import lineage
 from persistence.sessions.fork_points import ForkPoint, create_session
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import SessionRow
-from tests.persistence.opened import Opened, opened
+from tests.persistence.opened import Opened, open_execution
 
 MANY = """
 INSERT INTO messages (id, session_id, execution_id, seq, role, content, superseded_at)
@@ -23,7 +23,7 @@ FROM (SELECT s, uuidv7() AS new_id FROM generate_series(0, 99) AS s) AS conversa
 """A hundred conversations of 400 messages, every tenth set aside."""
 
 
-async def forked(database: Database, execution: Opened, origin: UUID | None, seq: int) -> UUID:
+async def fork(database: Database, execution: Opened, origin: UUID | None, seq: int) -> UUID:
     async with database.transaction() as session:
         source = await session.get_one(ExecutionRow, execution.id)
         conversation = await session.get_one(SessionRow, origin or source.session_id)
@@ -31,7 +31,7 @@ async def forked(database: Database, execution: Opened, origin: UUID | None, seq
 
 
 async def test_a_fork_of_a_long_conversation_is_read_by_indexes(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     row = await execution.row()
     async with database.transaction() as session:
         values = {"session_id": row.session_id, "execution_id": execution.id}
@@ -39,8 +39,8 @@ async def test_a_fork_of_a_long_conversation_is_read_by_indexes(database: Databa
     async with database.engine.connect() as connection:
         commit = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await commit.execute(text("VACUUM ANALYZE messages"))
-    first = await forked(database, execution, None, 390)
-    second = await forked(database, execution, first, 100)
+    first = await fork(database, execution, None, 390)
+    second = await fork(database, execution, first, 100)
     expected = 1 + sum(n % 10 != 0 for n in range(1, 100))
     assert len(await lineage.load_transcript(database, second)) == expected
     for statement, parameters in (
@@ -61,7 +61,7 @@ def scans(plan: dict[str, Any]) -> list[str]:
 
 
 async def test_what_is_no_fork_shares_nothing(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     row = await execution.row()
     assert row.session_id is not None
     assert [m.seq for m in await lineage.load_transcript(database, row.session_id)] == [1]

@@ -19,7 +19,7 @@ from persistence.sessions import fork_points, sessions
 from persistence.tables.sessions import ModelCallRow, SessionRow
 from services.executions import finishing
 from tests.engine.storing import store
-from tests.persistence.opened import HOST, Opened, intent, opened
+from tests.persistence.opened import HOST, Opened, intent, open_execution
 from tests.waiting import eventually
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ async def finish(execution: Opened, status: str = ExecutionStatus.COMPLETED) -> 
 
 
 @asynccontextmanager
-async def held_up(
+async def waiting_transaction(
     database: Database, other: Coroutine[Any, Any, T]
 ) -> AsyncIterator[asyncio.Task[T]]:
     """Run another transaction until it waits for a lock; it must end after the block."""
@@ -70,12 +70,12 @@ async def waits_in(execution: Opened, session_id: Any) -> Opened:
 
 
 async def test_an_end_that_releases_and_a_start_in_that_session(database: Database) -> None:
-    first, other = await opened(database), await opened(database)
+    first, other = await open_execution(database), await open_execution(database)
     user_id, session_id = (await first.row()).user_id, await session_id_of(other)
     waiting = await waits_in(first, session_id)
     async with database.transaction() as session:
         await sessions.lock(session, session_id)
-        async with held_up(database, finish(first)) as ending:
+        async with waiting_transaction(database, finish(first)) as ending:
             await queries.is_session_busy(session, session_id)
             statuses = await prerequisites.lock_statuses(session, user_id, [first.id])
             assert statuses == {first.id: ExecutionStatus.RUNNING}
@@ -86,7 +86,7 @@ async def test_an_end_that_releases_and_a_start_in_that_session(database: Databa
 
 
 async def test_an_end_that_releases_and_an_end_in_that_session(database: Database) -> None:
-    first, other = await opened(database), await opened(database)
+    first, other = await open_execution(database), await open_execution(database)
     session_id = await session_id_of(other)
     one = await waits_in(first, session_id)
     two = await waits_in(other, await session_id_of(first))
@@ -95,8 +95,8 @@ async def test_an_end_that_releases_and_an_end_in_that_session(database: Databas
         await queries.lock(session, one.id)
         await queries.lock(session, two.id)
         async with (
-            held_up(database, finish(first)) as ending,
-            held_up(database, finish(other)) as other_ending,
+            waiting_transaction(database, finish(first)) as ending,
+            waiting_transaction(database, finish(other)) as other_ending,
         ):
             pass
     await asyncio.gather(ending, other_ending)
@@ -104,7 +104,7 @@ async def test_an_end_that_releases_and_an_end_in_that_session(database: Databas
 
 
 async def test_a_fork_and_a_start_in_its_origins_session(database: Database) -> None:
-    origin = await opened(database)
+    origin = await open_execution(database)
     session_id = await session_id_of(origin)
 
     async def start() -> None:
@@ -115,7 +115,7 @@ async def test_a_fork_and_a_start_in_its_origins_session(database: Database) -> 
     async with database.transaction() as session:
         row = await queries.lock(session, origin.id)
         assert row is not None
-        async with held_up(database, start()) as starting:
+        async with waiting_transaction(database, start()) as starting:
             conversation = await session.get_one(SessionRow, session_id)
             point = await fork_points.find_start(session, row)
             await fork_points.create_session(session, row, conversation, point)
@@ -123,11 +123,11 @@ async def test_a_fork_and_a_start_in_its_origins_session(database: Database) -> 
 
 
 async def test_a_worker_that_takes_the_workspace_and_a_start(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     user_id, session_id = (await execution.row()).user_id, await session_id_of(execution)
     async with database.transaction() as session:
         await sessions.lock(session, session_id)
-        async with held_up(database, execution.writer(1)) as taking:
+        async with waiting_transaction(database, execution.writer(1)) as taking:
             await queries.is_session_busy(session, session_id)
             await prerequisites.lock_statuses(session, user_id, [execution.id])
     await taking
@@ -137,9 +137,9 @@ async def test_a_worker_that_takes_the_workspace_and_a_start(database: Database)
 
 
 async def test_a_cancel_from_above_and_the_end_of_one_in_the_middle(database: Database) -> None:
-    top = await opened(database)
-    middle = await opened(database, columns={"parent_execution_id": top.id, "depth": 1})
-    bottom = await opened(database, columns={"parent_execution_id": middle.id, "depth": 2})
+    top = await open_execution(database)
+    middle = await open_execution(database, columns={"parent_execution_id": top.id, "depth": 1})
+    bottom = await open_execution(database, columns={"parent_execution_id": middle.id, "depth": 2})
     await ask(middle)
 
     async def cancel() -> None:
@@ -149,7 +149,7 @@ async def test_a_cancel_from_above_and_the_end_of_one_in_the_middle(database: Da
     async with database.transaction() as session:
         # An end stops here in its midst.
         await session.execute(text("SELECT id FROM input_requests FOR UPDATE"))
-        async with held_up(database, finish(middle, "failed")) as ending:
+        async with waiting_transaction(database, finish(middle, "failed")) as ending:
             canceling = asyncio.create_task(cancel())
             await eventually(lambda: waiting_for_locks(database, 2))
     await asyncio.gather(ending, canceling)
@@ -176,13 +176,13 @@ async def waiting_for_locks(database: Database, count: int) -> bool:
 
 
 async def test_a_lost_call_that_its_own_attempt_settles_late(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     call = intent(estimate_usd=Decimal("0.25"))
     await (await execution.writer(1)).write(Step(call_intent=call))
     late = execution.record(2)
     async with database.transaction() as session:
         await queries.lock(session, execution.id)
-        async with held_up(database, late._charge_lost_call()) as charging:
+        async with waiting_transaction(database, late._charge_lost_call()) as charging:
             await touch(session, call.id)
     lost = await charging
     assert lost is not None

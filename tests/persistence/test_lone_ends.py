@@ -8,8 +8,8 @@ from persistence.db.database import Database
 from persistence.executions import lone_ends, queries
 from persistence.sessions import sessions
 from tests.engine.storing import store
-from tests.persistence.opened import opened
-from tests.persistence.test_locks import held_up, session_id_of
+from tests.persistence.opened import open_execution
+from tests.persistence.test_locks import session_id_of, waiting_transaction
 
 ADDITIONS = {
     "a dependent": "INSERT INTO execution_prerequisites (execution_id, prerequisite_id) "
@@ -25,7 +25,7 @@ ADDITIONS = {
 
 
 async def test_an_execution_on_which_nothing_depends_is_completed(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     ended = await lone_ends.complete(database.raw, execution.id, execution.identity(2))
     assert ended is not None
     assert ended.status == ExecutionStatus.COMPLETED
@@ -37,7 +37,7 @@ async def test_an_execution_on_which_nothing_depends_is_completed(database: Data
 async def test_nothing_is_written_if_something_is_added_meanwhile(
     database: Database, added: str
 ) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     session_id = await session_id_of(execution)
     other = await store(database, (await execution.row()).user_id, [{"text": "x"}])
     ids = {"id": execution.id, "other": other.id, "session_id": session_id}
@@ -45,7 +45,7 @@ async def test_nothing_is_written_if_something_is_added_meanwhile(
         await sessions.lock(session, session_id)
         await queries.lock_existing(session, execution.id)
         completion = lone_ends.complete(database.raw, execution.id, execution.identity(2))
-        async with held_up(database, completion) as completing:
+        async with waiting_transaction(database, completion) as completing:
             statement = text(ADDITIONS[added])
             needed = {name: ids[name] for name in statement.compile().params}
             await session.execute(statement, needed)

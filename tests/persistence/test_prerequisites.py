@@ -14,7 +14,7 @@ from persistence.db import locks
 from persistence.db.database import Database
 from persistence.executions import cascade, lifecycle, prerequisites, queries
 from persistence.tables.executions import ExecutionRow
-from tests.persistence.opened import Opened, opened
+from tests.persistence.opened import Opened, open_execution
 
 MOST_STATEMENTS = 4
 """Of an end, which has some seconds: not one for each that waits."""
@@ -73,7 +73,7 @@ async def settle(database: Database, ended: UUID, status: ExecutionStatus) -> in
     return len(statements)
 
 
-async def held_up(database: Database, first: Opened) -> asyncio.Task[int]:
+async def start_waiting(database: Database, first: Opened) -> asyncio.Task[int]:
     """A failure that waits for a row that the caller has locked."""
     failing = asyncio.create_task(settle(database, first.id, ExecutionStatus.FAILED))
     while not await count(database, WAITING):
@@ -87,7 +87,7 @@ async def count(database: Database, sql: str) -> int:
 
 
 async def test_a_long_line_fails_whole(database: Database) -> None:
-    first = await opened(database)
+    first = await open_execution(database)
     ids = await line(database, first, 2000)
     assert await settle(database, first.id, ExecutionStatus.FAILED) <= MOST_STATEMENTS
     assert await count(database, "SELECT count(*) FROM executions WHERE status = 'failed'") == 2001
@@ -102,7 +102,7 @@ async def test_a_long_line_fails_whole(database: Database) -> None:
 
 
 async def test_many_start_together(database: Database) -> None:
-    first = await opened(database)
+    first = await open_execution(database)
     ids = await wait(database, first, [first.id] * 4000)
     [late] = await wait(database, first, [first.id])
     async with database.transaction() as session:
@@ -114,14 +114,14 @@ async def test_many_start_together(database: Database) -> None:
 
 
 async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Database) -> None:
-    first = await opened(database)
+    first = await open_execution(database)
     *_, last = await line(database, first, 3)
     async with database.reading() as session:
         user_id = await session.scalar(text("SELECT user_id FROM executions LIMIT 1"))
     async with database.transaction() as session:
         statuses = await prerequisites.lock_statuses(session, user_id, [last])
         assert statuses == {last: ExecutionStatus.BLOCKED}
-        failing = await held_up(database, first)
+        failing = await start_waiting(database, first)
         parameters = {"ids": [new_id()], "others": [last], "like": first.id}
         await session.execute(WAIT, parameters)
     await failing
@@ -132,7 +132,7 @@ async def test_one_that_begins_to_wait_while_others_fail_fails_too(database: Dat
 async def test_one_that_is_changed_at_the_same_time_ends_once(
     database: Database, kind: str
 ) -> None:
-    first = await opened(database)
+    first = await open_execution(database)
     [waiting] = await wait(database, first, [first.id])
     async with database.transaction() as session:
         row = await queries.lock_existing(session, waiting)
@@ -140,7 +140,7 @@ async def test_one_that_is_changed_at_the_same_time_ends_once(
             await lifecycle.request_pause(session, row, is_paused=True)
         else:
             await cascade.cancel_tree(session, waiting, None)
-        failing = await held_up(database, first)
+        failing = await start_waiting(database, first)
     await failing
     async with database.reading() as session:
         row = await session.get_one(ExecutionRow, waiting)

@@ -17,7 +17,7 @@ from persistence.ledger.usage import GroupBy, UsageFilter, sum_usage
 from persistence.tables.sessions import ModelCallRow
 from services.executions import finishing
 from tests.persistence.budget_trees import read_sums
-from tests.persistence.opened import HOST, Opened, answer, intent, opened
+from tests.persistence.opened import HOST, Opened, answer, intent, open_execution
 from tests.waiting import now_within_an_hour
 
 PRICE = Decimal("0.25")
@@ -25,7 +25,7 @@ PRICE = Decimal("0.25")
 
 @pytest.fixture
 async def execution(database: Database) -> Opened:
-    return await opened(database, columns={"budget_usd": Decimal(1)})
+    return await open_execution(database, columns={"budget_usd": Decimal(1)})
 
 
 async def writer_of(
@@ -49,7 +49,7 @@ async def call(execution: Opened, segment: int, *, is_scripted: bool) -> None:
     await writer.write(answer(made, seq=segment + 1, cost_usd=PRICE))
 
 
-async def paid_of(execution: Opened) -> dict[str, Any]:
+async def sum_paid(execution: Opened) -> dict[str, Any]:
     """What counts as money, wherever money is counted."""
     today = (await now_within_an_hour()).date()
     user_id = (await execution.row()).user_id
@@ -71,7 +71,7 @@ async def test_only_real_calls_are_paid(execution: Opened, *, is_scripted: bool)
     row = await execution.row()
     assert (row.is_scripted, row.cost_usd) == (is_scripted, PRICE)
     assert await read_sums(execution) == (PRICE, 0)
-    assert set((await paid_of(execution)).values()) == {Decimal(0) if is_scripted else PRICE}
+    assert set((await sum_paid(execution)).values()) == {Decimal(0) if is_scripted else PRICE}
     async with execution.database.reading() as session:
         assert list(await session.scalars(select(ModelCallRow.is_scripted))) == [is_scripted]
 
@@ -81,7 +81,7 @@ async def test_real_calls_of_a_run_that_began_scripted_are_paid(execution: Opene
     await call(execution, 2, is_scripted=False)
     row = await execution.row()
     assert (row.is_scripted, row.cost_usd) == (True, 2 * PRICE)
-    assert set((await paid_of(execution)).values()) == {PRICE}
+    assert set((await sum_paid(execution)).values()) == {PRICE}
 
 
 @pytest.mark.parametrize("how", ["lost", "ended", "late"])

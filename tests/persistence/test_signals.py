@@ -9,11 +9,11 @@ from persistence.db.database import Database
 from persistence.executions import signals
 from persistence.executions.signals import SignalKind, append_signal
 from persistence.tables.executions import ExecutionRow, SignalRow
-from tests.persistence.opened import opened
+from tests.persistence.opened import open_execution
 
 
 async def test_signals_are_read_in_order(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         for number in range(50):
             await append_signal(session, execution.id, SignalKind.MESSAGE, {"content": str(number)})
@@ -27,7 +27,7 @@ async def test_signals_are_read_in_order(database: Database) -> None:
 
 
 async def test_an_unconsumed_row_is_due(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         await append_signal(session, execution.id, SignalKind.CANCEL)
     async with database.transaction() as session:
@@ -43,7 +43,7 @@ async def test_an_unconsumed_row_is_due(database: Database) -> None:
 
 async def test_a_message_that_has_to_wait_wakes_nothing(database: Database) -> None:
     """A blocked execution has no workflow; the others read it with the next other signal."""
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         await append_signal(
             session, execution.id, SignalKind.MESSAGE, relay_after=timedelta(seconds=-1)
@@ -55,7 +55,7 @@ async def test_a_message_that_has_to_wait_wakes_nothing(database: Database) -> N
 
 
 async def test_many_ends_are_sent_when_they_become_fewer(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     due, later, overdue = timedelta(seconds=-1), timedelta(seconds=30), -signals.LAST_CLOSING
     async with database.transaction() as session:
         for wake in (due, overdue, *[later] * signals.MOST_CLOSING):
@@ -71,7 +71,7 @@ async def test_many_ends_are_sent_when_they_become_fewer(database: Database) -> 
 
 
 async def test_relays_share_what_is_due(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         for _ in range(40):
             await append_signal(

@@ -8,13 +8,13 @@ from activities.render_prompt import render_prompt
 from domain.errors import ErrorCode
 from domain.executions.steps import Step
 from persistence.db.database import Database
-from tests.persistence.opened import answer, intent, opened
+from tests.persistence.opened import answer, intent, open_execution
 
 
 async def test_a_call_that_a_reset_set_aside_is_charged_and_not_repeated(
     database: Database,
 ) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(1)
     first = intent()
     await writer.write(Step(call_intent=first))
@@ -27,7 +27,7 @@ async def test_a_call_that_a_reset_set_aside_is_charged_and_not_repeated(
 
 
 async def test_an_invalid_definition_is_a_failure(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     async with database.transaction() as session:
         await session.execute(
             text("UPDATE executions SET definition = '{}', prefix_sha256 = NULL WHERE id = :id"),

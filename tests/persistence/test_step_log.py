@@ -25,13 +25,21 @@ from persistence.db.database import Database
 from persistence.executions import admission
 from persistence.executions.step_log import ExecutionRecord
 from tests.agent.ports.steps import request_for, tool_call, whole_step
-from tests.persistence.opened import HOST, Opened, answer, everything, intent, opened, unchanged
+from tests.persistence.opened import (
+    HOST,
+    Opened,
+    answer,
+    everything,
+    intent,
+    open_execution,
+    unchanged,
+)
 
 # --- one writer -------------------------------------------------------------------------------
 
 
 async def test_another_workflow_is_kept_out(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     foreign = replace(execution, workflow_id="scheduled-elsewhere")
     async with unchanged(database):
         with pytest.raises(FencedOutError):
@@ -46,7 +54,7 @@ async def test_no_execution(database: Database) -> None:
 
 async def test_a_lost_workflows_successor_continues(database: Database) -> None:
     """Its workflow was lost with Temporal's database; a new one starts from the beginning."""
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(7)
     await writer.write(answer(intent()))
     again = execution.identity(0, run_id="second")
@@ -61,7 +69,7 @@ async def test_a_lost_workflows_successor_continues(database: Database) -> None:
 
 
 async def test_a_continued_run_stays_in_its_epoch(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     older = await execution.writer(3)
     newer = await execution.writer(4, run_id="continued")
     with pytest.raises(FencedOutError):
@@ -71,7 +79,7 @@ async def test_a_continued_run_stays_in_its_epoch(database: Database) -> None:
 
 
 async def test_the_run_before_a_reset_is_fenced_out(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     old = await execution.writer(5)
     reset: dict[str, Any] = {"run_id": "reset", "is_reset": True, "last_message_seq": 1}
     await execution.writer(1, **reset)
@@ -84,7 +92,7 @@ async def test_the_run_before_a_reset_is_fenced_out(database: Database) -> None:
 
 async def test_an_older_run_that_began_before_a_reset_stays_out(database: Database) -> None:
     """It continued as new and wrote nothing until the reset, so that it is not known."""
-    execution = await opened(database)
+    execution = await open_execution(database)
     await execution.writer(5)
     reset: dict[str, Any] = {"run_id": "reset", "is_reset": True, "last_message_seq": 1}
     newest = await execution.writer(6, **reset)
@@ -108,7 +116,7 @@ async def test_an_older_run_that_began_before_a_reset_stays_out(database: Databa
     ids=lambda broken: next(iter(broken)),
 )
 async def test_a_step_that_fails_leaves_nothing(database: Database, broken: dict[str, Any]) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(1)
     async with unchanged(database):
         with pytest.raises((DBAPIError, ValueError, OverflowError)):
@@ -118,7 +126,7 @@ async def test_a_step_that_fails_leaves_nothing(database: Database, broken: dict
 
 
 async def test_a_whole_step_is_there(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(1)
     before = await everything(database)
     receipt = await writer.write(whole_step())
@@ -139,7 +147,7 @@ async def test_a_whole_step_is_there(database: Database) -> None:
 
 
 async def test_running_time_is_counted_between_writes_only(database: Database) -> None:
-    execution = await opened(database)
+    execution = await open_execution(database)
     writer = await execution.writer(1)
     writer._last_write -= 60  # as if a minute had passed
     await writer.write(Step())
@@ -151,7 +159,7 @@ async def test_running_time_is_counted_between_writes_only(database: Database) -
 
 
 async def test_a_workspace_belongs_to_one_host(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     await execution.writer(1)
     elsewhere = ExecutionRecord(database, execution.id, execution.identity(2), host_id=UUID(int=2))
     with pytest.raises(WorkspaceElsewhereError):

@@ -56,7 +56,7 @@ class Ledger:
                 session.add(_call(row.id, model, tokens, Decimal(cost)))
         return kept
 
-    async def waited(
+    async def add_wait(
         self, row: ExecutionRow, start: datetime, end: datetime | None, **more: Any
     ) -> None:
         """A request that was open in this time."""
@@ -134,7 +134,7 @@ async def test_a_day_added_up_before_reads_as_it_did(ledger: Ledger) -> None:
     for hour in (0, 11, 23):
         ended = LONG_AGO.replace(hour=hour, minute=59)
         row = await ledger.ran(ended, status=("failed" if hour == 11 else "completed"))
-        await ledger.waited(row, ended - timedelta(hours=2), ended - timedelta(hours=1))
+        await ledger.add_wait(row, ended - timedelta(hours=2), ended - timedelta(hours=1))
     await ledger.ran(LONG_AGO + timedelta(days=2), user_id=ledger.bob, status="cancelled")
     before = [await ledger.read(group) for group in GroupBy]
     assert before[0].totals == Measures(
@@ -188,7 +188,7 @@ async def test_what_is_under_way_counts_today(ledger: Ledger) -> None:
     now = await now_within_an_hour()
     row = await ledger.ran(None)
     asked = now - timedelta(hours=5)
-    await ledger.waited(row, asked, None, status="open")
+    await ledger.add_wait(row, asked, None, status="open")
     its_day = UsageFilter(now.date(), now.date())
     today = await ledger.totals(its_day)
     assert (today.executions, today.completed, today.cost_usd) == (1, 0, Decimal("0.5"))
@@ -203,10 +203,10 @@ async def test_time_with_two_requests_open_is_waited_once(ledger: Ledger) -> Non
     row = await ledger.ran(LONG_AGO)
     start = LONG_AGO - timedelta(hours=10)
     hour = timedelta(hours=1)
-    await ledger.waited(row, start, start + 2 * hour)
-    await ledger.waited(row, start + hour, start + 3 * hour)
-    await ledger.waited(row, start + 5 * hour, None, status="expired", due_at=start + 6 * hour)
-    await ledger.waited(row, start + 9 * hour, None, status="cancelled")
+    await ledger.add_wait(row, start, start + 2 * hour)
+    await ledger.add_wait(row, start + hour, start + 3 * hour)
+    await ledger.add_wait(row, start + 5 * hour, None, status="expired", due_at=start + 6 * hour)
+    await ledger.add_wait(row, start + 9 * hour, None, status="cancelled")
     assert (await ledger.totals()).human_wait_ms == 5 * 3_600_000
 
 

@@ -94,7 +94,7 @@ class Walk:
             found = await queries.page(session, self._user_id, self._narrowed, window)
         return [row.id for row in found.rows], found.has_more
 
-    async def seen(self, size: int, meanwhile: Iterator[list[tuple]]) -> list[UUID]:  # type: ignore[type-arg]  # two kinds
+    async def read_pages(self, size: int, meanwhile: Iterator[list[tuple]]) -> list[UUID]:  # type: ignore[type-arg]  # two kinds
         """All rows of all pages; while each is read, the next of `meanwhile` is written."""
         self.always = set(self.ever)
         found: list[UUID] = []
@@ -122,7 +122,7 @@ def walking(module_database_url: str) -> Iterator[tuple[asyncio.Runner, Database
         runner.run(database.close())
 
 
-async def what_stays_is_seen_once(
+async def check_pages(
     database: Database,
     there: list[tuple[ExecutionStatus, list[str]]],
     narrowed: ExecutionFilter,
@@ -134,7 +134,7 @@ async def what_stays_is_seen_once(
     walk = Walk(database, user.id, narrowed)
     for row in there:
         await walk.insert(*row)
-    seen = await walk.seen(size, iter(meanwhile))
+    seen = await walk.read_pages(size, iter(meanwhile))
     assert len(seen) == len(set(seen)), "a row came twice"
     assert seen == sorted(seen, reverse=True)
     assert walk.always <= set(seen), "a row was missed"
@@ -153,7 +153,7 @@ walks = given(
 @walks
 def test_what_stays_is_seen_once(walking: tuple[asyncio.Runner, Database], **drawn: Any) -> None:
     runner, database = walking
-    runner.run(what_stays_is_seen_once(database, **drawn))
+    runner.run(check_pages(database, **drawn))
 
 
 @pytest.mark.long
@@ -164,4 +164,4 @@ def test_what_stays_is_seen_once_for_long(
     walking: tuple[asyncio.Runner, Database], **drawn: Any
 ) -> None:
     runner, database = walking
-    runner.run(what_stays_is_seen_once(database, **drawn))
+    runner.run(check_pages(database, **drawn))

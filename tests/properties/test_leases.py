@@ -252,13 +252,13 @@ class LeaseStates(RuleBasedStateMachine):
         if execution_id not in self.held:
             return
 
-        async def swept() -> None:
+        async def sweep() -> None:
             past = "UPDATE executions SET lease_expires_at = clock_timestamp() WHERE id = :id"
             async with self.database.transaction() as session:
                 await session.execute(text(past), {"id": execution_id})
             await expiry.end_expired(self.database, self.services.workflows)
 
-        self.do(swept())
+        self.do(sweep())
         self.lost[execution_id] += 1
         is_over = self.lost[execution_id] >= MOST_LOST_ATTEMPTS
         status = ExecutionStatus.FAILED if is_over else ExecutionStatus.PENDING

@@ -31,7 +31,7 @@ from persistence.sessions import fork_points, sessions
 from persistence.tables.executions import ExecutionEventRow
 from persistence.tables.sessions import MessageRow, SessionRow
 from services.executions import finishing
-from tests.persistence.opened import HOST, Opened, opened, unchanged
+from tests.persistence.opened import HOST, Opened, open_execution, unchanged
 
 T = TypeVar("T")
 MOST_FORKS = 5
@@ -79,7 +79,7 @@ class ExecutionStates(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.execution: Opened = self.do(opened(self.database))
+        self.execution: Opened = self.do(open_execution(self.database))
 
     @rule()
     def begin_a_segment(self) -> None:

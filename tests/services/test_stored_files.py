@@ -18,7 +18,7 @@ from persistence.tables import metadata
 from persistence.tables.sessions import ArtifactRow
 from services.blobs import Blobs
 from services.stored_files import UNUSED_FOR, Damage, GarbageCollector, check_store
-from tests.persistence.opened import opened
+from tests.persistence.opened import open_execution
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def blobs(database: Database, tmp_path: Path) -> Blobs:
 
 async def refer(blobs: Blobs, database: Database, content: bytes) -> ArtifactRow:
     """An artifact of a new execution with this content."""
-    execution = await opened(database)
+    execution = await open_execution(database)
     stored = await blobs.add(content)
     async with database.transaction() as session:
         await registry.hold(session, [stored.sha256])

@@ -24,7 +24,7 @@ from persistence.tables.sessions import SessionRow
 from persistence.tables.workspaces import WorkspaceBlobRow, WorkspaceSnapshotRow
 from services import hosts, storage
 from services.hosts import WorkerHosts
-from tests.persistence.opened import HOST, Opened, opened
+from tests.persistence.opened import HOST, Opened, open_execution
 
 OTHER = UUID(int=2)
 KB = 1000
@@ -45,7 +45,7 @@ async def snapshot(database: Database, *names: str, turn: int = 1) -> WorkspaceS
     return WorkspaceSnapshot(hashes[0], blobs, len(names), KB * len(names), turn)
 
 
-async def stored(database: Database, session_id: UUID | None) -> tuple[Sequence[str], int]:
+async def list_stored(database: Database, session_id: UUID | None) -> tuple[Sequence[str], int]:
     """The hashes of the snapshots, and how many files their session holds."""
     async with database.reading() as session:
         rows = await session.scalars(
@@ -72,7 +72,7 @@ def record_on(
 
 
 async def test_a_workspace_moves_with_its_newest_snapshot(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     first = record_on(execution, HOST, 1)
     assert (await first.begin()).workspace == WorkspaceVersion(0, None)
     saved = await snapshot(database, "a", "b")
@@ -84,7 +84,7 @@ async def test_a_workspace_moves_with_its_newest_snapshot(database: Database) ->
     assert moved.workspace == WorkspaceVersion(1, saved.sha256)
     with pytest.raises(FencedOutError):
         await first.write(Step(workspace=await snapshot(database, "late")))
-    assert await stored(database, moved.session_id) == ([saved.sha256], 3)
+    assert await list_stored(database, moved.session_id) == ([saved.sha256], 3)
     back = await record_on(execution, HOST, 3, from_host_id=OTHER).begin()
     assert back.workspace == WorkspaceVersion(2, saved.sha256)
     async with database.reading() as session:
@@ -93,7 +93,7 @@ async def test_a_workspace_moves_with_its_newest_snapshot(database: Database) ->
 
 
 async def test_a_move_includes_the_step_for_which_it_waited(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     first = record_on(execution, HOST, 1)
     session_id = (await first.begin()).session_id
     await first.write(Step(workspace=await snapshot(database, "early")))
@@ -112,7 +112,7 @@ async def test_a_move_includes_the_step_for_which_it_waited(database: Database) 
 async def test_what_can_not_be_restored_stays(database: Database, kind: str) -> None:
     is_directory = kind == "directory of the host"
     where = {"working_directory_path": "/srv/project"} if is_directory else {}
-    execution = await opened(database, allowed_tools=["bash"], **where)
+    execution = await open_execution(database, allowed_tools=["bash"], **where)
     await record_on(execution, HOST, 1).begin()
     if not is_directory:
         async with database.transaction() as session:
@@ -122,7 +122,7 @@ async def test_what_can_not_be_restored_stays(database: Database, kind: str) -> 
 
 
 async def test_repeated_segments_count_as_stalled(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     for segment in range(1, 4):
         identity = replace(execution.identity(segment), is_repeat=segment > 1)
         record = ExecutionRecord(database, execution.id, identity, host_id=HOST)
@@ -130,21 +130,21 @@ async def test_repeated_segments_count_as_stalled(database: Database) -> None:
 
 
 async def test_earlier_snapshots_are_deleted_but_never_the_newest(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     record = record_on(execution, HOST, 1)
     session_id = (await record.begin()).session_id
     saved = [await snapshot(database, "kept", f"f{n}", turn=n) for n in range(1, 9)]
     for one in saved:
         await record.write(Step(workspace=one))
-    assert await stored(database, session_id) == ([s.sha256 for s in saved], 17)
+    assert await list_stored(database, session_id) == ([s.sha256 for s in saved], 17)
     await storage.delete_earlier_snapshots(database, 20 * KB)
-    assert (await stored(database, session_id))[1] == 17
+    assert (await list_stored(database, session_id))[1] == 17
     await storage.delete_earlier_snapshots(database, 10 * KB)
-    hashes, held = await stored(database, session_id)
+    hashes, held = await list_stored(database, session_id)
     assert (hashes, held) == ([""] * 4 + [s.sha256 for s in saved[4:]], 9)
     for _ in range(4):
         await storage.delete_earlier_snapshots(database, 1)
-    assert await stored(database, session_id) == ([""] * 7 + [saved[-1].sha256], 3)
+    assert await list_stored(database, session_id) == ([""] * 7 + [saved[-1].sha256], 3)
     async with database.transaction() as session:
         row = await execution.row()
         found = await workspaces.find_after_turn(session, row, 3)
@@ -154,11 +154,11 @@ async def test_earlier_snapshots_are_deleted_but_never_the_newest(database: Data
         assert newest is not None
         assert await workspaces.copy(session, newest, new_id())
         await workspaces.delete_all(session, session_id)
-    assert await stored(database, session_id) == ([], 0)
+    assert await list_stored(database, session_id) == ([], 0)
 
 
 async def test_files_that_could_not_be_stored_are_recorded(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     record = record_on(execution, HOST, 1)
     session_id = (await record.begin()).session_id
     saved = await snapshot(database, "a", turn=1)
@@ -180,7 +180,7 @@ async def test_files_that_could_not_be_stored_are_recorded(database: Database) -
 
 
 async def test_only_directories_that_have_moved_are_obsolete(database: Database) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     session_id = (await record_on(execution, OTHER, 1).begin()).session_id
     async with database.transaction() as session:
         await session.execute(update(SessionRow).values(workspace_epoch=2))
@@ -230,7 +230,7 @@ async def test_a_host_that_is_silent_does_not_answer(
 async def test_files_of_hosts_that_are_gone_do_not_count_for_deleted_sessions(
     database: Database,
 ) -> None:
-    execution = await opened(database, allowed_tools=["bash"])
+    execution = await open_execution(database, allowed_tools=["bash"])
     session_id = (await record_on(execution, OTHER, 1).begin()).session_id
     removed: list[Mapping[UUID, int | None]] = []
 

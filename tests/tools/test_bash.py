@@ -27,7 +27,7 @@ def running(token: str) -> list[int]:
     return found
 
 
-def opened() -> Counter[str]:
+def count_open() -> Counter[str]:
     """The pipes, files and processes that this process holds open.
 
     Tools open no sockets; those of servers and workers that other tests share come and go.
@@ -39,7 +39,7 @@ def opened() -> Counter[str]:
     return Counter({target: n for target, n in found.items() if not target.startswith("socket:")})
 
 
-def unreaped() -> list[int]:
+def list_unreaped() -> list[int]:
     """Children of this process that have ended and that nobody has waited for."""
     found = []
     for child in psutil.Process().children():
@@ -48,7 +48,7 @@ def unreaped() -> list[int]:
     return found
 
 
-async def gone(token: str) -> None:
+async def wait_until_gone(token: str) -> None:
     """Wait until nothing with the token runs any more; left alone it would for years."""
     await until(lambda: running(token) == [])
 
@@ -90,13 +90,13 @@ async def test_slow_commands_are_ended_with_all_they_started(any_call: SessionCa
         "bash", command=f"echo begun; sleep {duration} & sleep {duration}", timeout_seconds=3
     )
     assert outcome == ToolOutcome("begun\n\n[ended after 3 s, its time-out]", is_error=True)
-    await gone(duration)
+    await wait_until_gone(duration)
 
 
 async def test_background_processes_end_with_the_command(any_call: SessionCalls) -> None:
     duration = token()
     assert await any_call.bash(f"sleep {duration} & echo done") == "done\n\n[exit code 0]"
-    await gone(duration)
+    await wait_until_gone(duration)
 
 
 def test_what_a_command_can_change_depends_on_the_sandbox(make_calls: MakeCalls) -> None:
@@ -108,7 +108,7 @@ def test_what_a_command_can_change_depends_on_the_sandbox(make_calls: MakeCalls)
 async def test_a_daemon_can_not_leave_the_sandbox(call: SessionCalls) -> None:
     duration = token()
     await call.bash(f"setsid nohup sleep {duration} >/dev/null 2>&1 &")
-    await gone(duration)
+    await wait_until_gone(duration)
 
 
 async def test_a_daemon_does_not_keep_an_unprotected_call_waiting(make_calls: MakeCalls) -> None:
@@ -136,7 +136,7 @@ async def test_cancel_ends_everything(any_call: SessionCalls) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await gone(duration)
+    await wait_until_gone(duration)
     assert list((any_call.workspace.parent / ".private").glob("output-*")) == []
 
 
@@ -148,7 +148,7 @@ async def test_cancel_before_the_gate_leaves_nothing(any_call: SessionCalls) -> 
         await asyncio.sleep(delay)
         task.cancel()
         await asyncio.wait([task])
-        await gone(duration)
+        await wait_until_gone(duration)
 
 
 async def test_the_group_is_on_record_before_anything_runs(any_call: SessionCalls) -> None:
@@ -209,7 +209,7 @@ async def test_another_attempt_ends_the_group_of_a_former_one(
     assert read_started_ticks(identity.process_group) is None
     assert (await former).is_error
     await another.end_process(identity)
-    await gone(duration)
+    await wait_until_gone(duration)
 
 
 async def test_a_hundred_megabytes_are_capped_and_kept(any_call: SessionCalls) -> None:
@@ -275,10 +275,10 @@ async def test_many_at_once(call: SessionCalls) -> None:
 
 async def test_nothing_is_left_open_or_unreaped(any_call: SessionCalls) -> None:
     await any_call.bash("true")
-    before = opened()
+    before = count_open()
     for _ in range(5):
         await any_call.bash("true")
     await any_call("bash", command="sleep 60", timeout_seconds=1)
     # What the rest of this process has open for a moment goes; what is left over would stay.
-    await until(lambda: opened() - before == Counter())
-    await until(lambda: unreaped() == [])
+    await until(lambda: count_open() - before == Counter())
+    await until(lambda: list_unreaped() == [])

@@ -154,7 +154,7 @@ async def test_edits_that_can_not_be_made(call: SessionCalls) -> None:
 
 
 @contextmanager
-def at_most(memory_bytes: int) -> Iterator[None]:
+def limiting_memory(memory_bytes: int) -> Iterator[None]:
     """Check the memory of all threads meanwhile."""
     tracemalloc.start()
     try:
@@ -168,7 +168,7 @@ async def test_an_edit_is_bounded_before_it_is_made(make_calls: MakeCalls) -> No
     call = make_calls(limits=ToolLimits(file_bytes=MIB))
     (call.workspace / "f").write_text("a" * 1500)
     edit = {"path": "f", "old_text": "a", "new_text": "b" * 500_000, "replace_all": True}
-    with at_most(8 * MIB):
+    with limiting_memory(8 * MIB):
         refusal = await call.refusal("edit_file", **edit)
     assert "750,000,000 bytes; the limit of this tool is 1,048,576" in refusal
     assert (call.workspace / "f").read_text() == "a" * 1500
@@ -181,7 +181,7 @@ async def test_a_large_file_is_read_in_little_memory(call: SessionCalls, line: b
     (call.workspace / "f").write_bytes(line * (15 * MIB // len(line)))
     count = 15 * MIB // len(line) if line.endswith(b"\n") else 1
     for offset in (1, 1 + count // 2, count):
-        with at_most(4 * MIB):
+        with limiting_memory(4 * MIB):
             text = await call.text("read_file", path="f", offset=offset, limit=10_000)
         assert text.startswith(f"{offset:6}\t")
     assert count == 1 or text.endswith(f"of {count:,}; that is the end)")

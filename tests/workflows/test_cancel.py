@@ -43,7 +43,7 @@ def group_members(group: int) -> list[int]:
     return found
 
 
-async def ended_as_cancelled(run: Run, how: str) -> None:
+async def check_cancelled(run: Run, how: str) -> None:
     row = await run.wait_for_end()
     assert (row.status, row.error_code) == (ExecutionStatus.CANCELLED, None)
     assert row.cancel_reason == ("enough" if how == "gateway" else None)
@@ -60,7 +60,7 @@ async def test_during_a_model_call(engine: Engine, how: str) -> None:
         return call.outcome == "disconnected"
 
     await eventually(disconnected)
-    await ended_as_cancelled(run, how)
+    await check_cancelled(run, how)
     [recorded] = await run.model_calls()
     # When Temporal cancels, the end may be recorded before the activity's next heartbeat.
     assert recorded.status in ({"cancelled"} if how == "gateway" else {"cancelled", "lost"})
@@ -84,7 +84,7 @@ async def test_during_a_command(engine: Engine, how: str) -> None:
 
     await eventually(gone)
     if how != "terminate":
-        await ended_as_cancelled(run, how)
+        await check_cancelled(run, how)
 
 
 @pytest.mark.parametrize("how", ["gateway", "temporal"])
@@ -94,7 +94,7 @@ async def test_cancel_while_it_waits_for_a_person(engine: Engine, how: str) -> N
     )
     await run.wait_for_request()
     await cancel(run, how)
-    await ended_as_cancelled(run, how)
+    await check_cancelled(run, how)
     [request] = await run.requests()
     assert request.status == "cancelled"
 
@@ -102,7 +102,7 @@ async def test_cancel_while_it_waits_for_a_person(engine: Engine, how: str) -> N
 async def test_before_its_workflow_starts(engine: Engine) -> None:
     run = await engine.start({"text": "x"}, dispatch=False)
     await run.cancel("enough")
-    await ended_as_cancelled(run, "gateway")
+    await check_cancelled(run, "gateway")
     assert not await run.model_calls()
 
 
@@ -141,7 +141,7 @@ async def test_a_cancel_wins_over_an_answer_that_came_with_it(engine: Engine) ->
         await run.store_answer(session, request, message="yes")
         await cancel_tree(session, run.id, "enough")
     await run.wake()
-    await ended_as_cancelled(run, "gateway")
+    await check_cancelled(run, "gateway")
     [request] = await run.requests()
     assert request.status == "answered"
 
@@ -158,7 +158,7 @@ async def test_commands_that_resist(engine: Engine, command: str) -> None:
         return not group_members(group)
 
     await eventually(gone)
-    await ended_as_cancelled(run, "gateway")
+    await check_cancelled(run, "gateway")
 
 
 async def test_a_command_that_was_killed_is_a_result(engine: Engine) -> None:

@@ -61,7 +61,7 @@ class Storm:
         return self._chance.choice(requests)
 
 
-async def limited(system: System, world: World) -> None:
+async def set_quota(system: System, world: World) -> None:
     """Set a quota that is never reached, so that every start counts the executions."""
     async with system.engine.database.transaction() as session:
         await session.execute(
@@ -74,7 +74,7 @@ async def limited(system: System, world: World) -> None:
 async def test_no_deadlock(system: System, gateway_world: World, servers_directory: Path) -> None:
     log = servers_directory / "postgres.log"
     before = log.read_text().count("deadlock detected")
-    await limited(system, gateway_world)
+    await set_quota(system, gateway_world)
     made = [await system.client.post(SESSIONS, json={}) for _ in range(3)]
     storm = Storm(system.client, [response.json()["id"] for response in made])
     for _ in range(ROUNDS):

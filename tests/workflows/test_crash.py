@@ -53,10 +53,10 @@ async def test_the_work_of_a_killed_worker_continues(
         gate.open()
         async with run_worker(place, scripted_model):
             await asyncio.gather(
-                reported_to_the_model(runs["reported"]),
-                confirmed(runs["happened"]),
-                run_again_as_decided(runs["not happened"]),
-                asked_again(runs["model"], scripted_model),
+                check_report(runs["reported"]),
+                confirm(runs["happened"]),
+                decide_to_run_again(runs["not happened"]),
+                check_repeated_call(runs["model"], scripted_model),
                 continues_waiting(runs["waiting"]),
             )
 
@@ -107,7 +107,7 @@ async def start_runs(engine: Engine, gate: Gate) -> dict[str, Run]:
     return runs
 
 
-async def reported_to_the_model(run: Run) -> None:
+async def check_report(run: Run) -> None:
     row = await run.wait_for_end()
     assert row.status == ExecutionStatus.COMPLETED
     assert "may have run in part" in await run.text()
@@ -115,7 +115,7 @@ async def reported_to_the_model(run: Run) -> None:
     assert await run.requests() == []
 
 
-async def confirmed(run: Run) -> None:
+async def confirm(run: Run) -> None:
     request = await run.wait_for_request()
     assert request.kind == "effect_check"
     [call] = await run.tool_calls()
@@ -132,13 +132,13 @@ async def confirmed(run: Run) -> None:
         os.killpg(call.process_group, 0)
 
 
-async def run_again_as_decided(run: Run) -> None:
+async def decide_to_run_again(run: Run) -> None:
     await run.answer(await run.wait_for_request(), decision="not_happened")
     await run.wait_for_end()
     assert "ran\nran" in await run.text()
 
 
-async def asked_again(run: Run, scripted: ScriptedModelServer) -> None:
+async def check_repeated_call(run: Run, scripted: ScriptedModelServer) -> None:
     row = await run.wait_for_end()
     assert (row.status, row.total_turns) == (ExecutionStatus.COMPLETED, 2)
     first, lost, repeated = await run.model_calls()

@@ -100,7 +100,7 @@ async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
     second = await system.fork(fork, at_turn=0)
     assert (await second.wait_for_end()).status == ExecutionStatus.COMPLETED
     early = await system.fork(run, at_turn=1)
-    third = await system.fork(await paused_at_the_question(early), at_turn=1)
+    third = await system.fork(await pause_at_question(early), at_turn=1)
     await third.wait_for_request()
     texts = await system.session_texts(third)
     assert texts == [
@@ -116,7 +116,7 @@ async def test_a_fork_of_a_fork_of_a_running_one(system: System) -> None:
         await left.wait_for_end()
 
 
-async def paused_at_the_question(run: Run) -> Run:
+async def pause_at_question(run: Run) -> Run:
     await run.wait_for_request()
     return run
 
@@ -152,16 +152,16 @@ async def test_another_model_is_not_sent_thinking_that_is_bound_to_the_first(
     assert "thinking" in types
     same = await system.fork(run, at_turn=1)
     row = await same.wait_for_end()
-    assert "thinking" in sent_types(last_request(scripted_model, row.title))
+    assert "thinking" in list_types(last_request(scripted_model, row.title))
     other = await system.fork(run, at_turn=1, model="claude-sonnet-5-5")
     row = await other.wait_for_end()
     request = last_request(scripted_model, row.title)
     assert request["model"] == "claude-sonnet-5-5"
-    assert "thinking" not in sent_types(request)
+    assert "thinking" not in list_types(request)
     assert row.status == ExecutionStatus.COMPLETED
 
 
-def sent_types(request: dict[str, Any]) -> list[str]:
+def list_types(request: dict[str, Any]) -> list[str]:
     return [b["type"] for m in request["messages"] for b in m["content"]]
 
 

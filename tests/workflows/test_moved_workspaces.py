@@ -154,7 +154,7 @@ async def test_another_host_continues_with_the_files(
             assert len((await reading.scalars(query)).all()) == 3
 
 
-async def recorded(run: Run) -> tuple[object, ...]:
+async def read_record(run: Run) -> tuple[object, ...]:
     """What the database says about an execution and its workspace."""
     calls = [(call.id, call.status, call.output) for call in await run.tool_calls()]
     session = await find_session(run)
@@ -192,7 +192,7 @@ async def test_a_frozen_host_that_returns_writes_nothing(
         try:
             # Its open polls still take tasks, until each has timed out.
             await run.wait_for_end(within=300)
-            before = await recorded(run)
+            before = await read_record(run)
             (copy / "released").touch()
             await eventually(
                 lambda: asyncio.to_thread(lambda: (copy / "f").read_text() == "late\n")
@@ -202,7 +202,7 @@ async def test_a_frozen_host_that_returns_writes_nothing(
         assert (await run.text()).endswith("saved\n\n[exit code 0]")
         assert (await find_session(run)).workspace_epoch == 1
         await eventually(lambda: asyncio.to_thread(lambda: not copy.exists()))
-        assert await recorded(run) == before
+        assert await read_record(run) == before
 
 
 @pytest.mark.long

@@ -301,10 +301,10 @@ async def test_the_steps_share_the_budget_of_the_plan(system: System) -> None:
     done = await plan.wait_for("completed")
     assert (await (await plan.step("a")).row()).budget_usd == 1
     assert 0 < done["cost_usd"] == pytest.approx(sum(s["cost_usd"] for s in done["steps"]))
-    assert await shown_cost(plan) == pytest.approx(done["cost_usd"])
+    assert await read_cost(plan) == pytest.approx(done["cost_usd"])
 
 
-async def shown_cost(plan: PlanRun) -> float | None:
+async def read_cost(plan: PlanRun) -> float | None:
     """The cost that Temporal shows for an ended plan."""
     root = await plan.root()
     await root.wait_for_end()
@@ -318,7 +318,7 @@ async def test_a_plan_cancelled_in_temporal_shows_its_cost(system: System) -> No
     await (await plan.root()).handle.cancel()
     cancelled = await plan.wait_for("cancelled")
     assert cancelled["cost_usd"] > 0
-    assert await shown_cost(plan) == pytest.approx(cancelled["cost_usd"])
+    assert await read_cost(plan) == pytest.approx(cancelled["cost_usd"])
 
 
 async def test_executions_of_a_plan_are_retried_and_steered_through_it(system: System) -> None:

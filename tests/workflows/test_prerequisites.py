@@ -17,7 +17,7 @@ ASK = {"tool_use": use("ask_user", question="?")}
 TASK: dict[str, Any] = {"prompt": script({"text": "done"}), "title": "after"}
 
 
-async def after(system: System, *runs: Run, **body: Any) -> Run:
+async def start_after(system: System, *runs: Run, **body: Any) -> Run:
     """An execution that waits for others."""
     ids = [str(run.id) for run in runs]
     response = await system.client.post(
@@ -39,7 +39,7 @@ async def answer(run: Run) -> None:
 
 async def test_it_starts_after_all_prerequisites_complete(system: System) -> None:
     first, second = await asking(system.engine), await asking(system.engine)
-    run = await after(system, first, second)
+    run = await start_after(system, first, second)
     row = await run.row()
     assert (row.status, row.status_reason) == (BLOCKED, "prerequisites")
     response = await system.client.get(f"/api/v1/task-executions/{run.id}/prerequisites")
@@ -57,14 +57,14 @@ async def test_it_starts_after_all_prerequisites_complete(system: System) -> Non
 
 
 async def test_completed_prerequisites_do_not_block(system: System) -> None:
-    run = await after(system, await system.engine.run_to_completion({"text": "x"}))
+    run = await start_after(system, await system.engine.run_to_completion({"text": "x"}))
     assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 async def test_two_that_end_at_once_start_it_once(system: System) -> None:
     for _ in range(5):
         pair = await asyncio.gather(asking(system.engine), asking(system.engine))
-        run = await after(system, *pair)
+        run = await start_after(system, *pair)
         await asyncio.gather(*map(answer, pair))
         assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
         assert (await run.event_types()).count("execution.started") == 1
@@ -73,7 +73,7 @@ async def test_two_that_end_at_once_start_it_once(system: System) -> None:
 async def test_a_prerequisite_that_ends_during_the_request(system: System) -> None:
     for _ in range(5):
         first = await asking(system.engine)
-        _, run = await asyncio.gather(answer(first), after(system, first))
+        _, run = await asyncio.gather(answer(first), start_after(system, first))
         assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
@@ -81,8 +81,8 @@ async def test_a_prerequisite_that_ends_during_the_request(system: System) -> No
 async def test_a_failed_prerequisite_fails_all_dependents(system: System, how: str) -> None:
     gate = system.engine.gate()
     first = await system.engine.start({"text": "no", "stop_reason": "refusal", "gate": gate.name})
-    second = await after(system, first)
-    third = await after(system, second)
+    second = await start_after(system, first)
+    third = await start_after(system, second)
     if how == "cancelled":
         await first.cancel()
     else:
@@ -95,8 +95,8 @@ async def test_a_failed_prerequisite_fails_all_dependents(system: System, how: s
 
 async def test_cancelling_one_that_waits_fails_what_waits_for_it(system: System) -> None:
     first = await asking(system.engine)
-    second = await after(system, first)
-    third = await after(system, second)
+    second = await start_after(system, first)
+    third = await start_after(system, second)
     await second.cancel()
     assert (await second.wait_for_end()).status == ExecutionStatus.CANCELLED
     assert (await third.wait_for_end()).error_code == "prerequisite_failed"
@@ -107,7 +107,7 @@ async def test_cancelling_one_that_waits_fails_what_waits_for_it(system: System)
 async def test_it_waits_for_its_session(system: System) -> None:
     first, busy = await asking(system.engine), await asking(system.engine)
     session_id = str((await busy.row()).session_id)
-    run = await after(system, first, session_id=session_id)
+    run = await start_after(system, first, session_id=session_id)
     await answer(first)
     await run.wait_until(lambda row: row.status_reason == "session_busy")
     await answer(busy)
@@ -118,8 +118,8 @@ async def test_a_blocked_execution_does_not_block_its_session(system: System) ->
     first = await asking(system.engine)
     done = await system.engine.run_to_completion({"text": "x"})
     session_id = str((await done.row()).session_id)
-    waiting = await after(system, first, session_id=session_id)
-    run = await after(system, session_id=session_id)
+    waiting = await start_after(system, first, session_id=session_id)
+    run = await start_after(system, session_id=session_id)
     assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     await answer(first)
     assert (await waiting.wait_for_end()).status == ExecutionStatus.COMPLETED
@@ -130,7 +130,7 @@ async def test_messages_in_the_session_of_a_blocked_execution_are_answered(syste
     first = await asking(system.engine)
     done = await system.engine.run_to_completion({"text": "x"})
     session_id = str((await done.row()).session_id)
-    waiting = await after(system, first, session_id=session_id)
+    waiting = await start_after(system, first, session_id=session_id)
     response = await system.client.post(
         f"/api/v1/sessions/{session_id}/messages", json={"content": script({"text": "hello"})}
     )
@@ -144,7 +144,7 @@ async def test_messages_in_the_session_of_a_blocked_execution_are_answered(syste
 
 async def test_a_paused_one_starts_paused(system: System) -> None:
     first = await asking(system.engine)
-    run = await after(system, first)
+    run = await start_after(system, first)
     await run.pause()
     await answer(first)
     await run.wait_for_pause()
@@ -156,7 +156,7 @@ async def test_impossible_prerequisites_are_refused(system: System, other: Syste
     failed = await system.engine.run_to_failure(
         {"text": "no", "stop_reason": "refusal"}, code="model_refused"
     )
-    theirs = await after(other)
+    theirs = await start_after(other)
     for ids in ([str(failed.id)], [str(theirs.id)], ["01a1fce3-f0de-7786-b104-ccf4161b9312"]):
         body = {**TASK, "prerequisites": ids}
         response = await system.client.post("/api/v1/task-executions", json=body)

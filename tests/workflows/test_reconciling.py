@@ -121,7 +121,7 @@ async def overdue(engine: Engine, *runs: Run) -> None:
         )
 
 
-async def blocked(engine: Engine, first: Run, reason: str) -> Run:
+async def start_blocked(engine: Engine, first: Run, reason: str) -> Run:
     """Start an execution that waits for the first one or for its session."""
     if reason == "session_busy":
         return await engine.start({"text": "x"}, session_id=(await first.row()).session_id)
@@ -131,8 +131,11 @@ async def blocked(engine: Engine, first: Run, reason: str) -> Run:
 @pytest.mark.parametrize("reason", ["session_busy", "prerequisites"])
 async def test_a_blocked_execution_fails_at_its_deadline(engine: Engine, reason: str) -> None:
     first = await waiting(engine)
-    run, in_time = await blocked(engine, first, reason), await blocked(engine, first, reason)
-    behind = await blocked(engine, run, "prerequisites")
+    run, in_time = (
+        await start_blocked(engine, first, reason),
+        await start_blocked(engine, first, reason),
+    )
+    behind = await start_blocked(engine, run, "prerequisites")
     await overdue(engine, first, run)
 
     await ExecutionReconciler(engine.database, engine.dispatcher).sweep()

@@ -56,7 +56,7 @@ async def reset(run: Run, task: int) -> None:
     assert "execution.reset" in await run.event_types()
 
 
-async def finished(engine: Engine) -> Run:
+async def run_two_turns(engine: Engine) -> Run:
     """Run two turns, a question, an answer, the end."""
     run = await engine.start(LISTING, ASKING, ECHO, **TOOLS)
     await run.answer(await run.wait_for_request(), message="first")
@@ -65,7 +65,7 @@ async def finished(engine: Engine) -> Run:
 
 
 async def test_reset_to_the_start(engine: Engine) -> None:
-    run = await finished(engine)
+    run = await run_two_turns(engine)
     spent = (await run.row()).cost_usd
     await reset(run, 0)
     request = await run.wait_for_request()
@@ -82,7 +82,7 @@ async def test_reset_to_the_start(engine: Engine) -> None:
 
 
 async def test_reset_to_the_answer(engine: Engine) -> None:
-    run = await finished(engine)
+    run = await run_two_turns(engine)
     await reset(run, 2)
     row = await run.wait_for_end()
     # The question was answered before the reset point, so only later steps are repeated.
@@ -97,9 +97,9 @@ async def test_reset_to_the_answer(engine: Engine) -> None:
 
 
 async def test_reset_to_every_workflow_task(engine: Engine) -> None:
-    count = len(await tasks_of(await finished(engine)))
+    count = len(await tasks_of(await run_two_turns(engine)))
     for task in reversed(range(count - 1)):
-        current = await finished(engine)
+        current = await run_two_turns(engine)
         await reset(current, task)
         row = await current.wait_until(
             lambda row: (
@@ -115,7 +115,7 @@ async def test_reset_to_every_workflow_task(engine: Engine) -> None:
 
 async def test_a_reset_to_the_last_task_changes_nothing(engine: Engine) -> None:
     """The last segment has written the end, and the new run has its result."""
-    run = await finished(engine)
+    run = await run_two_turns(engine)
     before = await rows_of(run)
     await ask_to_reset(run, -1)
     assert (await run.handle.result())["status"] == "completed"
@@ -250,7 +250,7 @@ async def test_subtasks_of_superseded_steps_are_cancelled(engine: Engine) -> Non
 
 
 async def test_a_reset_of_a_reset(engine: Engine) -> None:
-    run = await finished(engine)
+    run = await run_two_turns(engine)
     for epoch in (1, 2, 3):
         await reset(run, 0)
         await run.answer(await run.wait_for_request(), message=f"answer {epoch}")
@@ -273,7 +273,7 @@ async def rows_of(run: Run) -> dict[str, list[dict[str, Any]]]:
 OF_AN_EXECUTION = ("execution_events", "messages", "model_calls", "tool_calls", "input_requests")
 
 
-async def refused(run: Run, task: int) -> BaseException:
+async def refuse_reset(run: Run, task: int) -> BaseException:
     """Try a reset that is refused. Return the failure of the new run."""
     before = await rows_of(run)
     await ask_to_reset(run, task)
@@ -292,13 +292,13 @@ def message_of(failure: BaseException) -> str:
 
 @pytest.mark.parametrize("task", [0, 1, 2])
 async def test_a_reset_is_refused_after_the_session_continued(engine: Engine, task: int) -> None:
-    run = await finished(engine)
+    run = await run_two_turns(engine)
     session_id = (await run.row()).session_id
     other = await engine.start(ASKING, ECHO, session_id=session_id, **TOOLS)
     request = await other.wait_for_request()
     before = await rows_of(other)
 
-    message = message_of(await refused(run, task))
+    message = message_of(await refuse_reset(run, task))
 
     assert f"execution {other.id}, which is waiting_for_user" in message
     async with engine.database.reading() as session:
@@ -311,7 +311,7 @@ async def test_a_reset_is_refused_after_the_session_continued(engine: Engine, ta
     assert (await other.wait_for_end()).status == ExecutionStatus.COMPLETED
     assert await other.text() == "undisturbed"
     # Its messages follow in the transcript, so the first one can't continue from an earlier turn.
-    message = message_of(await refused(run, task))
+    message = message_of(await refuse_reset(run, task))
     assert f"execution {other.id}, which is completed" in message
     assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
     # The last execution of a session can be reset as usual.
@@ -321,7 +321,7 @@ async def test_a_reset_is_refused_after_the_session_continued(engine: Engine, ta
 
 
 async def test_an_execution_waits_while_its_session_is_reset(engine: Engine) -> None:
-    run = await finished(engine)
+    run = await run_two_turns(engine)
     session_id = (await run.row()).session_id
     await reset(run, 0)
     other = await engine.start({"text": "next"}, session_id=session_id)

@@ -135,13 +135,13 @@ async def test_a_fire_that_comes_too_late_is_skipped(
     """The change is committed and was not sent to Temporal yet."""
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.change(synchronise=False, **columns)
-    await skipped(scheduled, reason)
+    await trigger_skipped(scheduled, reason)
 
 
 async def test_a_fire_of_a_deleted_task_is_skipped(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.delete(synchronise=False)
-    await skipped(scheduled, "task_deleted")
+    await trigger_skipped(scheduled, "task_deleted")
 
 
 async def test_a_fire_over_the_quota_is_skipped(engine: Engine) -> None:
@@ -150,14 +150,14 @@ async def test_a_fire_over_the_quota_is_skipped(engine: Engine) -> None:
         user = await session.get_one(UserRow, engine.user_id)
         user.max_concurrent_executions = 0
     try:
-        await skipped(scheduled, "quota_exceeded")
+        await trigger_skipped(scheduled, "quota_exceeded")
     finally:
         async with engine.database.transaction() as session:
             user = await session.get_one(UserRow, engine.user_id)
             user.max_concurrent_executions = None
 
 
-async def skipped(scheduled: Scheduled, reason: str) -> None:
+async def trigger_skipped(scheduled: Scheduled, reason: str) -> None:
     """Trigger a run. It is skipped for a recorded reason, and its workflow does not fail."""
     await scheduled.handle.trigger()
 

@@ -42,11 +42,15 @@ async def test_a_planted_word_is_nowhere_but_in_postgres(
         open_driver(place, scripted_model) as engine,
         worker_process(place, scripted_model, log=log) as process,
     ):
-        for make in (every_tool(engine), refused(engine), refused_by_postgres(engine, log)):
+        for make in (
+            every_tool(engine),
+            fail_with_secret(engine),
+            refused_by_postgres(engine, log),
+        ):
             run = await make
             assert CANARY in ((await run.row()).rendered_prompt or "")
             for child in [run, *await run.children()]:
-                assert CANARY not in await in_temporal(child)
+                assert CANARY not in await read_history(child)
         process.terminate()
         await process.wait()
     written = log.read_text()
@@ -79,7 +83,7 @@ async def every_tool(engine: Engine) -> Run:
     return run
 
 
-async def refused(engine: Engine) -> Run:
+async def fail_with_secret(engine: Engine) -> Run:
     """The word in what an execution fails of."""
     run = await engine.run_to_end({"text": "x", **ECHO}, REFUSAL, allowed_tools=TOOLS)
     row = await run.row()
@@ -108,7 +112,7 @@ async def execute(engine: Engine, statement: str) -> None:
         await session.execute(text(statement))
 
 
-async def in_temporal(run: Run) -> str:
+async def read_history(run: Run) -> str:
     """All that Temporal keeps of an execution."""
     handle: WorkflowHandle[object, object] = run.handle
     description = await handle.describe()

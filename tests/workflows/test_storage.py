@@ -22,18 +22,18 @@ async def test_a_workspace_counts_until_its_session_is_deleted(system: System) -
     assert session_id is not None
     workspace = engine.home / "workspaces" / str(session_id)
     assert workspace.exists()
-    assert 3 * MIB <= await recorded(system, session_id) < 20 * MIB
+    assert 3 * MIB <= await read_recorded(system, session_id) < 20 * MIB
     assert (await system.client.delete(f"/api/v1/sessions/{session_id}")).status_code == 204
     tools = Toolbox(engine.home / "workspaces", host_id="here")
 
     async def is_deleted() -> bool:
         """The worker may be deleting it too."""
         await storage.delete_workspaces(engine.database, host_id(engine.home), tools.remove)
-        return not workspace.exists() and await recorded(system, session_id) == 0
+        return not workspace.exists() and await read_recorded(system, session_id) == 0
 
     await eventually(is_deleted, what="the deletion of the workspace")
 
 
-async def recorded(system: System, session_id: object) -> int:
+async def read_recorded(system: System, session_id: object) -> int:
     async with system.engine.database.reading() as session:
         return (await session.get_one(SessionRow, session_id)).workspace_bytes

@@ -21,7 +21,7 @@ def delegate(*turns: Turn, **fields: Any) -> dict[str, Any]:
     return use("delegate", title="part", prompt=script(*turns), **fields)
 
 
-async def only_child(run: Run) -> Run:
+async def find_child(run: Run) -> Run:
     [child] = await run.children()
     return child
 
@@ -31,7 +31,7 @@ async def test_a_result_comes_back(engine: Engine) -> None:
         {"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE
     )
     assert await run.text() == "42"
-    row = await (await only_child(run)).wait_for_end()
+    row = await (await find_child(run)).wait_for_end()
     assert (row.trigger_type, row.depth, row.status) == ("subtask", 1, ExecutionStatus.COMPLETED)
     assert row.session_id != (await run.row()).session_id
     types = await run.event_types()
@@ -42,7 +42,7 @@ async def test_the_workflow_tasks_of_a_dead_worker_are_repeated_soon(engine: Eng
     run = await engine.run_to_completion(
         {"tool_use": delegate({"text": "42"})}, LAST_RESULT, **DELEGATE
     )
-    for each in (run, await only_child(run)):
+    for each in (run, await find_child(run)):
         [started, *_] = (await each.handle.fetch_history()).events
         timeout = started.workflow_execution_started_event_attributes.workflow_task_timeout
         assert timeout.ToTimedelta() == policies.WORKFLOW_TASK
@@ -56,7 +56,7 @@ async def test_a_cancel_reaches_the_whole_tree(engine: Engine) -> None:
         {"tool_use": middle}, LAST_RESULT, allowed_tools=["delegate", "ask_user"]
     )
     await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
-    child = await only_child(run)
+    child = await find_child(run)
     await child.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
     asking, busy = await child.children()
     await asking.wait_for_request()
@@ -75,7 +75,7 @@ async def test_subtasks_end_with_a_parent_that_ends(engine: Engine, how: str) ->
         allowed_tools=["delegate", "ask_user"],
     )
     await run.wait_for_status(ExecutionStatus.WAITING_FOR_SUBTASK)
-    child = await only_child(run)
+    child = await find_child(run)
     await child.wait_for_request()
     if how == "temporal":
         await run.handle.cancel()
@@ -91,7 +91,7 @@ async def test_a_subtask_that_was_not_started_is_cancelled(engine: Engine) -> No
     """Its row is stored and its parent has not started it: nothing else would end it."""
     run = await engine.start({"tool_use": delegate({"text": "x"})}, LAST_RESULT, **DELEGATE)
     await run.wait_for_end()
-    child = await only_child(run)
+    child = await find_child(run)
     async with engine.database.transaction() as session:
         row = await session.get_one(type(await child.row()), child.id)
         row.status, row.completed_at, row.parent_execution_id = "pending", None, run.id

@@ -12,7 +12,7 @@ from domain.tools.calls import ProcessIdentity, ToolInvocation, ToolOutcome
 from persistence.tables.sessions import ArtifactRow
 from services.task_artifacts import TaskArtifacts
 from tests.engine.driver import Engine, Run, use
-from tests.workflows.test_subtasks import LAST_RESULT, delegate, only_child
+from tests.workflows.test_subtasks import LAST_RESULT, delegate, find_child
 from tools.limits import ToolLimits
 from tools.stores import ToolStores
 from tools.toolbox import Toolbox
@@ -36,7 +36,7 @@ async def test_a_parent_reads_what_a_subtask_saved(engine: Engine) -> None:
         allowed_tools=TOOLS,
     )
     request = await run.wait_for_request()
-    child = await only_child(run)
+    child = await find_child(run)
     artifact_id = await saved_by(child)
     _, saving = await child.tool_calls()
     note = f"(For read_artifact: a.txt is the artifact {artifact_id}.)"

@@ -16,7 +16,7 @@ from tests.agent.in_memory.driver import Runner
 from tests.agent.in_memory.model import InMemoryModel
 from tests.agent.in_memory.tools import InMemoryStore, InMemoryTools
 from tests.agent.ports.stored import InMemory, InPostgres, RecordedExecution
-from tests.persistence.opened import opened
+from tests.persistence.opened import open_execution
 from tools.toolbox import Toolbox
 
 
@@ -28,7 +28,7 @@ async def stored_in_memory(runner: Runner) -> RecordedExecution:
 @pytest.fixture
 async def stored_in_postgres(database_url: str) -> AsyncIterator[RecordedExecution]:
     database = Database.connect(database_url)
-    yield InPostgres(await opened(database))
+    yield InPostgres(await open_execution(database))
     await database.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 from agent.ports import Model
 from domain.errors import ModelCallError, ModelFailureKind
 from domain.model.calls import ModelRequest
-from tests.claude.conversations import answered, scripted_request
+from tests.claude.conversations import add_answer, scripted_request
 
 OpenGate = Callable[[str], None]
 
@@ -44,7 +44,7 @@ async def test_tool_calls_have_ids_of_their_own(model: Model) -> None:
     assert (second["name"], second["input"]) == ("list_files", {})
     assert first["id"] != second["id"]
     assert response.stop_reason == "tool_use"
-    following = await model.call(answered(request, response, text="done"))
+    following = await model.call(add_answer(request, response, text="done"))
     assert following.content == [{"type": "text", "text": "The script has ended."}]
 
 

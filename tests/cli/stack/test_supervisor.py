@@ -76,7 +76,7 @@ def part(directory: Path, program: str, *, stop_seconds: float = 5.0) -> Part:
     )
 
 
-async def back(supervisor: Supervisor, before: int | None) -> int:
+async def wait_for_restart(supervisor: Supervisor, before: int | None) -> int:
     async def other() -> int | None:
         now = supervisor.pid("part")
         return now if now != before else None
@@ -91,7 +91,7 @@ async def test_a_part_that_ends_is_restarted_and_reported(
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await back(supervisor, first)
+    await wait_for_restart(supervisor, first)
     assert "part was ended by SIGKILL; starting it again in 0.1 s" in reports.sentences
 
     async def both_changes() -> bool:
@@ -108,7 +108,7 @@ async def test_each_restart_in_a_row_waits_longer(
     for _ in range(3):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        pid = await back(supervisor, pid)
+        pid = await wait_for_restart(supervisor, pid)
     waits = [sentence.rpartition(" in ")[2] for sentence in reports.sentences if " in " in sentence]
     assert waits == ["0.1 s", "0.2 s", "0.4 s"]
 
@@ -122,7 +122,7 @@ async def test_a_part_that_ran_long_enough_starts_over_with_the_first_delay(
     for _ in range(2):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        pid = await back(supervisor, pid)
+        pid = await wait_for_restart(supervisor, pid)
     assert reports.text().count("starting it again in 0.1 s") == 2
 
 
@@ -133,7 +133,7 @@ async def test_a_restart_that_fails_is_reported_and_retried(
     first = supervisor.pid("part")
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await back(supervisor, first)
+    await wait_for_restart(supervisor, first)
     assert "no second time" in reports.text()
     assert "will be tried again in 0.2 s" in reports.text()
 

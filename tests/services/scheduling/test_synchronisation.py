@@ -46,7 +46,7 @@ async def reconcile(engine: Engine, server: Schedules | None = None) -> None:
     await synchronisation.repair_differences(engine.database, server)
 
 
-async def repaired(scheduled: Scheduled) -> None:
+async def wait_until_repaired(scheduled: Scheduled) -> None:
     """Wait until the schedule in Temporal is the one of the task."""
     wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None
@@ -69,7 +69,7 @@ async def test_an_unsent_change_is_sent(engine: Engine) -> None:
             text("UPDATE schedules SET changed_at = now() - CAST(:ago AS interval)"),
             {"ago": timedelta(minutes=1)},
         )
-    await repaired(scheduled)
+    await wait_until_repaired(scheduled)
     assert (await scheduled.find_stored()).is_synchronised
 
 
@@ -111,7 +111,7 @@ async def test_the_schedule_of_a_deleted_task_is_deleted(engine: Engine) -> None
 async def test_a_deleted_schedule_is_created_again(engine: Engine) -> None:
     scheduled = await Scheduled.make(engine, DONE)
     await scheduled.handle.delete()
-    await repaired(scheduled)
+    await wait_until_repaired(scheduled)
 
 
 async def test_a_changed_schedule_is_changed_back(engine: Engine) -> None:
@@ -123,9 +123,9 @@ async def test_a_changed_schedule_is_changed_back(engine: Engine) -> None:
         return ScheduleUpdate(schedule)
 
     await scheduled.handle.update(change)
-    await repaired(scheduled)
+    await wait_until_repaired(scheduled)
     await scheduled.handle.pause(note="not today")
-    await repaired(scheduled)
+    await wait_until_repaired(scheduled)
     found = await scheduled.describe()
     assert found is not None
     assert not found.schedule.state.paused
@@ -175,7 +175,7 @@ async def test_a_schedule_without_a_task_is_deleted(engine: Engine) -> None:
 
 async def test_a_correct_schedule_is_not_updated(alone: Engine) -> None:
     scheduled = await Scheduled.make(alone, DONE)
-    await repaired(scheduled)
+    await wait_until_repaired(scheduled)
     before = await scheduled.describe()
     wanted = (await scheduled.find_stored()).wanted
     assert wanted is not None

@@ -78,7 +78,7 @@ async def attempts_of(engine: Engine, notification_id: UUID) -> Sequence[Notific
         return await queries.list_attempts(session, notification_id)
 
 
-async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
+async def wait_until_over(engine: Engine, execution_id: UUID) -> NotificationRow:
     """Return the only notification of an execution after its delivery or failure."""
 
     async def is_over() -> NotificationRow | None:
@@ -88,6 +88,6 @@ async def over(engine: Engine, execution_id: UUID) -> NotificationRow:
     return await eventually(is_over, what="the end of a delivery")
 
 
-def verified(receiver: Receiver) -> list[dict[str, Any]]:
+def verify_messages(receiver: Receiver) -> list[dict[str, Any]]:
     """Return the messages that the receiver got, verified as Standard Webhooks requires."""
     return [Webhook(SIGNING_KEY).verify(got.body, got.headers) for got in receiver.received]

@@ -29,8 +29,8 @@ from tests.workflows.notifications.deliveries import (
     hook,
     keep,
     notifications_of,
-    over,
-    verified,
+    verify_messages,
+    wait_until_over,
 )
 
 ASKS = {"tool_use": use("ask_user", question="Which colour?", options=["red", "blue"])}
@@ -42,8 +42,8 @@ async def test_an_end_is_sent_signed_and_recorded(engine: Engine) -> None:
             {"text": f"The result {CANARY}."}, columns={"notification_config": hook(receiver)}
         )
         await run.wait_for_end()
-        row = await over(engine, run.id)
-    [message] = verified(receiver)
+        row = await wait_until_over(engine, run.id)
+    [message] = verify_messages(receiver)
     [got] = receiver.received
     assert got.headers["webhook-id"] == str(row.message_id) == str(row.id)
     assert (message["type"], message["version"]) == ("execution.completed", 1)
@@ -70,11 +70,11 @@ async def test_an_end_is_sent_signed_and_recorded(engine: Engine) -> None:
 async def test_a_busy_receiver_gets_the_same_message_later(engine: Engine) -> None:
     async with receiving(answer(503, b"busy", Retry_After="1"), answer(204)) as receiver:
         run = await engine.start({"text": "x"}, columns={"notification_config": hook(receiver)})
-        row = await over(engine, run.id)
+        row = await wait_until_over(engine, run.id)
     first, second = receiver.received
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
-    assert len(verified(receiver)) == 2
+    assert len(verify_messages(receiver)) == 2
     assert (row.status, row.attempts) == ("delivered", 2)
     failed, delivered = await attempts_of(engine, row.id)
     assert (failed.status_code, failed.excerpt) == (503, "busy")
@@ -86,7 +86,7 @@ async def test_a_busy_receiver_gets_the_same_message_later(engine: Engine) -> No
 async def test_a_refusal_is_final_and_can_be_redelivered(engine: Engine) -> None:
     async with receiving(answer(410, b"gone"), answer(204)) as receiver:
         run = await engine.start({"text": "x"}, columns={"notification_config": hook(receiver)})
-        row = await over(engine, run.id)
+        row = await wait_until_over(engine, run.id)
         assert (row.status, row.attempts) == ("failed", 1)
         assert row.error == "The receiver answered 410."
         handle = engine.client.get_workflow_handle(notification_workflow_id(row.id))
@@ -94,7 +94,7 @@ async def test_a_refusal_is_final_and_can_be_redelivered(engine: Engine) -> None
             await handle.result()
         async with engine.database.transaction() as session:
             again = await queries.redeliver(session, row)
-        last = await over(engine, run.id)
+        last = await wait_until_over(engine, run.id)
     assert (last.id, last.status, last.message_id) == (again.id, "delivered", row.id)
     first, second = receiver.received
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == str(row.id)
@@ -254,8 +254,8 @@ async def test_a_subtask_notifies_only_of_its_requests(engine: Engine) -> None:
         [asking] = await run.children()
         await asking.answer(await asking.wait_for_request(), message="red")
         await run.wait_for_end()
-        await over(engine, run.id)
-    assert [message["type"] for message in verified(receiver)] == [
+        await wait_until_over(engine, run.id)
+    assert [message["type"] for message in verify_messages(receiver)] == [
         "input.requested",
         "execution.completed",
     ]

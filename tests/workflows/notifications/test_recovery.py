@@ -26,8 +26,8 @@ from tests.workflows.notifications.deliveries import (
     attempts_of,
     hook,
     notifications_of,
-    over,
-    verified,
+    verify_messages,
+    wait_until_over,
 )
 
 WAITING = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -70,12 +70,12 @@ async def test_an_attempt_that_a_crash_interrupts_is_repeated_with_the_same_id(
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
         receiver.may_answer.set()
         async with run_worker(place, scripted_model, **SETTINGS):
-            row = await over(idle, run.id)
+            row = await wait_until_over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
     first, second = receiver.received
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
-    assert len(verified(receiver)) == 2
+    assert len(verify_messages(receiver)) == 2
     lost, taken = await attempts_of(idle, row.id)
     assert (lost.duration_ms, lost.error) == (None, None)
     assert taken.status_code == 204
@@ -103,7 +103,7 @@ async def test_an_unrecorded_delivery_is_repeated(
                 await kill(worker)
                 await idle.database.raw.run(BREAK, {})
         async with run_worker(place, scripted_model, **SETTINGS):
-            row = await over(idle, run.id)
+            row = await wait_until_over(idle, run.id)
     assert (row.status, row.attempts) == ("delivered", 2)
     assert len({got.headers["webhook-id"] for got in receiver.received}) == 1
     assert len(receiver.received) == 2
@@ -118,7 +118,7 @@ async def test_the_next_worker_starts_pending_deliveries(
             row = await queries.create_test(session, idle.user_id, Kind.WEBHOOK, target)
         async with run_worker(place, scripted_model, **SETTINGS):
             await asyncio.wait_for(receiver.arrived.wait(), WITHIN_SECONDS)
-    [message] = verified(receiver)
+    [message] = verify_messages(receiver)
     assert message["type"] == "notification.test"
     assert receiver.received[0].headers["webhook-id"] == str(row.id)
 
@@ -136,7 +136,7 @@ async def test_a_delivery_that_was_terminated_in_temporal_has_failed(
             # An hour later.
             now = await session.get_one(NotificationRow, row.id)
             now.start_at = now.created_at
-        ended = await over(idle, run.id)
+        ended = await wait_until_over(idle, run.id)
     assert ended.status == "failed"
     assert ended.error == "The delivery's workflow was ended in Temporal."
     assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
