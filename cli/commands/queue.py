@@ -38,6 +38,13 @@ def _with_deadline(given: Json, _: Json | None = None) -> Json:
     return given
 
 
+def _make_report(given: Json, _: Json) -> Json:
+    """The report of a worker."""
+    if "result" in given:
+        given["output"] = parse_json(given.pop("result"), "--result")
+    return given
+
+
 def _print_status(status: Json) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in status["counts"].items())
     show.out.print_line(("work         ", "dim"), counts or "none")
@@ -253,8 +260,13 @@ GROUP.add_action(
         "summary": option("At most 200 characters."),
         "detailed_work": option("The whole result; it is stored as an artifact."),
         "artifact_type": option("The type of the artifact, such as code or analysis."),
+        "result": option("JSON for programs.", "--result"),
+        "file_paths": option(
+            "A file that the worker has changed; may be repeated.", "--file", kind=list[str] | None
+        ),
         "next_action": option("complete, continue, needs_revision or blocked."),
     },
+    make_body=_make_report,
     has_json=True,
 )
 GROUP.add_action(

@@ -62,7 +62,8 @@ audited AS (
 AUDIT_REPORT = f"""{INSERT_BY_ACTOR}, user_id, 'execution.report', 'execution', id,
         CAST(:audited AS json)"""
 
-STORE_REPORT = "summary = :summary, result_data = CAST(:result AS json)"
+STORE_REPORT = "summary = coalesce(:summary, e.summary), result_data = CAST(:result AS json)"
+"""A report without a summary keeps that of the work."""
 
 _SQL = sql.load(
     "executions/leases.sql",

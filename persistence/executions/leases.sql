@@ -61,7 +61,7 @@ $select_work
 -- name: store_report
 -- Stores the report of the worker that has a locked execution.
 WITH reported AS (
-    UPDATE executions SET $store_report
+    UPDATE executions e SET $store_report
     WHERE id = :execution_id AND $held
     RETURNING id, user_id
 ),

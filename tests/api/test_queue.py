@@ -177,6 +177,16 @@ async def test_work_that_was_reported_before_shows_what_there_is(client: Client)
     assert again["lease_token"] != claimed["lease_token"]
 
 
+@pytest.mark.parametrize("next_action", ["complete", "continue", "needs_revision"])
+async def test_a_report_without_a_summary_keeps_that_of_the_work(
+    client: Client, next_action: str
+) -> None:
+    execution = await enqueue(client, summary="A poem about the moon")
+    claimed = await claim(client, execution)
+    assert (await report(client, claimed, next_action=next_action)).status_code == 200
+    assert (await read(client, execution))["summary"] == "A poem about the moon"
+
+
 async def test_a_blocked_execution_is_resumed(client: Client) -> None:
     execution = await enqueue(client)
     claimed = await claim(client, execution)

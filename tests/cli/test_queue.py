@@ -90,6 +90,17 @@ async def test_a_worker_runs_a_command_for_each_execution(world: World, perdure:
     assert f"chmod +x {__file__}" in (await perdure("queue", "work", "--", __file__)).stderr
 
 
+async def test_a_result_is_reported_by_hand(perdure: Command) -> None:
+    work = (await perdure("queue", "add", "Count the rhymes.")).stdout.strip()
+    claimed = json.loads((await perdure("queue", "claim", "--execution", work, "--json")).stdout)
+    files = ("--file", "a.txt", "--file", "b.txt")
+    report = ("queue", "complete", work, "--lease-token", claimed["lease_token"], *files)
+    assert "--result" in (await perdure(*report, "--result", "{")).stderr
+    await perdure(*report, "--result", '{"rhymes": 3}')
+    result = (await show(perdure, work))["result_data"]
+    assert (result["output"], result["file_paths"]) == ({"rhymes": 3}, ["a.txt", "b.txt"])
+
+
 async def test_finished_work_is_pruned(world: World, perdure: Command) -> None:
     finished, kept = [(await perdure("queue", "add", "A rhyme.")).stdout.strip() for _ in range(2)]
     await work_once(world, ECHO)
