@@ -1,6 +1,7 @@
 """What tests of the gateway say often."""
 
 import json
+import ssl
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,10 @@ TASK = {
     "sdk_options": {"model": "claude-opus-5-5", "max_budget_usd": 0.25},
 }
 
+WITHOUT_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of plain HTTP. A client of its own reads the certificate authorities of the system,
+which takes 20 ms: a third of the time of the tests of the gateway (measured 2026-11-29)."""
+
 
 class World:
     """A served gateway."""
@@ -34,7 +39,9 @@ class World:
         """A client with a token of this user."""
         token = mint(SECRET, user=user, role=role, lives=timedelta(hours=1))
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=60)
+        return httpx2.AsyncClient(
+            base_url=self.url, headers=headers, timeout=60, verify=WITHOUT_AUTHORITIES
+        )
 
 
 async def make_task(client: httpx2.AsyncClient, **changed: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
 
 from cli.tokens import mint
-from tests.api.world import SECRET, World
+from tests.api.world import SECRET, WITHOUT_AUTHORITIES, World
 
 MODERN = "2026-07-28"
 LEGACY = "legacy"
@@ -43,7 +43,9 @@ async def connect(
 
     hooks = {"request": [redirect]}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=60, event_hooks=hooks) as http,
+        httpx2.AsyncClient(
+            headers=headers, timeout=60, event_hooks=hooks, verify=WITHOUT_AUTHORITIES
+        ) as http,
         Client(
             streamable_http_client(url, http_client=http),
             mode="auto" if mode == MODERN else mode,
