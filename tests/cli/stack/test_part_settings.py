@@ -1,14 +1,20 @@
 """Parts whose settings are missing or wrong say what to set."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 import worker
+from cli import gateway
+from cli.configuration import load_settings
+from cli.exits import CommandError
 from cli.stack.addresses import free_port
 from runtime.settings import Settings
 from tests.stack import perdure
+
+DATABASE = {"PERDURE_DATABASE_URL": "postgresql://x@127.0.0.1/x"}
 
 
 @pytest.mark.parametrize("part", ["worker", "api", "migrate"])
@@ -41,10 +47,16 @@ async def test_a_worker_refuses_a_home_that_commands_could_read(sandbox: str) ->
         await worker.serve(settings, asyncio.Event(), is_scripted=False)
 
 
+def test_a_gateway_with_unsound_settings_says_so(tmp_path: Path) -> None:
+    result = perdure(tmp_path, "api", **DATABASE)
+    assert result.returncode == 2
+    assert "PERDURE_JWT_SECRET" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({}, "PERDURE_JWT_SECRET"),
         ({"PERDURE_JWKS_URL": "https://login.example.com/keys"}, "PERDURE_JWT_ISSUER"),
         ({"PERDURE_JWT_SECRET": "x" * 32, "PERDURE_CORS_ORIGINS": "*"}, "PERDURE_CORS_ORIGINS"),
         ({"PERDURE_JWT_SECRET": "too-short"}, "PERDURE_JWT_SECRET"),
@@ -52,11 +64,14 @@ async def test_a_worker_refuses_a_home_that_commands_could_read(sandbox: str) ->
         ({"PERDURE_RATE_LIMIT": "many"}, "PERDURE_RATE_LIMIT"),
     ],
 )
-def test_a_gateway_with_unsound_settings_says_so(
-    tmp_path: Path, given: dict[str, str], named: str
+def test_a_gateway_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: str
 ) -> None:
-    database = {"PERDURE_DATABASE_URL": "postgresql://x@127.0.0.1/x"}
-    result = perdure(tmp_path, "api", **database, **given)
-    assert result.returncode == 2
-    assert named in result.stderr
-    assert "Traceback" not in result.stderr
+    """In this process: the test above shows what a process does with the error."""
+    for name in [name for name in os.environ if name.startswith("PERDURE_")]:
+        monkeypatch.delenv(name)
+    for name, value in {**DATABASE, **given}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CommandError, match=named) as refused:
+        gateway.serve(load_settings())
+    assert refused.value.exit == 2
