@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 
 import httpx2
 
@@ -117,6 +117,15 @@ def port_of(url: httpx2.URL) -> int:
     return url.port or (443 if url.scheme == "https" else 80)
 
 
+@cache
+def default_verification() -> ssl.SSLContext:
+    """Verify certificates with the authorities of the system.
+
+    Reading them takes 20 ms of CPU, so all clients of a process share them.
+    """
+    return httpx2.create_ssl_context()
+
+
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Connects only to addresses that were checked."""
 
@@ -124,16 +133,16 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self,
         find_addresses: FindAddresses,
         *,
-        verify: ssl.SSLContext | bool = True,
+        verify: ssl.SSLContext | None = None,
         keeps_connections: bool = False,
     ) -> None:
-        """`verify` is the certificate verification; tests trust a certificate of their own.
+        """`verify` is `default_verification()`, if not given; tests trust a certificate of theirs.
 
         `keeps_connections`: for a transport that is used for one host only.
         """
         self._find_addresses = find_addresses
         self._inner = httpx2.AsyncHTTPTransport(
-            verify=verify,
+            verify=verify or default_verification(),
             limits=httpx2.Limits(max_keepalive_connections=None if keeps_connections else 0),
         )
 
@@ -214,7 +223,7 @@ class Outbound:
         allow: Iterable[str] = (),
         *,
         resolve: Resolve = system_resolve,
-        verify: ssl.SSLContext | bool = True,
+        verify: ssl.SSLContext | None = None,
     ) -> None:
         """`allow` is the setting PERDURE_OUTBOUND_ALLOW."""
         self.exemptions = Exemptions(allow)

@@ -40,8 +40,6 @@ class WebConnections:
 
     def connect(self, allowed: NetworkList, record: Record) -> "WebConnection":
         """Return a client for the hosts of a list."""
-        if self._verify is None:
-            self._verify = httpx2.create_ssl_context()  # reads all certificates: once per worker
         find = partial(find_listed_addresses, guard=self._guard, allowed=allowed)
         guarded = GuardedTransport(find, verify=self._verify)
         return WebConnection(RecordingTransport(guarded, record))
