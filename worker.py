@@ -1,7 +1,11 @@
 """Composition root of the worker process: builds its parts and runs them until SIGTERM."""
 
-import asyncio
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until the modules are loaded, which takes a fifth less time then (`serve`)
+
+import asyncio
 import signal
 import sys
 import time
@@ -340,6 +344,7 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
         await asyncio.wait([loading])
         gc.collect()  # frozen objects are never collected
         gc.freeze()
+        gc.enable()
         gc.set_threshold(COLLECT_AFTER, COLLECT_OLDER_AFTER, COLLECT_OLDER_AFTER)
         announce(settings.ready_file)
         await stopping.wait()

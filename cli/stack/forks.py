@@ -213,6 +213,7 @@ def fork_parts(requests: Sequence[Fork], supervisor: int) -> list[int]:
 
 def main() -> None:
     """Load the modules, fork the parts that the input names, print their process ids, and end."""
+    gc.disable()  # the worker and the gateway enable it when they have loaded the rest
     for module in MODULES:
         importlib.import_module(module)
     gc.collect()
