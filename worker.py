@@ -6,15 +6,17 @@ if __name__ == "__main__":
     gc.disable()  # until the modules are loaded, which takes a fifth less time then (`serve`)
 
 import asyncio
+import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+import structlog
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -92,6 +94,12 @@ worker that shuts down waits only until its drain time is over."""
 
 CLOSE_TIMEOUT = timedelta(seconds=5)
 """After draining: the time to record an interrupted step before Temporal cancels it (chosen)."""
+
+STOP_SECONDS = 8.0
+"""After draining: the time until the process ends in any case (chosen: less than the supervisor
+waits). Temporal's library waits for its open polls, which do not end while no server answers."""
+
+log = structlog.get_logger(__name__)
 
 
 def executions_worker(client: Client, activities: Activities, settings: Settings) -> Worker:
@@ -312,13 +320,23 @@ async def working(
         await stack.enter_async_context(background_tasks(settings, runner, services, model))
         deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)
-        await stack.enter_async_context(deliveries_worker(client, deliveries))
-        await stack.enter_async_context(reports_worker(client, activities))
         host = runner.hosts.host_id
-        await stack.enter_async_context(host_worker(client, activities, settings, host))
-        await stack.enter_async_context(executions_worker(client, activities, settings))
+        workers = [
+            deliveries_worker(client, deliveries),
+            reports_worker(client, activities),
+            host_worker(client, activities, settings, host),
+            executions_worker(client, activities, settings),
+        ]
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        stack.push_async_callback(shut_down, workers)
         stack.callback(services.blobs.limit_patience, settings.drain_seconds)
         yield
+
+
+async def shut_down(workers: Sequence[Worker]) -> None:
+    """Drain all task queues at the same time; none takes new tasks."""
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: bool) -> None:
@@ -348,6 +366,13 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
         gc.set_threshold(COLLECT_AFTER, COLLECT_OLDER_AFTER, COLLECT_OLDER_AFTER)
         announce(settings.ready_file)
         await stopping.wait()
+        asyncio.get_running_loop().call_later(settings.drain_seconds + STOP_SECONDS, _end_process)
+
+
+def _end_process() -> None:
+    """End although parts of the worker have not stopped. Other attempts repeat what they run."""
+    log.error("worker.not_stopped", advice="Check that Temporal and the database are available.")
+    os._exit(1)
 
 
 async def main() -> None:

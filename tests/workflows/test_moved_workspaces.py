@@ -27,10 +27,13 @@ from persistence.tables.workspaces import WorkspaceSnapshotRow
 from runtime.host import read_host_id
 from tests.engine.driver import UNTIL_RELEASED, Run, use
 from tests.engine.running import WorkerPlace, make_place, open_driver, worker_process
-from tests.waiting import eventually
+from tests.waiting import WITHIN_SECONDS, eventually
 
 LIMIT_SECONDS = 15.0
 """From the end of a host until a tool has run on another one (the bar of this feature)."""
+
+DRAIN_SECONDS = 10.0
+"""Longer than a worker has for the rest of its end (`worker.STOP_SECONDS`)."""
 
 BASH = ["bash"]
 
@@ -45,7 +48,7 @@ class Hosts:
     running: dict[UUID, tuple[asyncio.subprocess.Process, Path]] = field(default_factory=dict)
     started: int = 0
 
-    async def add(self, home: Path | None = None) -> UUID:
+    async def add(self, home: Path | None = None, *, drain_seconds: float = 2) -> UUID:
         """Start a worker, on a new host unless it has a home already."""
         self.started += 1
         if home is None:
@@ -57,7 +60,7 @@ class Hosts:
             replace(self.place, home=home),
             self.scripted,
             log=self.place.home / f"log-{self.started}",
-            more={"PERDURE_DRAIN_SECONDS": "2"},
+            more={"PERDURE_DRAIN_SECONDS": str(drain_seconds)},
         )
         process = await self.stack.enter_async_context(worker)
         host_id = read_host_id(home)
@@ -165,6 +168,37 @@ async def read_record(run: Run) -> tuple[object, ...]:
         snapshots = (await reading.scalars(query.order_by(WorkspaceSnapshotRow.id))).all()
     host = session.workspace_host_id, session.workspace_epoch, session.workspace_bytes
     return calls, snapshots, host, await run.blocks(), await run.event_types()
+
+
+async def test_a_stopping_host_drains_all_its_executions_at_once(
+    hosts: Hosts, scripted_model: ScriptedModelServer
+) -> None:
+    """One is in its first segment, and one came back to this host after an answer."""
+    for _ in range(2):
+        await hosts.add(drain_seconds=DRAIN_SECONDS)
+    async with open_driver(hosts.place, scripted_model) as engine:
+        gate = engine.gate()
+        write, last = (
+            {"tool_use": use("bash", command="date > f")},
+            {"gate": gate.name, "text": "."},
+        )
+        asks = {"tool_use": use("ask_user", question="Where?")}
+        returned = await engine.start(write, asks, last, allowed_tools=[*BASH, "ask_user"])
+        await returned.answer(await returned.wait_for_request(), message="Here.")
+        await returned.wait_for_model_call()
+        host = await find_host(returned)
+        while True:
+            first = await engine.start(write, last, allowed_tools=BASH)
+            await first.wait_until(lambda row: row.total_turns == 1)
+            await first.wait_for_model_call()
+            if await find_host(first) == host:
+                break
+        process, _ = hosts.running[host]
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), WITHIN_SECONDS) == 0
+        gate.open()
+        for run in (returned, first):
+            assert (await run.wait_for_end()).status == ExecutionStatus.COMPLETED
 
 
 @pytest.mark.long

@@ -12,10 +12,11 @@ import httpx2
 import psutil
 import pytest
 
+from cli.stack import temporal
 from cli.stack.addresses import free_port
 from cli.stack.forks import UNKNOWN_CODE, AdoptedProcess, Forks
 from cli.stack.parts import OWN_MODULE
-from cli.stack.process import Part
+from cli.stack.process import Part, RunningPart
 from cli.stack.temporal import Temporal
 from cli.stack.worker_processes import BY_SIGNAL
 from runtime.readiness import is_announced
@@ -36,6 +37,32 @@ def test_a_worker_announces_itself_and_stops_on_sigterm(
     until(lambda: is_announced(ready, worker.pid), within=READY_SECONDS, what="the worker")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(READY_SECONDS) == 0
+
+
+async def test_a_worker_stops_while_temporal_is_unavailable(
+    tmp_path: Path, database_url: str
+) -> None:
+    server = Temporal(
+        database=tmp_path / "temporal.db",
+        port=free_port(),
+        ui_port=free_port(),
+        http_port=free_port(),
+    )
+    running = await RunningPart.start(temporal.part(server, tmp_path / "temporal.log"))
+    ready = tmp_path / "ready"
+    given = {
+        "PERDURE_DATABASE_URL": database_url,
+        "PERDURE_TEMPORAL_ADDRESS": server.address,
+        "PERDURE_READY_FILE": str(ready),
+        "PERDURE_DRAIN_SECONDS": "0",
+    }
+    worker = start(tmp_path / "home", "worker", more=given)
+    await asyncio.to_thread(
+        until, lambda: is_announced(ready, worker.pid), within=READY_SECONDS, what="the worker"
+    )
+    await running.stop()
+    worker.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.wait, READY_SECONDS) == 1
 
 
 @pytest.mark.parametrize("part", ["api", "worker"])
