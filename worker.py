@@ -318,25 +318,26 @@ async def working(
         )
         await runner.hosts.announce()
         await stack.enter_async_context(background_tasks(settings, runner, services, model))
-        deliveries = delivery_activities(settings, services, outbound)
         activities = Activities(runner, services)
-        host = runner.hosts.host_id
         workers = [
-            deliveries_worker(client, deliveries),
+            deliveries_worker(client, delivery_activities(settings, services, outbound)),
             reports_worker(client, activities),
-            host_worker(client, activities, settings, host),
+            host_worker(client, activities, settings, runner.hosts.host_id),
             executions_worker(client, activities, settings),
         ]
-        for worker in workers:
-            await stack.enter_async_context(worker)
-        stack.push_async_callback(shut_down, workers)
+        await stack.enter_async_context(run_workers(workers))
         stack.callback(services.blobs.limit_patience, settings.drain_seconds)
         yield
 
 
-async def shut_down(workers: Sequence[Worker]) -> None:
-    """Drain all task queues at the same time; none takes new tasks."""
-    await asyncio.gather(*(worker.shutdown() for worker in workers))
+@asynccontextmanager
+async def run_workers(workers: Sequence[Worker]) -> AsyncIterator[None]:
+    """Run task queues while the block runs, then drain them all at the same time."""
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        yield
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: bool) -> None:
