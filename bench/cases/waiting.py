@@ -154,10 +154,10 @@ async def _wait_and_resume(
     before = memory_bytes(worker)
     asked = await start()
     await await_rest(worker)
-    grown = memory_bytes(worker) - before
     idle = CpuMeter({"worker": worker})
     await asyncio.sleep(IDLE_SECONDS)
     idle_cpu = idle.read()["worker"] / IDLE_SECONDS
+    grown = memory_bytes(worker) - before
     say(f"resuming {count}: {system.name}")
     meter = CpuMeter(system.roles)
     began = time.perf_counter()
