@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
+from typing import Any
 
 from sqlalchemy import make_url
 
@@ -16,7 +17,7 @@ class Wire:
 
     def __init__(self, database_url: str) -> None:
         self._url = make_url(database_url)
-        self._pumps: list[asyncio.Task[None]] = []
+        self._serving: list[asyncio.Task[Any]] = []
         self.is_silent = False
         self.dropped = asyncio.Event()
         """A connection was closed."""
@@ -31,14 +32,18 @@ class Wire:
             yield url.render_as_string(hide_password=False)
         finally:
             server.close()
-            for pump in self._pumps:
-                pump.cancel()
-            await asyncio.gather(*self._pumps, return_exceptions=True)
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(self._url.host, self._url.port)
-        for one, other in ((reader, back), (there, writer)):
-            self._pumps.append(asyncio.ensure_future(self._pump(one, other)))
+        task = asyncio.current_task()
+        assert task
+        self._serving.append(task)
+        with closing(writer):
+            there, back = await asyncio.open_connection(self._url.host, self._url.port)
+            with closing(back):
+                await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
