@@ -221,7 +221,7 @@ async def test_an_admin_sees_users_disables_one_and_gives_quotas(perdure: Comman
     ok(await perdure("admin", "enable", "alice", **root))
     ok(await perdure("me"))
     assert "disable yourself" in read_error(await perdure("admin", "disable", "root", **root))
-    assert "admin users" in read_error(await perdure("admin", "get", "nobody", **root))
+    assert "admin users" in read_error(await perdure("admin", "get", "unknown-user", **root))
     stats = ok(await perdure("admin", "stats", **root))
     assert "2, 0 disabled" in stats
     assert parse_json(await perdure("admin", "stats", "--json", **root))["users"] == 2

@@ -33,6 +33,9 @@ filters = st.builds(
     tag=st.none() | st.sampled_from(TAGS),
 )
 
+Written = tuple[str, tuple[Any, ...]]
+"""`insert` or `change`, and the arguments of that method of `Walk`."""
+
 
 class Walk:
     """Reads a list page by page while others write to it."""
@@ -94,7 +97,7 @@ class Walk:
             found = await queries.page(session, self._user_id, self._narrowed, window)
         return [row.id for row in found.rows], found.has_more
 
-    async def read_pages(self, size: int, meanwhile: Iterator[list[tuple]]) -> list[UUID]:  # type: ignore[type-arg]  # two kinds
+    async def read_pages(self, size: int, meanwhile: Iterator[list[Written]]) -> list[UUID]:
         """All rows of all pages; while each is read, the next of `meanwhile` is written."""
         self.always = set(self.ever)
         found: list[UUID] = []
@@ -106,7 +109,7 @@ class Walk:
             found += page
         return found
 
-    async def _write(self, kind: str, values: tuple) -> None:  # type: ignore[type-arg]  # of it
+    async def _write(self, kind: str, values: tuple[Any, ...]) -> None:
         await (self.insert if kind == "insert" else self.change)(*values)
 
 
@@ -127,7 +130,7 @@ async def check_pages(
     there: list[tuple[ExecutionStatus, list[str]]],
     narrowed: ExecutionFilter,
     size: int,
-    meanwhile: list[list[tuple]],  # type: ignore[type-arg]  # two kinds
+    meanwhile: list[list[Written]],
 ) -> None:
     async with database.transaction() as session:
         user = await users.find_or_create(session, f"walker {new_id()}", "user")
