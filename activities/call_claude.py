@@ -1,11 +1,11 @@
 """The activity `call_claude`: runs one attempt of the loop, with heartbeats and interrupts."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -108,39 +108,82 @@ async def leave_sticky_queue() -> None:
         log.info("call_claude.sticky_queue_kept", error=str(error.status))
 
 
+@dataclass(slots=True)
+class WatchedAttempt:
+    """An attempt that this process runs, and what interrupts its loop."""
+
+    run_id: str | None
+    watcher: InterruptWatcher = field(default_factory=InterruptWatcher)
+    has_ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _has_successor: bool = False
+
+    async def hand_over(self) -> None:
+        """Let the attempt record its current step, because a later one waits for it."""
+        self._has_successor = True
+        self.watcher.drain()
+        await self.has_ended.wait()
+
+    async def run(self, work: Coroutine[Any, Any, Stop]) -> Stop:
+        """Run the loop, which continues if Temporal times the attempt out.
+
+        The SDK then cancels the activity, although Temporal may only be unavailable for a time:
+        the current step would be lost, which may be a call that is paid for. If another worker
+        takes over meanwhile, the record refuses the next step.
+        """
+        running = asyncio.ensure_future(work)
+        while True:
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                if running.done() or not self._has_timed_out():
+                    running.cancel()
+                    return await running
+
+    def _has_timed_out(self) -> bool:
+        details = activity.cancellation_details()
+        return self._has_successor or (details is not None and details.timed_out)
+
+
 class InterruptWatchers:
     """The executions that this worker is running, so that a wake-up reaches the right loop."""
 
     def __init__(self, slots: int) -> None:
         """`slots` is the number of executions the worker runs at a time."""
         self._slots = slots
-        self._watchers: dict[str, InterruptWatcher] = {}
+        self._watched: dict[str, WatchedAttempt] = {}
 
     @property
     def is_full(self) -> bool:
         """Whether every slot is taken, so that other executions may be waiting for one."""
-        return len(self._watchers) >= self._slots
+        return len(self._watched) >= self._slots
 
-    @contextmanager
-    def watch(self, execution_id: UUID) -> Iterator[InterruptWatcher]:
-        """Deliver the wake-ups of one execution to the returned watcher while the block runs."""
-        key = str(execution_id)
-        watcher = self._watchers[key] = InterruptWatcher()
+    @asynccontextmanager
+    async def watch(self, execution_id: UUID) -> AsyncIterator[WatchedAttempt]:
+        """Deliver the wake-ups of one execution to the returned attempt while the block runs.
+
+        Waits until an earlier attempt of this process, which Temporal has timed out, has recorded
+        its current step.
+        """
+        key, run_id = str(execution_id), activity.info().workflow_run_id
+        while (earlier := self._watched.get(key)) is not None and earlier.run_id == run_id:
+            await earlier.hand_over()
+        watched = self._watched[key] = WatchedAttempt(run_id)
         try:
-            yield watcher
+            yield watched
         finally:
-            if self._watchers.get(key) is watcher:
-                del self._watchers[key]
+            watched.has_ended.set()
+            if self._watched.get(key) is watched:
+                del self._watched[key]
 
     def wake(self, execution_id: str) -> None:
         """Interrupt the loop of an execution that has an unread signal."""
-        if (watcher := self._watchers.get(execution_id)) is not None:
-            watcher.wake()
+        if (watched := self._watched.get(execution_id)) is not None:
+            watched.watcher.wake()
 
     def wake_all(self) -> None:
         """Wake every loop: the connection that carries the wake-ups was interrupted."""
-        for watcher in self._watchers.values():
-            watcher.wake()
+        for watched in self._watched.values():
+            watched.watcher.wake()
 
 
 class SegmentLimit:
@@ -224,7 +267,8 @@ class ExecutionRunner:
     async def _run(
         self, run: RunRef, progress: LoopProgress, *, from_host_id: UUID | None = None
     ) -> CallClaudeResult:
-        with self.interrupt_watchers.watch(run.execution_id) as watcher:
+        async with self.interrupt_watchers.watch(run.execution_id) as watched:
+            watcher = watched.watcher
             remote = self.mcp_tools.attempt()
             record = ExecutionRecord(
                 self.database,
@@ -244,7 +288,7 @@ class ExecutionRunner:
                         await leave_sticky_queue()
                         await self._prepare_repeated_attempt(run.execution_id)
                     async with remote:
-                        stop = await loop.run()
+                        stop = await watched.run(loop.run())
                     await self._record_workspace(loop)
                 except ExecutionTerminalError:
                     # It ended outside of its workflow; `finish` returns the recorded status.
