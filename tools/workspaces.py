@@ -30,8 +30,8 @@ _CLOSED = 0o700
 _DIRECTORY_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.(\d+))?")
 """As `domain.workspaces.snapshots.directory_name` makes it."""
 
-_RESTORE_SECONDS = 24 * 3600
-"""Age of a directory in which nothing is restored any more (chosen: another worker may use it)."""
+_RESTORE_SECONDS = 3600
+"""Age of a directory in which nothing is restored any more (chosen: an attempt ends after less)."""
 
 RESTORED = (
     "(The files of this workspace were restored from the last completed call before this one. "

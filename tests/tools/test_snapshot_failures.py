@@ -1,5 +1,6 @@
 """Snapshots of changing, too large or damaged workspaces, and failures of the store."""
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.errors import BlobMissingError, BlobStoreUnavailableError, WorkspaceNotSavedError
 from domain.workspaces.snapshots import SavedEntry, SnapshotUnreadableError, WorkspaceIndex
-from tests.tools.saved_workspaces import Place, place, write
+from tests.tools.saved_workspaces import Place, Stored, describe, place, write
 from tools.snapshots import saving, scanning
 
 __all__ = ["place"]
@@ -152,3 +153,42 @@ def test_an_index_with_paths_that_lead_out_is_refused(path: str) -> None:
 def test_other_bytes_are_not_an_index(content: bytes) -> None:
     with pytest.raises(SnapshotUnreadableError, match="not an index"):
         WorkspaceIndex.decode(content, hashlib.sha256(content).hexdigest())
+
+
+class HeldStore(Stored):
+    """A store that sends the files of a snapshot, but not its index, only after `release`."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.directory / "store")
+        self._index = "" if place.saved is None else place.saved.sha256
+        self.is_read, self.release = asyncio.Event(), asyncio.Event()
+
+    async def read(
+        self, sha256: str, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        if sha256 != self._index:
+            self.is_read.set()
+            await self.release.wait()
+        async for chunk in super().read(sha256, start, end):
+            yield chunk
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_two_processes_restore_the_same_workspace(place: Place, first: int) -> None:
+    """An attempt was frozen, and the next one runs in another process of the host."""
+    write(place.root / "d" / "large", os.urandom(MIB))
+    write(place.root / "d" / "small", "small")
+    await place.save()
+    assert place.saved is not None
+    private, target = place.directory / "private", place.directory / "target"
+    stores = [HeldStore(place), HeldStore(place)]
+    restores = []
+    for store in stores:
+        snapshots = saving.Snapshots(store, private, owner=None)
+        restores.append(asyncio.create_task(snapshots.restore(place.saved.sha256, target)))
+        await store.is_read.wait()
+    for number in (first, 1 - first):
+        stores[number].release.set()
+        await restores[number]
+        assert describe(target) == describe(place.root)
+    assert list(private.iterdir()) == []

@@ -111,17 +111,21 @@ class Snapshots:
             SnapshotUnreadableError: the stored bytes are others than recorded.
             BlobMissingError: stored bytes are missing.
         """
-        aside = self._private / f"{RESTORING}{target.name}"
-
-        async def restore() -> WorkspaceIndex:
-            await delete_directory(aside)
-            index = await read_index(self._store, sha256)
-            await restore_files(self._store, index, aside, self._private, owner=self._owner)
-            return index
-
-        index = await _patiently(restore)
-        aside.rename(target)
+        index = await _patiently(lambda: self._restore(sha256, target))
         return index.left_out
+
+    async def _restore(self, sha256: str, target: Path) -> WorkspaceIndex:
+        # An earlier attempt, in another process with this home directory, may do the same.
+        aside = self._private / f"{RESTORING}{target.name}-{os.urandom(8).hex()}"
+        index = await read_index(self._store, sha256)
+        try:
+            await restore_files(self._store, index, aside, self._private, owner=self._owner)
+            aside.rename(target)
+        except OSError:
+            await delete_directory(aside)
+            if not await asyncio.to_thread(target.is_dir):
+                raise
+        return index
 
 
 def _describe(sha256: str, size_bytes: int, index: WorkspaceIndex) -> WorkspaceSnapshot:
