@@ -121,11 +121,11 @@ class Blobs:
         Raises:
             BlobStoreUnavailableError: as `put`; some may be stored.
         """
-        await registry.register(self._database, {blob.sha256: blob.size_bytes for blob in new})
         ends_at = time.monotonic() + self._patience_seconds
         left = list(new)
         while left:
             try:
+                await registry.register(self._database, {b.sha256: b.size_bytes for b in left})
                 await self._move(left)
             except BlobStoreUnavailableError:
                 if time.monotonic() + RETRY_SECONDS > min(ends_at, self._patience_ends_at):

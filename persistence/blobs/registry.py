@@ -10,13 +10,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from asyncpg import PostgresError
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from domain.errors import BlobMissingError
+from domain.errors import BlobMissingError, BlobStoreUnavailableError
 from domain.files.blobs import StoredBlob
 from persistence.db.database import Database
+from persistence.db.outages import is_refused
 from persistence.tables.columns import Row
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import ArtifactRow, BlobRow
@@ -37,13 +39,27 @@ SELECT sha256 FROM blobs WHERE sha256 = ANY(CAST(:hashes AS text[])) ORDER BY sh
 """)
 
 
+_REFUSED = (
+    "The database can't write, for example because its disk is full. Ask the operator to free "
+    "space, then repeat the request."
+)
+
+
 async def register(database: Database, sizes: Mapping[str, int]) -> None:
     """Protect these files, by their sha256 (hex) with their sizes, for a day from now.
 
     If garbage collection is deleting one of them, this waits until it is deleted. It is a
     transaction of its own, on a connection that no open transaction needs.
+
+    Raises:
+        BlobStoreUnavailableError: Postgres refuses writes.
     """
-    await database.raw.run(_REGISTER, {"hashes": list(sizes), "sizes": list(sizes.values())})
+    try:
+        await database.raw.run(_REGISTER, {"hashes": list(sizes), "sizes": list(sizes.values())})
+    except PostgresError as error:
+        if not is_refused(error):
+            raise
+        raise BlobStoreUnavailableError(_REFUSED) from error
 
 
 async def hold(session: AsyncSession, hashes: Iterable[str]) -> None:

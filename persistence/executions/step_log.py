@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from domain.people.requests import next_action_at
 from domain.text import clean
 from persistence.db import sql
 from persistence.db.database import Database
+from persistence.db.outages import repeat_refused
 from persistence.definitions import agents
 from persistence.executions import (
     admission,
@@ -107,7 +109,7 @@ class ExecutionRecord:
         tries = [] if taken.is_first else await snapshot.list_tries(self._database, self._id)
         lost = None
         if any(one.status == CallStatus.INTENDED for one in tries):
-            lost = await self._charge_lost_call()
+            lost = await repeat_refused(self._charge_lost_call)
             tries = await snapshot.list_tries(self._database, self._id)
         loaded = await snapshot.load(self._database, taken, tries, lost)
         self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
@@ -117,12 +119,17 @@ class ExecutionRecord:
         return loaded
 
     async def write(self, step: Step) -> Receipt:
-        """Write a step, whole or not at all.
+        """Write a step, whole or not at all. It waits while Postgres refuses it.
+
+        The step may hold the answer of a call that is paid for.
 
         Raises:
             FencedOutError: another attempt writes now, the execution has ended, or the table of
                 transitions does not allow the change of its status.
         """
+        return await repeat_refused(partial(self._write_once, step))
+
+    async def _write_once(self, step: Step) -> Receipt:
         if _has_rare_parts(step) or (self._is_budgeted and step.call_outcome is not None):
             async with self._database.transaction() as session:
                 receipt = await self._write(session, step)
@@ -138,6 +145,9 @@ class ExecutionRecord:
         Raises:
             FencedOutError: as `write`.
         """
+        return await repeat_refused(partial(self._reserve, step, reserve_usd))
+
+    async def _reserve(self, step: Step, reserve_usd: Decimal) -> Receipt | Shortage:
         async with self._database.transaction() as session:
             shortage = await budgets.reserve(session, self._id, reserve_usd)
             if shortage is not None:
