@@ -3,7 +3,7 @@
 import gc
 
 if __name__ == "__main__":
-    gc.disable()  # until the modules are loaded, which takes a fifth less time then (`serve`)
+    gc.disable()  # until `freeze_loaded`
 
 import asyncio
 import os
@@ -43,6 +43,7 @@ from persistence.db.migrate import (
 from runtime.egress.client import EgressProxy
 from runtime.host import host_id, process_host
 from runtime.mail import Mailer
+from runtime.memory import collect_less_often, freeze_loaded
 from runtime.network import NetworkGuard
 from runtime.outbound import Outbound
 from runtime.own_endpoints import own_endpoints
@@ -76,16 +77,6 @@ the scripted model."""
 WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
 """Outside of the SDK's sandbox, which takes 5 ms of CPU for each workflow (docs/adr/0026). Tests
 check the code of workflows, and replay all behaviours in the sandbox."""
-
-COLLECT_AFTER = 10_000
-"""New objects until the garbage collector looks for unreachable cycles (chosen). With Python's 700,
-and with the 300,000 objects of loaded modules among those that it visits, a busy worker spent 5 %
-of its CPU on that (measured 2026-11-29)."""
-
-COLLECT_OLDER_AFTER = 1
-"""Collections of a generation until the next older one is collected too. Workflows that left the
-cache are cycles and old. With Python's 10, the memory of a worker with 1,000 executions that wait
-grows by 28 MB, not by 24 MB, and it needs as much CPU (measured 2026-11-29)."""
 
 STORE_PATIENCE_SECONDS = 45.0
 """How long a file waits for a store of artifacts that is full or unavailable (chosen: a file server
@@ -361,10 +352,8 @@ async def serve(settings: Settings, stopping: asyncio.Event, *, is_scripted: boo
             working(settings, client=client, model=model, is_scripted=is_scripted)
         )
         await asyncio.wait([loading])
-        gc.collect()  # frozen objects are never collected
-        gc.freeze()
-        gc.enable()
-        gc.set_threshold(COLLECT_AFTER, COLLECT_OLDER_AFTER, COLLECT_OLDER_AFTER)
+        freeze_loaded()
+        collect_less_often()
         announce(settings.ready_file)
         await stopping.wait()
         asyncio.get_running_loop().call_later(settings.drain_seconds + STOP_SECONDS, _end_process)

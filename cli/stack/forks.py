@@ -24,6 +24,7 @@ from typing import NoReturn, Self, TypedDict
 from cli.stack.launch import SELF, die_with_parent
 from cli.stack.parts import OWN_MODULE, own_module
 from cli.stack.process import Part, tie_to_parent
+from runtime.memory import freeze_loaded
 
 PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36  # linux/prctl.h
 
@@ -213,11 +214,10 @@ def fork_parts(requests: Sequence[Fork], supervisor: int) -> list[int]:
 
 def main() -> None:
     """Load the modules, fork the parts that the input names, print their process ids, and end."""
-    gc.disable()  # the worker and the gateway enable it when they have loaded the rest
+    gc.disable()  # until `freeze_loaded`
     for module in MODULES:
         importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # otherwise collections of the forks would write to the shared memory
+    freeze_loaded()  # otherwise collections of the forks would write to the shared memory
     requests: list[Fork] = json.loads(sys.stdin.buffer.read() or b"[]")
     os.write(1, json.dumps(fork_parts(requests, int(sys.argv[1]))).encode())
     os._exit(0)  # the modules need no clean-up
