@@ -317,7 +317,6 @@ async def working(
             executions_worker(client, activities, settings),
         ]
         await stack.enter_async_context(run_workers(workers))
-        stack.callback(services.blobs.limit_patience, settings.drain_seconds)
         yield
 
 

@@ -136,7 +136,7 @@ class ToolTurn:
         decisions = [self._decider.check_effect(call, datetime.now(UTC)) for call in interrupted]
         await self._attempt.write(self._step(decisions, new=False))
         await self._forget_connections(interrupted)
-        await self._save_workspace(is_changed=True)
+        await run_to_end(self._save_workspace(is_changed=True))
         return self._attempt.failure
 
     async def _with_connections(self, call: ToolCall) -> ToolCall:
@@ -385,6 +385,5 @@ class ToolTurn:
             )
             await self._attempt.write(step)
             await self._forget_connections(interrupted)
-            with patience.limit_waits() as patience_ended:
-                patience_ended.set()
+            with patience.refuse_waits():
                 await self._save_workspace()

@@ -11,7 +11,6 @@ Garbage collection deletes a file that nothing refers to a day after it was last
 import asyncio
 import errno
 import hashlib
-import math
 import os
 import tempfile
 import time
@@ -97,15 +96,7 @@ class Blobs:
         """
         self._database = database
         self._patience_seconds = patience_seconds
-        self._patience_ends_at = math.inf
         self.store = store
-
-    def limit_patience(self, seconds: float) -> None:
-        """Wait for an unavailable store until then at most, because the process ends.
-
-        What a finished call returned must be recorded before, if necessary without its files.
-        """
-        self._patience_ends_at = time.monotonic() + seconds
 
     async def put(self, new: NewBlob) -> None:
         """Move a file into the store; it is stored durably when this returns.
@@ -128,9 +119,8 @@ class Blobs:
                 await registry.register(self._database, {b.sha256: b.size_bytes for b in left})
                 await self._move(left)
             except BlobStoreUnavailableError:
-                if time.monotonic() + RETRY_SECONDS > min(ends_at, self._patience_ends_at):
-                    raise
-                if not await patience.pause(RETRY_SECONDS):
+                is_late = time.monotonic() + RETRY_SECONDS > ends_at
+                if is_late or not await patience.pause(RETRY_SECONDS):
                     raise
 
     async def _move(self, left: list[NewBlob]) -> None:

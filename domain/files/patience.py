@@ -23,6 +23,14 @@ def limit_waits() -> Iterator[asyncio.Event]:
         _ENDED.reset(token)
 
 
+@contextmanager
+def refuse_waits() -> Iterator[None]:
+    """Let the work of this block use the store, but not wait for it."""
+    with limit_waits() as ended:
+        ended.set()
+        yield
+
+
 async def pause(seconds: float) -> bool:
     """Wait before another attempt to use the store; return False at once if it must not wait."""
     ended = _ENDED.get()
