@@ -11,12 +11,11 @@ from agent.subtask_results import describe_results
 from domain.errors import ErrorCode
 from domain.executions.events import Event
 from domain.executions.finishing import NOT_ENDED, NOT_RUN
+from domain.executions.signals import Inbox, Signal, SignalKind
 from domain.executions.steps import (
     ChildResult,
     Failure,
-    Inbox,
     OpenRequest,
-    Signal,
     Step,
     ToolCall,
     ToolCallStatus,
@@ -26,20 +25,8 @@ from domain.people.answers import read_default
 from domain.people.requests import QUESTIONS, RequestKind
 from domain.rules.entries import READ_ARTIFACT
 
-CANCEL, MESSAGE = "cancel", "message"
-"""Kinds of signals that the loop handles separately; the others are consumed when they are read."""
-
-INTERRUPT = "interrupt"
-"""A person stops the work in progress, so that the model reads the message before it now."""
-
 NOT_COMPLETED = "A person interrupted the execution, so this call did not run, or not to its end."
 """The result of calls that an interrupting message stops."""
-
-FINISH = "finish"
-"""A person asks the execution to answer now. It stays unread, so that each attempt reads it."""
-
-BUDGET_RELEASED = "budget_released"
-"""The next call, which did not fit into a budget, fits now."""
 
 MAX_DEFAULT_APPROVALS = 8
 """How often a default answer calls the provider again in a turn that its spend limit refuses: as
@@ -54,17 +41,17 @@ DefaultProblem = Callable[[OpenRequest, ToolCall | None], Awaitable[str | None]]
 
 def must_finish(inbox: Inbox) -> bool:
     """Whether a person has asked the execution to answer now."""
-    return any(signal.kind == FINISH for signal in inbox.signals)
+    return any(signal.kind == SignalKind.FINISH for signal in inbox.signals)
 
 
 def is_interrupted(inbox: Inbox) -> bool:
     """Whether a person has stopped the work in progress."""
-    return any(signal.kind == INTERRUPT for signal in inbox.signals)
+    return any(signal.kind == SignalKind.INTERRUPT for signal in inbox.signals)
 
 
 def is_cancelled(inbox: Inbox) -> bool:
     """Whether a cancel signal is unread."""
-    return any(signal.kind == CANCEL for signal in inbox.signals)
+    return any(signal.kind == SignalKind.CANCEL for signal in inbox.signals)
 
 
 def apply(state: RunState, inbox: Inbox) -> Step:
@@ -84,10 +71,14 @@ def apply(state: RunState, inbox: Inbox) -> Step:
         reported = [child for child in inbox.children if str(child.execution_id) in ended]
         new_events += map(events.subtask_completed, reported)
     released = [*_take_budget_requests(state)] if _is_budget_released(inbox) else []
-    new_events += [events.input_cancelled(request, BUDGET_RELEASED) for request in released]
+    new_events += [
+        events.input_cancelled(request, SignalKind.BUDGET_RELEASED) for request in released
+    ]
     known = {signal.id for signal in state.unsent_messages}
     state.unsent_messages += [
-        signal for signal in inbox.signals if signal.kind == MESSAGE and signal.id not in known
+        signal
+        for signal in inbox.signals
+        if signal.kind == SignalKind.MESSAGE and signal.id not in known
     ]
     state.put_calls(calls)
     new_events += [events.tool_ended(call) for call in calls if call.status.is_settled]
@@ -126,7 +117,7 @@ def stop_work(state: RunState, children: Sequence[ChildResult]) -> Step:
         cancelled_requests=[request.id for request in requests],
         events=[
             *(events.tool_ended(call) for call in calls),
-            *(events.input_cancelled(request, FINISH) for request in requests),
+            *(events.input_cancelled(request, SignalKind.FINISH) for request in requests),
         ],
     )
 
@@ -152,7 +143,7 @@ def stop_calls(state: RunState, inbox: Inbox) -> Step:
 
 def _find_calls_answered_later(inbox: Inbox) -> Collection[UUID | None]:
     """The calls that a person has answered after the last interruption."""
-    last = max(n for n, signal in enumerate(inbox.signals) if signal.kind == INTERRUPT)
+    last = max(n for n, signal in enumerate(inbox.signals) if signal.kind == SignalKind.INTERRUPT)
     answered = {signal.payload.get("input_request_id") for signal in inbox.signals[last:]}
     return {request.tool_call_id for request in inbox.answered if str(request.id) in answered}
 
@@ -167,7 +158,7 @@ def _stop_call(call: ToolCall, *, is_effect_unknown: bool) -> ToolCall:
 
 
 def _is_budget_released(inbox: Inbox) -> bool:
-    return any(signal.kind == BUDGET_RELEASED for signal in inbox.signals)
+    return any(signal.kind == SignalKind.BUDGET_RELEASED for signal in inbox.signals)
 
 
 def _take_budget_requests(state: RunState) -> Iterator[OpenRequest]:
@@ -179,7 +170,7 @@ def _take_budget_requests(state: RunState) -> Iterator[OpenRequest]:
 
 def _is_consumed_on_read(signal: Signal) -> bool:
     """False for cancels and requests to finish, which the end consumes, and for messages."""
-    return signal.kind not in (CANCEL, FINISH, MESSAGE)
+    return signal.kind not in (SignalKind.CANCEL, SignalKind.FINISH, SignalKind.MESSAGE)
 
 
 def _apply_answer(state: RunState, request: OpenRequest, calls: list[ToolCall]) -> Failure | None:

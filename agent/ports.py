@@ -13,9 +13,9 @@ from uuid import UUID
 
 from domain.agents.agent import Agent
 from domain.executions.budgets import Shortage
+from domain.executions.signals import Inbox
 from domain.executions.steps import (
     CallOutcome,
-    Inbox,
     Receipt,
     Snapshot,
     Step,

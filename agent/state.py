@@ -9,11 +9,11 @@ from uuid import UUID
 
 from agent.transcript import RecordedTranscript, encode, result_block
 from domain.executions.outcomes import Outcome, Stop
+from domain.executions.signals import Signal
 from domain.executions.states import ExecutionStatus
 from domain.executions.steps import (
     CallIntent,
     OpenRequest,
-    Signal,
     Snapshot,
     StatusChange,
     ToolCall,

@@ -12,10 +12,10 @@ from api.executions.schemas import render_execution, render_model_call
 from api.timeline.streams import event_fields
 from api.web import transcripts
 from api.web.visits import Visit
+from domain.executions.signals import SignalKind
 from domain.executions.states import PREREQUISITES, ExecutionStatus
 from persistence.db.paging import Window
 from persistence.executions import input_requests, signals, subtasks
-from persistence.executions.signals import SignalKind
 from persistence.executions.visibility import find_unreadable
 from persistence.reporting import spans
 from persistence.sessions import artifacts, timeline

@@ -326,27 +326,6 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
-    """An unread signal to the execution (answer, message, cancel, pause …): a row of `signals`."""
-
-    id: UUID
-    kind: str
-    payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Inbox:
-    """The unread signals, with the requests and subtasks that they refer to."""
-
-    signals: Sequence[Signal] = ()
-    answered: Sequence[OpenRequest] = ()
-    children: Sequence[ChildResult] = ()
-    """The subtasks that the signals name, and the others of their tool calls; all at a finish."""
-    is_pause_requested: bool = False
-    """As `Snapshot.is_pause_requested`, and at least as new as the signals."""
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The record at the start of an attempt."""
 

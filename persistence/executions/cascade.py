@@ -11,10 +11,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.executions.signals import SignalKind
 from domain.executions.states import TERMINAL, WORKER_BLOCKED, ExecutionStatus
 from persistence.db import locks
 from persistence.executions import lifecycle, prerequisites, queries
-from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
+from persistence.executions.signals import FIRST_WAKE, append_signal
 from persistence.tables.executions import ExecutionRow
 
 

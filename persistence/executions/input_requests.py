@@ -12,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
 from domain.executions.events import Event
+from domain.executions.signals import SignalKind
 from domain.people.requests import EXPIRING, GROUP, RequestKind
 from domain.text import clean
 from persistence.db.paging import Filters, Page, Window, matching, newest
 from persistence.executions import events
 from persistence.executions.queries import select_line, select_tree
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.ledger import UserRow
 from persistence.tables.people import GroupRow, MentionRow

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import ConflictError, ErrorCode, ExecutionTerminalError
 from domain.executions.events import Event
+from domain.executions.signals import SignalKind
 from domain.executions.states import (
     ACTIVE,
     TERMINAL,
@@ -34,7 +35,7 @@ from persistence.db.live_updates import WAKE_CHANNEL
 from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.executions import events, prompts
 from persistence.executions.fencing import MAY_END, RunIdentity
-from persistence.executions.signals import FIRST_WAKE, SignalKind, append_signal
+from persistence.executions.signals import FIRST_WAKE, append_signal
 from persistence.ledger.audit import APPEND
 from persistence.tables.executions import ExecutionEventRow, ExecutionRow
 

@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.executions.signals import SignalKind
 from domain.executions.steps import ToolCallStatus
 from domain.people.rechecks import ApprovalAge, is_same_input
 from domain.people.requests import RequestKind
 from domain.rules.decisions import is_covered
 from domain.rules.permissions import EDITS
 from domain.tools.calls import ToolEffect
-from persistence.executions.signals import SignalKind
 from persistence.executions.snapshot import definition_of
 from persistence.tables.definitions import TaskRow
 from persistence.tables.executions import ExecutionRow, SignalRow

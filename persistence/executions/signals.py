@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from sqlalchemy import and_, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.executions.events import Event
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from domain.ids import new_id
 from persistence.db import sql
@@ -25,6 +25,10 @@ FIRST_WAKE = timedelta(seconds=2)
 NEXT_WAKE = timedelta(seconds=30)
 """Between two wake-ups by the relay: time for a busy worker to read the row (chosen)."""
 
+DISPATCHED_WAKE = timedelta(minutes=5)
+"""As `NEXT_WAKE`, for a start that Temporal has accepted: the execution may wait for a free slot, and
+the reconciler starts a workflow that Temporal has lost (chosen)."""
+
 MOST_CLOSING = 100
 """While this many ends of external executions are newer than `FIRST_WAKE`, or sent and not yet
 consumed, the relay sends no further ones: to close their workflows takes the time of the processor
@@ -33,36 +37,8 @@ that their workers need to end the next executions (chosen: a batch of the relay
 LAST_CLOSING = timedelta(minutes=2)
 """After this time the relay sends an end in any case (chosen)."""
 
-DISPATCHED_WAKE = timedelta(minutes=5)
-"""The same for a start that Temporal has accepted: the execution may wait for a free slot, and the
-reconciler starts a workflow that Temporal has lost (chosen)."""
-
 KEPT_FOR = timedelta(days=1)
 """Consumed rows are kept this long, for debugging (chosen)."""
-
-
-class SignalKind(StrEnum):
-    """The kinds of signals."""
-
-    START = "start"
-    ANSWER = "answer"
-    MESSAGE = "message"
-    INTERRUPT = "interrupt"
-    """Stops the work in progress, so that the model reads the message before it now."""
-    CANCEL = "cancel"
-    FINISH = "finish"
-    """A person asks the execution to answer now. It is unread until the end."""
-    REQUEST_CHANGED = "request_changed"
-    """An open input request has another due time, or was opened again."""
-    PAUSE = "pause"
-    RESUME = "resume"
-    SUBTASK_FINISHED = "subtask_finished"
-    ENDED = "ended"
-    """A request ended an external execution. It is unread until the workflow knows of the end."""
-    BUDGET_RELEASED = "budget_released"
-    """Reservations were settled; a call that waited for them may fit now."""
-    PLAN_CHANGED = "plan_changed"
-    """The steps of a plan that runs were changed, or retried."""
 
 
 UNREAD_UNTIL_WOKEN = (

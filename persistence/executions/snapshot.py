@@ -13,14 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from definitions.tasks import TaskDefinition
 from domain.errors import ErrorCode
+from domain.executions.signals import Inbox, Signal, SignalKind
 from domain.executions.states import ExecutionStatus
 from domain.executions.steps import (
     CallStatus,
     ChildResult,
     Failure,
-    Inbox,
     OpenRequest,
-    Signal,
     Snapshot,
     StoredMessage,
     ToolCall,
@@ -33,7 +32,6 @@ from domain.web.connections import read_connections
 from domain.workspaces.snapshots import WorkspaceVersion
 from persistence.db.database import Database
 from persistence.executions import subtasks
-from persistence.executions.signals import SignalKind
 from persistence.identity import groups
 from persistence.sessions import lineage
 from persistence.tables.columns import read_as

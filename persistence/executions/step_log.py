@@ -16,11 +16,11 @@ from contracts.names import workflow_id
 from domain.agents.agent import Agent
 from domain.errors import AlreadyAnsweredError, FencedOutError
 from domain.executions.budgets import Shortage
+from domain.executions.signals import Inbox
 from domain.executions.states import ExecutionStatus
 from domain.executions.steps import (
     CallOutcome,
     CallStatus,
-    Inbox,
     NewChild,
     NewRequest,
     Receipt,

@@ -4,10 +4,11 @@ from uuid import UUID
 
 from domain.errors import ConflictError
 from domain.executions.finishing import FINISH_REQUEST
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from persistence.executions import leases, lifecycle, signals
 from persistence.executions.cascade import cancel_children, cancel_tree
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.tables.executions import ExecutionRow
 from services.executions.access import get_own_execution, require_active
 from services.executions.inputs import CancelBody, FinishBody

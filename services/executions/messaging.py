@@ -10,6 +10,7 @@ from domain.agents.agent import Agent
 from domain.agents.matching import choose_agent
 from domain.errors import ConflictError, NotFoundError
 from domain.executions.limits import MAX_DEPTH
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from domain.plans.plan import PLAN
 from domain.text import as_text
@@ -17,7 +18,7 @@ from persistence.db import locks
 from persistence.definitions import agents
 from persistence.executions import queries
 from persistence.executions.creation import Start, Work
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.ledger import budgets
 from persistence.sessions import sessions
 from persistence.tables.executions import ExecutionRow

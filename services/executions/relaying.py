@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import signals
@@ -13,8 +14,6 @@ from services.ports import WorkflowServer
 
 BATCH = 100
 """Signals of one sweep, sent concurrently, so that one slow call delays no other (chosen)."""
-
-ENDED = signals.SignalKind.ENDED
 
 log = structlog.get_logger(__name__)
 
@@ -29,19 +28,20 @@ async def relay_due(database: Database, workflows: WorkflowServer) -> int:
         return 0
     async with database.transaction() as session:
         due = await signals.take_due(session, limit=BATCH)
-        ended = [signal.id for signal, row in due if _has_ended(row) and signal.kind != ENDED]
+        ended = [
+            signal.id for signal, row in due if _has_ended(row) and signal.kind != SignalKind.ENDED
+        ]
         await signals.consume(session, ended)
     active = [(signal, row) for signal, row in due if not _has_ended(row)]
-    start = signals.SignalKind.START
-    to_start = [row for signal, row in active if signal.kind == start]
+    to_start = [row for signal, row in active if signal.kind == SignalKind.START]
     was_started = await asyncio.gather(*(_start(workflows, row) for row in to_start))
     started = [row.id for row, was in zip(to_start, was_started, strict=True) if was]
     if started:
         await signals.mark_dispatched(database, started)
     # After the starts: a workflow that was just started may have further signals.
-    to_wake = {row.workflow_id for signal, row in active if signal.kind != start}
+    to_wake = {row.workflow_id for signal, row in active if signal.kind != SignalKind.START}
     await asyncio.gather(*(workflows.wake(workflow_id) for workflow_id in to_wake))
-    closing = [row for signal, row in due if signal.kind == ENDED]
+    closing = [row for signal, row in due if signal.kind == SignalKind.ENDED]
     await asyncio.gather(*(_close(database, workflows, row) for row in closing))
     return len(due)
 

@@ -7,10 +7,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.executions.events import Event
+from domain.executions.signals import SignalKind
 from domain.people.requests import add_seconds, group_of, next_action_at
 from persistence.db.database import Database
 from persistence.executions import due_requests, events, input_requests, queries
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.identity import groups
 from persistence.ledger import audit
 from persistence.tables.executions import ExecutionRow

@@ -3,8 +3,9 @@
 from uuid import UUID
 
 from domain.errors import ConflictError
+from domain.executions.signals import SignalKind
 from persistence.executions import queries
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.plans import plans
 from persistence.plans.plans import LoadedPlan
 from services.definitions.updates import merge_update

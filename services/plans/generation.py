@@ -22,6 +22,7 @@ from domain.errors import (
     PermissionDeniedError,
     QuotaExceededError,
 )
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from domain.plans import generation as plan_generation
 from domain.plans.generation import MOST_CORRECTIONS
@@ -30,7 +31,7 @@ from persistence.definitions import agents
 from persistence.executions import lone_ends, queries, signals
 from persistence.executions.fencing import RunIdentity
 from persistence.executions.lifecycle import Ended
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.plans import generations
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.plans import PlanGenerationRow

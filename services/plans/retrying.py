@@ -5,9 +5,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from domain.errors import ConflictError
+from domain.executions.signals import SignalKind
 from domain.plans.plan import NOT_COMPLETED, PlanGraph
 from persistence.executions import queries
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.plans.plans import LoadedPlan
 from persistence.tables.executions import ExecutionRow
 from services.caller import missing

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from agent.inbox import NOT_COMPLETED
-from domain.executions.steps import Inbox, Receipt, Step
+from domain.executions.signals import Inbox
+from domain.executions.steps import Receipt, Step
 from tests.agent.in_memory.driver import Runner, use
 from tests.agent.in_memory.record import InMemoryRecord
 

@@ -12,9 +12,9 @@ import pytest
 
 from api.main import PAGES
 from api.web.page_route import PageRoute
+from domain.executions.signals import SignalKind
 from domain.ids import new_id
 from persistence.executions import signals
-from persistence.executions.signals import SignalKind
 from persistence.tables.executions import ExecutionRow, PrefixRow
 from persistence.tables.sessions import MessageRow, ToolCallRow
 from tests.api.browsing import API, CSRF, Client, alice, browser, sign_in, words

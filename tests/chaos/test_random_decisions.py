@@ -25,8 +25,9 @@ from sqlalchemy import select
 
 from claude.scripted import ScriptedModelServer
 from domain.errors import PerdureError
+from domain.executions.signals import SignalKind
 from persistence.executions import input_requests, queries
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.people import RememberedDecisionRow
 from persistence.tables.sessions import InputRequestRow, ToolCallRow

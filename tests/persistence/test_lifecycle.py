@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import select, text
 
 from domain.errors import ConflictError, ErrorCode, FencedOutError
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from domain.executions.steps import Failure, StatusChange, Step
 from persistence.db.database import Database
 from persistence.executions import admission, cascade, lifecycle, queries, signals
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.identity import users
 from persistence.tables.executions import SignalRow
 from persistence.tables.ledger import AuditRow

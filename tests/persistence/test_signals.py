@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import update
 
+from domain.executions.signals import SignalKind
 from persistence.db.database import Database
 from persistence.executions import signals
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.tables.executions import ExecutionRow, SignalRow
 from tests.persistence.opened import open_execution
 

@@ -10,11 +10,11 @@ from sqlalchemy import text
 
 from activities import background_tasks
 from activities.background_tasks import PeriodicTask, run_alongside
+from domain.executions.signals import SignalKind
 from persistence.db import idempotency
 from persistence.db.database import Database
 from persistence.db.idempotency import Key
 from persistence.executions import signals
-from persistence.executions.signals import SignalKind
 from persistence.identity import users
 from services import maintenance
 from tests.engine.storing import store

@@ -8,10 +8,11 @@ from pathlib import Path
 from sqlalchemy import text
 
 from claude.scripted import ScriptedModelServer
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from persistence.db.database import Database
 from persistence.executions import queries, signals
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.identity import users
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings

@@ -18,8 +18,9 @@ from agent.transcript import encode, result_block, text_block, tool_uses
 from definitions.tasks import TaskDefinition
 from domain.executions.events import Event
 from domain.executions.outcomes import Outcome, Stop
+from domain.executions.signals import Signal
 from domain.executions.states import ExecutionStatus
-from domain.executions.steps import NewMessage, Signal
+from domain.executions.steps import NewMessage
 from domain.ids import new_id
 from domain.model.calls import Prefix
 from domain.web.network import NetworkList

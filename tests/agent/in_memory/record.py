@@ -21,11 +21,11 @@ from domain.errors import (
 )
 from domain.executions.budgets import Shortage, compute_remaining_usd
 from domain.executions.events import Event
+from domain.executions.signals import Inbox
 from domain.executions.states import ExecutionStatus
 from domain.executions.steps import (
     CallOutcome,
     CallStatus,
-    Inbox,
     NewChild,
     Receipt,
     Snapshot,

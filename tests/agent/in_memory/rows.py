@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from domain.agents.agent import Agent
+from domain.executions.signals import Signal
 from domain.executions.states import ExecutionStatus
-from domain.executions.steps import CallIntent, CallStatus, NewMessage, NewRequest, Signal, ToolCall
+from domain.executions.steps import CallIntent, CallStatus, NewMessage, NewRequest, ToolCall
 from domain.ids import new_id
 from domain.model.calls import Prefix
 from domain.people.rechecks import ApprovalAge

@@ -9,9 +9,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from agent.ports import Record
+from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
 from persistence.executions import input_requests, lifecycle, queries
-from persistence.executions.signals import SignalKind, append_signal
+from persistence.executions.signals import append_signal
 from persistence.tables.executions import ExecutionEventRow
 from persistence.tables.sessions import ToolCallRow
 from services.executions import finishing
