@@ -17,11 +17,11 @@ from cli.stack.addresses import describe_listener, is_free
 from cli.stack.assembly import LOOPBACK, Ports
 from cli.stack.home import Home
 from cli.stack.process import PartFailedError
+from domain.health import ComponentState
 from domain.model.lifecycles import ModelLifecycle, describe_retirement
 from domain.web.network import NetworkList
 from runtime.settings import Settings
 
-UNAVAILABLE = "unavailable"
 NO_WORKER = (
     "No worker has announced itself for more than 5 s, so executions wait. `perdure logs worker` "
     "shows what it wrote last; if it hangs, kill its process, and `perdure up` starts it again."
@@ -229,7 +229,7 @@ def _running_stack(home: Home) -> Finding:
         answer = httpx2.get(f"{facts['api_url']}/health/ready", trust_env=False)
         states = answer.json()
         well = answer.is_success
-        if states.get("workers") == UNAVAILABLE:
+        if states.get("workers") == ComponentState.UNAVAILABLE:
             well, fix = False, NO_WORKER
         what = ", ".join(f"{name} {state}" for name, state in states.items())
     except (httpx2.HTTPError, ValueError) as error:

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from temporalio.service import RPCError
 
 from api.gateway import Gateway
+from domain.health import ComponentState
 from persistence.db.migrate import NEWEST, PreReleaseDatabaseError, find_revision
 from persistence.db.outages import is_outage
 from services.hosts import has_workers
@@ -15,18 +16,20 @@ PROBE_SECONDS = 2.0
 """A check that takes longer fails; orchestrators check every few seconds (chosen)."""
 
 
-async def check_components(gateway: Gateway) -> dict[str, str]:
-    """The states of the database, of its schema, of Temporal and of the workers; `ok` if they work.
+async def check_components(gateway: Gateway) -> dict[str, ComponentState]:
+    """The states of the database, of its schema, of Temporal and of the workers.
 
     `workers` are `unavailable` if no worker has announced itself for some seconds.
     """
-    in_database, temporal = await asyncio.gather(_database(gateway), _temporal(gateway))
+    in_database, temporal = await asyncio.gather(_check_database(gateway), _check_temporal(gateway))
     database, migrations, workers = in_database
     states = {"database": database, "migrations": migrations, "temporal": temporal}
     return {**states, "workers": workers}
 
 
-async def _database(gateway: Gateway) -> tuple[str, str, str]:
+async def _check_database(
+    gateway: Gateway,
+) -> tuple[ComponentState, ComponentState, ComponentState]:
     """The states of the database, of its schema, and of the workers."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
@@ -34,26 +37,27 @@ async def _database(gateway: Gateway) -> tuple[str, str, str]:
                 await session.execute(text("SELECT 1"))
             revision = await find_revision(gateway.database.engine)
             is_writable = await gateway.write_check.is_writable()
-            database = "ok" if is_writable else "read_only"
+            database = ComponentState.OK if is_writable else ComponentState.READ_ONLY
             if revision != NEWEST:
-                return database, "outdated", "unknown"
+                return database, ComponentState.OUTDATED, ComponentState.UNKNOWN
             async with gateway.database.reading() as session:
-                workers = "ok" if await has_workers(session) else "unavailable"
+                is_served = await has_workers(session)
     except PreReleaseDatabaseError:
-        return "ok", "outdated", "unknown"
+        return ComponentState.OK, ComponentState.OUTDATED, ComponentState.UNKNOWN
     except Exception as error:
         if not is_outage(error):
             raise
-        return "unavailable", "unknown", "unknown"
-    return database, "ok", workers
+        return ComponentState.UNAVAILABLE, ComponentState.UNKNOWN, ComponentState.UNKNOWN
+    workers = ComponentState.OK if is_served else ComponentState.UNAVAILABLE
+    return database, ComponentState.OK, workers
 
 
-async def _temporal(gateway: Gateway) -> str:
+async def _check_temporal(gateway: Gateway) -> ComponentState:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             is_serving = await gateway.temporal.service_client.check_health(
                 timeout=timedelta(seconds=PROBE_SECONDS)
             )
     except (RPCError, RuntimeError, TimeoutError):
-        return "degraded"
-    return "ok" if is_serving else "degraded"
+        return ComponentState.DEGRADED
+    return ComponentState.OK if is_serving else ComponentState.DEGRADED

@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import links
 from api.health.components import check_components
+from domain.health import ComponentState
 
 router = APIRouter(tags=["health"])
 
@@ -19,7 +20,7 @@ async def redirect_root() -> RedirectResponse:
 @router.get("/health/live")
 async def live() -> JSONResponse:
     """Report that the process responds."""
-    return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": ComponentState.OK})
 
 
 @router.get("/health/ready")
@@ -31,9 +32,9 @@ async def ready(request: Request) -> JSONResponse:
     (`workers: unavailable`), returns 200: requests are stored, and executions start later.
     """
     facts = await check_components(request.app.state.gateway)
-    if facts["database"] == facts["migrations"] == "ok":
-        return JSONResponse({"status": "ok", **facts})
-    return JSONResponse({"status": "unavailable", **facts}, 503)
+    if facts["database"] == facts["migrations"] == ComponentState.OK:
+        return JSONResponse({"status": ComponentState.OK, **facts})
+    return JSONResponse({"status": ComponentState.UNAVAILABLE, **facts}, 503)
 
 
 @router.get("/metrics", include_in_schema=False)

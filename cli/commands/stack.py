@@ -11,6 +11,7 @@ from cli.arguments.option_groups import with_output
 from cli.connection.endpoint import UnreachableError, home
 from cli.exits import CommandError, Exit
 from cli.terminal import show
+from domain.health import ComponentState
 
 STOP_SECONDS = 90.0
 """The longest stop: a worker completes its current steps, then the servers stop."""
@@ -53,7 +54,7 @@ def status(*, output: str) -> None:
     """
     import httpx2
 
-    from cli.doctor import NO_WORKER, UNAVAILABLE
+    from cli.doctor import NO_WORKER
 
     _require_stack()
     facts = home().read_ready()
@@ -67,7 +68,7 @@ def status(*, output: str) -> None:
         raise UnreachableError(f"The gateway does not answer: {error}") from error
     facts.pop("token")
     show.print_answer({**facts, "health": health}, output, _print_status)
-    has_workers = health.get("workers") != UNAVAILABLE
+    has_workers = health.get("workers") != ComponentState.UNAVAILABLE
     if not has_workers:
         show.err.print(NO_WORKER)
     if None in facts["pids"].values() or not has_workers:
