@@ -32,7 +32,7 @@ class DeliveryActivities(NotificationActivities):
     async def deliver_notification(self, given: DeliverInput) -> DeliverResult:
         """Make one attempt. Its error, unless it is the last one, has the delay of the next one."""
         with translate_errors(), send_heartbeats():
-            status, delay = await self._attempt(given)
+            status, delay = await self._make_attempt(given)
         if status is Delivery.PENDING:
             raise ApplicationError(
                 RETRYING,
@@ -42,7 +42,7 @@ class DeliveryActivities(NotificationActivities):
             )
         return DeliverResult(status=status)
 
-    async def _attempt(self, given: DeliverInput) -> tuple[Delivery, timedelta | None]:
+    async def _make_attempt(self, given: DeliverInput) -> tuple[Delivery, timedelta | None]:
         """Return the delivery's status after this attempt, and the delay until the next one."""
         async with self._database.transaction() as session:
             attempt = await deliveries.begin_attempt(session, given.notification_id)

@@ -72,7 +72,9 @@ class Schedules:
 
     async def state(self, wanted: TaskSchedule) -> ScheduleState | None:
         """Describe the schedule in Temporal. Return None if Temporal was not reached."""
-        return await try_call(self._state(wanted), "schedule.describe", task_id=str(wanted.task_id))
+        return await try_call(
+            self._read_state(wanted), "schedule.describe", task_id=str(wanted.task_id)
+        )
 
     async def compare(self, wanted: Mapping[UUID, TaskSchedule]) -> Differences | None:
         """Return which of these schedules are missing or different, and which are not wanted.
@@ -108,7 +110,7 @@ class Schedules:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
 
-    async def _state(self, wanted: TaskSchedule) -> ScheduleState:
+    async def _read_state(self, wanted: TaskSchedule) -> ScheduleState:
         described = await self._describe(wanted.task_id)
         if described is None:
             return ScheduleState(is_as_wanted=False)

@@ -64,10 +64,10 @@ async def verify_audit_logs(
 @router.get("/{audit_id}", responses={200: {"model": AuditRead}})
 async def get_audit_log(call: Called, audit_id: UUID) -> Response:
     """Get an audit entry."""
-    return single(call.request, render_entry(await _readable(call, audit_id)))
+    return single(call.request, render_entry(await _find_readable_entry(call, audit_id)))
 
 
-async def _readable(call: Call, audit_id: UUID) -> audit.AuditEntry:
+async def _find_readable_entry(call: Call, audit_id: UUID) -> audit.AuditEntry:
     async with call.gateway.database.reading() as session:
         row = await audit.find(session, audit_id)
         if row is None:

@@ -111,7 +111,7 @@ class Tokens:
         """
         try:
             header = jwt.get_unverified_header(token)
-            payload = await self._payload(token, header)
+            payload = await self._verify_payload(token, header)
             expires_at = float(payload["exp"])
         except _NO_TOKEN as error:
             raise UnauthenticatedError(f"The token is not valid: {error}.") from error
@@ -133,16 +133,18 @@ class Tokens:
             _verified_email(payload, is_ours=header.get("alg") == OURS),
         )
 
-    async def _payload(self, token: str, header: Mapping[str, Any]) -> dict[str, Any]:
+    async def _verify_payload(self, token: str, header: Mapping[str, Any]) -> dict[str, Any]:
         algorithm = str(header.get("alg"))
         if algorithm == OURS and self._secret is not None:
-            return self._ours(token, self._secret)
+            return self._verify_ours(token, self._secret)
         if algorithm in THEIRS and self.key_set is not None:
             keys = await self.key_set.find(header.get("kid"), algorithm)
-            return self._theirs(token, keys, algorithm)
+            return self._verify_theirs(token, keys, algorithm)
         raise UnauthenticatedError("Tokens with this signing algorithm are not accepted.")
 
-    def _theirs(self, token: str, keys: Sequence[jwt.PyJWK], algorithm: str) -> dict[str, Any]:
+    def _verify_theirs(
+        self, token: str, keys: Sequence[jwt.PyJWK], algorithm: str
+    ) -> dict[str, Any]:
         """Check with each of the keys until one fits; several may have the same id."""
         for position, key in enumerate(keys, 1):
             try:
@@ -160,7 +162,7 @@ class Tokens:
                     raise
         raise jwt.InvalidKeyError("no key fits")
 
-    def _ours(self, token: str, secret: str) -> dict[str, Any]:
+    def _verify_ours(self, token: str, secret: str) -> dict[str, Any]:
         """Check issuer and audience if the token contains them."""
         payload: dict[str, Any] = jwt.decode(
             token,

@@ -30,7 +30,7 @@ async def list_files(
     call: Called, execution_id: UUID, query: Annotated[DirectoryQuery, Query()]
 ) -> Response:
     """List a directory of the workspace, sorted by name. Executions of a session share it."""
-    files = await _workspace(call, execution_id)
+    files = await _open_workspace(call, execution_id)
     page = await list_directory(files, query.path, query.span())
     return render_items(call, query, page, page.rows)
 
@@ -40,7 +40,7 @@ async def get_file(
     call: Called, execution_id: UUID, query: Annotated[FileQuery, Query()]
 ) -> Response:
     """Download a file of the workspace; supports `Range`."""
-    return await send_file(await _workspace(call, execution_id), query.path)
+    return await send_file(await _open_workspace(call, execution_id), query.path)
 
 
 @router.get(
@@ -56,11 +56,11 @@ async def get_archive(
 
     The archive omits links that lead out and special files, and contains a list of them.
     """
-    files = await _workspace(call, execution_id)
+    files = await _open_workspace(call, execution_id)
     return await send_archive(files, query.path, f"execution-{execution_id}.tar.gz")
 
 
-async def _workspace(call: Call, execution_id: UUID) -> WorkspaceFiles:
+async def _open_workspace(call: Call, execution_id: UUID) -> WorkspaceFiles:
     async with call.gateway.database.reading() as session:
         row = await get_readable_execution(session, call.caller, execution_id)
         place = await find_workspace(session, call.gateway, row)

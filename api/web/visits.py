@@ -1,7 +1,7 @@
 """Requests of browsers that have signed in: `visit: Visiting`, and their cookie.
 
 The cookie gives access to pages only; the API accepts none. Every form of a page contains a text
-from the encrypted session, so that no other site can send one (`Visit.read_form`).
+from the encrypted session, so that no other site can send one (`read_own_form`).
 """
 
 import secrets

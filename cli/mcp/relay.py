@@ -57,7 +57,7 @@ NAMED_BY = {
 
 
 class LostConnectionError(Exception):
-    """The connection broke after the request was sent; `was_answered`: messages had arrived."""
+    """The connection broke after a request that must not be repeated was sent."""
 
 
 class InvalidMessageError(Exception):

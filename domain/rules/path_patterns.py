@@ -1,4 +1,4 @@
-"""Patterns for paths of a workspace, in the form that the paths have (`workspace_paths`).
+"""Patterns for paths of a workspace, in the form that the paths have (`domain.workspaces.paths`).
 
 `*` stands for any characters, also slashes; `**/` also for no directory.
 """

@@ -233,7 +233,7 @@ async def record_refusal(
 async def _supersede(session: AsyncSession, row: ExecutionRow, last_message_seq: int) -> None:
     """Supersede every step after `last_message_seq`, except the prompt; costs are kept."""
     own = (MessageRow.execution_id == row.id, MessageRow.superseded_at.is_(None))
-    kept = max(last_message_seq, await _prompt_seq(session, own))
+    kept = max(last_message_seq, await _find_prompt_seq(session, own))
     # The current time, not the transaction's, which may have waited for the row: a fork that was
     # created meanwhile still includes what is superseded here.
     now = text("clock_timestamp()")
@@ -297,7 +297,7 @@ async def _cancel_superseded(
     )
 
 
-async def _prompt_seq(session: AsyncSession, conditions: Sequence[ColumnElement[bool]]) -> int:
+async def _find_prompt_seq(session: AsyncSession, conditions: Sequence[ColumnElement[bool]]) -> int:
     """The execution's first message if it is a prompt: a fork may start with an answer."""
     result = await session.execute(
         select(MessageRow.seq, MessageRow.role).where(*conditions).order_by(MessageRow.seq).limit(1)

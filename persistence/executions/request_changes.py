@@ -44,8 +44,8 @@ class RequestChanges:
 
 async def find_changes(session: AsyncSession, row: InputRequestRow) -> RequestChanges:
     """The changes since a request was opened: by people, and by other calls of the execution."""
-    version, messages = await _changes_by_people(session, row)
-    files, others = await _changing_calls(session, row)
+    version, messages = await _count_changes_by_people(session, row)
+    files, others = await _find_changing_calls(session, row)
     return RequestChanges(version, messages, files[:LISTED_FILES], others)
 
 
@@ -79,8 +79,8 @@ async def find_approval_age(session: AsyncSession, call_id: UUID) -> ApprovalAge
     )
     if row is None or row.answered_at is None:
         return None
-    version, messages = await _changes_by_people(session, row)
-    files, others = await _changing_calls(session, row)
+    version, messages = await _count_changes_by_people(session, row)
+    files, others = await _find_changing_calls(session, row)
     return ApprovalAge(row.answered_at - row.created_at, messages, version, files, others)
 
 
@@ -116,7 +116,9 @@ async def find_reason(
     return next(reasons, None)
 
 
-async def _changes_by_people(session: AsyncSession, row: InputRequestRow) -> tuple[int | None, int]:
+async def _count_changes_by_people(
+    session: AsyncSession, row: InputRequestRow
+) -> tuple[int | None, int]:
     """The task's version if it was edited, and the number of messages, since a request."""
     execution, task = ExecutionRow, TaskRow
     version = await session.scalar(
@@ -136,7 +138,9 @@ async def _changes_by_people(session: AsyncSession, row: InputRequestRow) -> tup
     return version, messages or 0
 
 
-async def _changing_calls(session: AsyncSession, row: InputRequestRow) -> tuple[Sequence[str], int]:
+async def _find_changing_calls(
+    session: AsyncSession, row: InputRequestRow
+) -> tuple[Sequence[str], int]:
     """The paths that file tools have written since, and the number of other calls with effects.
 
     Those that ended after the answer do not count: they were approved or decided before.

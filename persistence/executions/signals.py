@@ -26,8 +26,8 @@ NEXT_WAKE = timedelta(seconds=30)
 """Between two wake-ups by the relay: time for a busy worker to read the row (chosen)."""
 
 DISPATCHED_WAKE = timedelta(minutes=5)
-"""As `NEXT_WAKE`, for a start that Temporal has accepted: the execution may wait for a free slot, and
-the reconciler starts a workflow that Temporal has lost (chosen)."""
+"""As `NEXT_WAKE`, for a start that Temporal has accepted: the execution may wait for a free slot,
+and the reconciler starts a workflow that Temporal has lost (chosen)."""
 
 MOST_CLOSING = 100
 """While this many ends of external executions are newer than `FIRST_WAKE`, or sent and not yet

@@ -75,12 +75,12 @@ async def load(
 ) -> Snapshot:
     """Everything the loop needs of an execution that was just taken.
 
-    `taken` is the row of `admission.take`, read before a lost call was charged, `tries` what
-    `list_tries` returned after that.
+    `taken` is the row of `admission.become_writer`, read before a lost call was charged, `tries`
+    what `list_tries` returned after that.
     """
     raw = _without_owners_people(taken.definition) if taken.is_of_others else taken.definition
     definition = TaskDefinition.model_validate(raw)
-    transcript = await _transcript(database, taken)
+    transcript = await _read_transcript(database, taken)
     progress = _NO_PROGRESS
     if not taken.is_first:
         progress = await _load_progress(database, taken.id, transcript, tries)
@@ -101,7 +101,7 @@ async def load(
         people=await _with_hours(database, definition.input_policy),
         definition=raw,
         transcript=transcript,
-        foreign_executions=await _foreign_executions(database, taken, transcript),
+        foreign_executions=await _find_foreign_executions(database, taken, transcript),
         running_ms=taken.running_ms,
         stalled_attempts=taken.stalled_attempts,
         has_unread=taken.has_unread,
@@ -121,7 +121,7 @@ async def _with_hours(database: Database, policy: InputPolicy) -> InputPolicy:
         return replace(policy, hours=await groups.find_hours(session, name))
 
 
-async def _transcript(database: Database, taken: SimpleNamespace) -> Sequence[StoredMessage]:
+async def _read_transcript(database: Database, taken: SimpleNamespace) -> Sequence[StoredMessage]:
     """The session's messages; a fork shares messages of other sessions."""
     if taken.messages is not None:
         return [
@@ -141,7 +141,7 @@ WHERE id = ANY(CAST(:ids AS uuid[])) AND prefix_sha256 IS DISTINCT FROM :prefix_
 """)
 
 
-async def _foreign_executions(
+async def _find_foreign_executions(
     database: Database, taken: SimpleNamespace, transcript: Sequence[StoredMessage]
 ) -> frozenset[UUID]:
     """Earlier executions of the transcript that used another prefix; usually there are none."""

@@ -100,7 +100,7 @@ async def page(
     session: AsyncSession, user_id: UUID | None, narrowed: AuditFilter, window: Window
 ) -> Page[AuditRow]:
     """Changes by a user and of a user's entities; all changes if `user_id` is None."""
-    narrow = await _conditions(session, narrowed)
+    narrow = await _make_conditions(session, narrowed)
     if user_id is None:
         branches = [and_(AuditRow.id.is_not(None), *narrow)]
     else:
@@ -135,7 +135,9 @@ async def load_entries(session: AsyncSession, rows: Sequence[AuditRow]) -> Seque
     ]
 
 
-async def _conditions(session: AsyncSession, narrowed: AuditFilter) -> list[ColumnElement[bool]]:
+async def _make_conditions(
+    session: AsyncSession, narrowed: AuditFilter
+) -> list[ColumnElement[bool]]:
     actor_id = None if narrowed.actor is None else await _find_actor(session, narrowed.actor)
     columns = {
         "entity_type": narrowed.entity_type,

@@ -162,7 +162,7 @@ async def verify(
         broken=broken,
         next_seq=None if broken or last == end else last + 1,
         head=newest,
-        mismatch=await _mismatch(session, expected) if expected else None,
+        mismatch=await _find_mismatch(session, expected) if expected else None,
         unsealed=await _count_unsealed(session),
     )
 
@@ -205,7 +205,7 @@ async def _find_break_outside(session: AsyncSession) -> Break | None:
     return None
 
 
-async def _mismatch(session: AsyncSession, expected: Head) -> Mismatch | None:
+async def _find_mismatch(session: AsyncSession, expected: Head) -> Mismatch | None:
     there = await session.get(AuditSealRow, expected.seq)
     if there is not None and there.hash == expected.hash:
         return None

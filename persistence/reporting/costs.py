@@ -52,7 +52,7 @@ async def read_cost(session: AsyncSession, row: ExecutionRow, budget_usd: Decima
         estimated_usd=sums.estimated or ZERO,
         superseded_usd=sums.superseded or ZERO,
         subtasks_usd=await session.scalar(SUBTASK_COST, {"id": row.id}) or ZERO,
-        by_model=await _cost_by_model(session, row.id),
+        by_model=await _sum_costs_by_model(session, row.id),
     )
 
 
@@ -103,7 +103,7 @@ async def read_turn_usage(session: AsyncSession, execution_id: UUID) -> Sequence
     ]
 
 
-async def _cost_by_model(session: AsyncSession, execution_id: UUID) -> tuple[ModelCost, ...]:
+async def _sum_costs_by_model(session: AsyncSession, execution_id: UUID) -> tuple[ModelCost, ...]:
     charged = func.sum(CHARGED)
     rows = await session.execute(
         select(

@@ -128,8 +128,8 @@ async def read_previous_run(session: AsyncSession, row: ExecutionRow) -> Previou
         report_id=previous.report_id,
         completed_at=previous.completed_at,
         result=previous.result_data,
-        files=await _files(session, previous.id),
-        current_files=await _files(session, row.id),
+        files=await _list_files(session, previous.id),
+        current_files=await _list_files(session, row.id),
     )
 
 
@@ -150,7 +150,7 @@ def select_previous_run(task_id: UUID, execution_id: UUID) -> Select[Any]:
     )
 
 
-async def _files(session: AsyncSession, execution_id: UUID) -> Sequence[FileVersion]:
+async def _list_files(session: AsyncSession, execution_id: UUID) -> Sequence[FileVersion]:
     """The files that the model saved in a run, the newest last."""
     rows = await session.execute(
         select(ArtifactRow.name, ArtifactRow.sha256, ArtifactRow.size_bytes)

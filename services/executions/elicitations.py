@@ -76,7 +76,7 @@ async def find_elicitation(
     One at a time: Claude Code returns the responses to several requests together, after the last.
     """
     for row, execution_title in await input_requests.list_open(session, execution_id):
-        elicitation = _elicit(row, execution_title, page_url)
+        elicitation = _make_elicitation(row, execution_title, page_url)
         mode: Mode = "url" if elicitation.schema is None else "form"
         if row.dismissals < MOST_DISMISSALS and mode in modes:
             return elicitation
@@ -106,7 +106,9 @@ async def respond(
     try:
         execution, row = await input_requests.lock_open(work.session, row.id)
         if make_key(row) == response.key:
-            await _apply(work, row, response, make_form(_show(row, execution.title, page_url)))
+            await _apply(
+                work, row, response, make_form(_make_shown_request(row, execution.title, page_url))
+            )
     except AlreadyAnsweredError:
         return
 
@@ -117,7 +119,7 @@ async def _apply(
     response: ElicitationResponse,
     form: RequestForm | None,
 ) -> None:
-    given = _read(RequestKind(row.kind), response, form)
+    given = _read_answer(RequestKind(row.kind), response, form)
     if given is None:
         await input_requests.dismiss(work.session, row, None)
         return
@@ -130,7 +132,7 @@ async def _apply(
         await input_requests.dismiss(work.session, row, _describe(error))
 
 
-def _read(
+def _read_answer(
     kind: RequestKind, response: ElicitationResponse, form: RequestForm | None
 ) -> Mapping[str, Any] | None:
     """The answer that a response gives; None if it is no decision.
@@ -174,8 +176,8 @@ def read_key(key: str) -> UUID | None:
         return None
 
 
-def _elicit(row: InputRequestRow, execution_title: str, page_url: PageUrl) -> Elicitation:
-    request = _show(row, execution_title, page_url)
+def _make_elicitation(row: InputRequestRow, execution_title: str, page_url: PageUrl) -> Elicitation:
+    request = _make_shown_request(row, execution_title, page_url)
     form = make_form(request)
     message = page_message(request) if form is None else form.message
     return Elicitation(
@@ -187,7 +189,9 @@ def _elicit(row: InputRequestRow, execution_title: str, page_url: PageUrl) -> El
     )
 
 
-def _show(row: InputRequestRow, execution_title: str, page_url: PageUrl) -> ShownRequest:
+def _make_shown_request(
+    row: InputRequestRow, execution_title: str, page_url: PageUrl
+) -> ShownRequest:
     asked = Asked(
         kind=RequestKind(row.kind),
         options=row.options,

@@ -52,7 +52,7 @@ async def fork(work: UnitOfWork, execution_id: UUID, body: ForkBody) -> Executio
         if not is_stored:
             raise _refusal("at_turn", _NO_FILES)
     start = Start(
-        work=await _work_of_fork(work.session, source, body),
+        work=await _make_work(work.session, source, body),
         user_id=source.user_id,
         actor=work.caller.actor,
         trigger_type="fork",
@@ -99,7 +99,7 @@ async def _fork_point(session: AsyncSession, source: ExecutionRow, body: ForkBod
     return point
 
 
-async def _work_of_fork(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> Work:
+async def _make_work(session: AsyncSession, source: ExecutionRow, body: ForkBody) -> Work:
     """Return the work of the source, with another model if the body names one."""
     work = await inline_work.read_work(session, source)
     if body.model is None:

@@ -77,13 +77,13 @@ async def apply_held(services: Services, now: datetime | None = None) -> int:
 
 async def _apply_one(services: Services, request_id: UUID, now: datetime) -> None:
     async with services.database.reading() as session:
-        author = await _author(session, request_id)
+        author = await _find_author(session, request_id)
     if author is not None:
         async with services.transaction(author) as work:
             await _apply(work, request_id, now)
 
 
-async def _author(session: AsyncSession, request_id: UUID) -> Caller | None:
+async def _find_author(session: AsyncSession, request_id: UUID) -> Caller | None:
     """The user who gave a held answer; None if it was withdrawn."""
     row = await input_requests.find(session, request_id)
     if row is None or row.answered_by is None:

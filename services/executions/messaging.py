@@ -72,7 +72,7 @@ async def send_session_message(
         return await _start_follow_up(work, last, body.content)
     if session.is_interactive and session.agent_source is None:
         await _choose_agent(work, session, body.content)
-    agent = await _agent_of_session(work.session, session, session.agent_id)
+    agent = await _find_agent(work.session, session, session.agent_id)
     start = _turn(
         work,
         inline_work.define_turn(agent, session.sdk_options, body.content),
@@ -103,7 +103,7 @@ async def start_session_work(work: UnitOfWork, session_id: UUID, body: SessionWo
     session, agent = await find_references(work.session, work.caller, session_id, body.agent_id)
     parent = None
     if body.parent_task_id is not None:
-        parent = await _parent_of(work, session, body.parent_task_id)
+        parent = await _find_parent(work, session, body.parent_task_id)
     start = _turn(
         work,
         inline_work.define_turn(agent, session.sdk_options, as_text(body.input)),
@@ -124,7 +124,7 @@ async def find_references(
         NotFoundError: there is no such session, or no such agent.
     """
     row = await get_own_session(session, caller, session_id)
-    return row, await _agent_of_session(session, row, agent_id)
+    return row, await _find_agent(session, row, agent_id)
 
 
 def _reads_messages(row: ExecutionRow) -> bool:
@@ -180,9 +180,7 @@ def _turn(
     )
 
 
-async def _agent_of_session(
-    session: AsyncSession, row: SessionRow, slug: str | None
-) -> Agent | None:
+async def _find_agent(session: AsyncSession, row: SessionRow, slug: str | None) -> Agent | None:
     if slug is None:
         return None
     agent = await agents.find(session, row.user_id, slug)
@@ -191,7 +189,7 @@ async def _agent_of_session(
     return agent
 
 
-async def _parent_of(work: UnitOfWork, session: SessionRow, execution_id: UUID) -> ExecutionRow:
+async def _find_parent(work: UnitOfWork, session: SessionRow, execution_id: UUID) -> ExecutionRow:
     parent = await queries.find(work.session, execution_id)
     if parent is None or parent.session_id != session.id:
         hint = "Name an execution of this session, or leave it out."

@@ -141,7 +141,7 @@ async def _try_edit(
     on = work.session if is_locked else work.connected
     found = await entries.read(on, owner_id, address.namespace, address.key, is_locked=is_locked)
     if found and (written := await _find_written(work, found.row, writer)):
-        _, result = edit(await _value_before(work.session, found.row, written))
+        _, result = edit(await _find_value_before(work.session, found.row, written))
         return StoredEntry(found.row, is_new=False, version=written.version), result
     current = found.row if found and found.is_current else None
     _require_version(current.version if current else NO_VERSION, expected)
@@ -180,7 +180,9 @@ async def _find_written(
     return await uses.find_written(work.session, writer.execution_id, writer.tool_use_id, row.id)
 
 
-async def _value_before(session: AsyncSession, row: MemoryEntryRow, written: MemoryUseRow) -> Any:
+async def _find_value_before(
+    session: AsyncSession, row: MemoryEntryRow, written: MemoryUseRow
+) -> Any:
     """Return the value that a version replaced; None if there was none.
 
     An entry that had expired has an earlier version, and no value.

@@ -69,7 +69,7 @@ class TaskFiles:
     async def delete(self, call: ToolInvocation, key: str) -> bool:
         """Delete a file, or all files below a path; returns whether there were any."""
         async with transaction_of(self._services, call) as work:
-            if await _was_run(work, call):
+            if await _has_written(work, call):
                 return True
             keys = await _list_all(work, call, key)
             for found in keys:
@@ -80,7 +80,7 @@ class TaskFiles:
     async def rename(self, call: ToolInvocation, key: str, new: str) -> bool:
         """Move a file, or all files below a path; returns whether there were any."""
         async with transaction_of(self._services, call) as work:
-            if await _was_run(work, call):
+            if await _has_written(work, call):
                 return True
             keys = await _list_all(work, call, key)
             for found in keys:
@@ -130,12 +130,12 @@ async def _list_below(work: UnitOfWork, call: ToolInvocation, key: str) -> FileL
 
 
 async def _is_free(work: UnitOfWork, call: ToolInvocation, key: str) -> bool:
-    if await _was_run(work, call):
+    if await _has_written(work, call):
         return True
     return await stored.is_free(work.session, call.user_id, _namespace(call), key)
 
 
-async def _was_run(work: UnitOfWork, call: ToolInvocation) -> bool:
+async def _has_written(work: UnitOfWork, call: ToolInvocation) -> bool:
     """Whether the call wrote before a crash interrupted it; it wrote all in one transaction."""
     written = await uses.find_written(work.session, call.execution_id, call.tool_use_id)
     return written is not None

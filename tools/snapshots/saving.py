@@ -84,7 +84,7 @@ class Snapshots:
         if known is not None and known[0] == recorded:
             return known[1]
         try:
-            return Scan(await _patiently(lambda: read_index(self._store, recorded)))
+            return Scan(await _retry(lambda: read_index(self._store, recorded)))
         except (BlobMissingError, SnapshotUnreadableError):
             return Scan()  # everything is stored again
 
@@ -111,7 +111,7 @@ class Snapshots:
             SnapshotUnreadableError: the stored bytes are others than recorded.
             BlobMissingError: stored bytes are missing.
         """
-        index = await _patiently(lambda: self._restore(sha256, target))
+        index = await _retry(lambda: self._restore(sha256, target))
         return index.left_out
 
     async def _restore(self, sha256: str, target: Path) -> WorkspaceIndex:
@@ -135,7 +135,7 @@ def _describe(sha256: str, size_bytes: int, index: WorkspaceIndex) -> WorkspaceS
     return WorkspaceSnapshot(sha256, blobs, len(files), sum(f.stored_bytes for f in files))
 
 
-async def _patiently(use: Callable[[], Awaitable[Result]]) -> Result:
+async def _retry(use: Callable[[], Awaitable[Result]]) -> Result:
     """Read from the store, again after an error of the system."""
     for delay in _DELAYS:
         try:
