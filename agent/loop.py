@@ -88,7 +88,7 @@ class Loop:
             decider=decider,
             schemas=ports.schemas,
         )
-        tools.close = model.close_tool_turn
+        tools.close_turn = model.close_tool_turn
         return attempt, tools, model
 
     async def _advance(self, attempt: Attempt, tools: ToolTurn, model: ModelTurn) -> Stop | None:

@@ -285,7 +285,7 @@ class ModelTurn:
                 self._attempt.failure = reaction.failure
                 return Step()
             case Next.DONE:
-                return await self.result()
+                return await self.make_result_step()
 
     async def _open_tools(self, response: ModelResponse) -> Step:
         decisions = await self._decider.decide(
@@ -301,7 +301,7 @@ class ModelTurn:
         step = await self._tools.open(decisions)
         return step + self.close_tool_turn() if self._state.is_turn_settled else step
 
-    async def result(self) -> Step:
+    async def make_result_step(self) -> Step:
         """The execution's result as a step; an empty or invalid one is a failure.
 
         The text was paid for, so it is kept even then. An unread signal is read before the
@@ -343,7 +343,7 @@ class ModelTurn:
             return None
         self._attempt.failure = reaction.failure
         if reaction.failure is None:
-            await self.result()
+            await self.make_result_step()
         return Stop(Outcome.DONE) if self._attempt.failure is None else None
 
     async def _finish_early(self) -> Stop | None:

@@ -56,7 +56,7 @@ INTERRUPTED = "Ended before it was done (a person, a limit or a shutdown). It ma
 class ToolTurn:
     """Runs the calls of one turn; each outcome is a step of its own."""
 
-    close: Callable[[], Step]
+    close_turn: Callable[[], Step]
     """Ends a settled turn: the message with the results, and the next call's intent."""
 
     def __init__(
@@ -167,7 +167,7 @@ class ToolTurn:
         if not self._state.calls or self._attempt.interrupts.has_unread or self._state.has_runnable:
             return None  # still runnable: the worker shuts down, and the next attempt runs it
         if self._state.is_turn_settled:
-            await self._attempt.write(self._attempt.with_running_status(self.close()))
+            await self._attempt.write(self._attempt.with_running_status(self.close_turn()))
             return None
         return await self._attempt.stop_to_wait()
 
@@ -366,7 +366,7 @@ class ToolTurn:
             workspace=workspace,
         )
         if self._state.is_turn_settled:
-            step = self._attempt.with_running_status(step + self.close())
+            step = self._attempt.with_running_status(step + self.close_turn())
         await self._attempt.write(step)
 
     async def record_interrupted_calls(self) -> None:
