@@ -14,13 +14,7 @@ from uuid import UUID
 from domain.agents.agent import Agent
 from domain.executions.budgets import Shortage
 from domain.executions.signals import Inbox
-from domain.executions.steps import (
-    CallOutcome,
-    Receipt,
-    Snapshot,
-    Step,
-    ToolCall,
-)
+from domain.executions.steps import CallOutcome, Receipt, Snapshot, Step, ToolCall
 from domain.files.artifacts import NewArtifact
 from domain.json_schemas import SchemaEvaluator
 from domain.mcp.tools import RemoteCall, RemoteScope, ServerTools

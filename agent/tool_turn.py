@@ -19,13 +19,7 @@ from domain.errors import WorkspaceNotSavedError
 from domain.executions.events import Event
 from domain.executions.outcomes import Outcome, Stop
 from domain.executions.states import ExecutionStatus
-from domain.executions.steps import (
-    Failure,
-    StatusChange,
-    Step,
-    ToolCall,
-    ToolCallStatus,
-)
+from domain.executions.steps import Failure, StatusChange, Step, ToolCall, ToolCallStatus
 from domain.files import patience
 from domain.files.artifacts import NewArtifact
 from domain.mcp.remote_waits import RemoteWait, is_task

@@ -30,16 +30,12 @@ from api.memory.schemas import (
 )
 from definitions.memory import Key, Namespace
 from domain.memory.entries import GrantMode
-from services.memory import entries, grants, imports, versions
-from services.memory.entries import (
-    ANY_VERSION,
-    NO_VERSION,
-    EntryAddress,
-    StoredEntry,
-)
+from services.memory import entries, grants, imports, reading, versions
+from services.memory.entries import ANY_VERSION, NO_VERSION, StoredEntry
 from services.memory.grants import MEMORY_GRANTS
 from services.memory.imports import ImportedEntries
 from services.memory.inputs import MemoryGrantCreate, MemoryImport, MemoryPut, Subject
+from services.memory.reading import EntryAddress
 
 
 class MemoryImported(BaseModel):
@@ -91,7 +87,7 @@ async def list_memory(call: Called, query: Annotated[MemoryListQuery, Query()]) 
     """List your entries, newest first, or search them (`q`), best matches first."""
     query = query.with_limit()
     async with call.gateway.database.reading() as session:
-        page = await entries.list_entries(
+        page = await reading.list_entries(
             call.services, session, call.caller, query.memory_query(), query.window()
         )
     return render_page(call, query, page, render_entry)

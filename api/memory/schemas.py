@@ -13,8 +13,9 @@ from api.http.schemas import Read, from_row
 from api.links import BASE
 from domain.memory.entries import MemoryType
 from persistence.tables.memory import MemoryEntryRow
-from services.memory.entries import ANY_VERSION, MemoryQuery
+from services.memory.entries import ANY_VERSION
 from services.memory.inputs import Subject
+from services.memory.reading import MemoryQuery
 
 LAST_VERSION = ANY_VERSION[-1]
 

@@ -25,8 +25,8 @@ from persistence.reporting.reports import ReportFilter
 from persistence.sessions.timeline import TimelineRange
 from services import artifacts
 from services.executions.bulk import filter_of
-from services.memory import entries, versions
-from services.memory.entries import EntryAddress
+from services.memory import entries, reading, versions
+from services.memory.reading import EntryAddress
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -57,7 +57,7 @@ async def list_memory(request: Request, visit: Visiting) -> Response:
     call = visit.call
     async with call.gateway.database.reading() as session:
         found = query.memory_query()
-        page = await entries.list_entries(
+        page = await reading.list_entries(
             call.services, session, call.caller, found, query.window()
         )
     items = [render_entry(call, row) for row in page.rows]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from domain.errors import FieldProblem, InvalidInputError
-from services.memory.entries import EntryAddress, StoredEntry, check_content, put_entry
+from services.memory.entries import StoredEntry, check_content, put_entry
 from services.memory.inputs import MemoryImport, MemoryPut
+from services.memory.reading import EntryAddress
 from services.unit_of_work import UnitOfWork
 
 

@@ -12,9 +12,10 @@ from domain.memory.files import MOST_FILES, ROOT
 from domain.tools.calls import ToolInvocation
 from persistence.memory import entries as stored
 from persistence.memory import uses
-from services.memory import entries
-from services.memory.entries import NO_VERSION, EntryAddress
+from services.memory import entries, reading
+from services.memory.entries import NO_VERSION
 from services.memory.inputs import MemoryPut
+from services.memory.reading import EntryAddress
 from services.memory.task_access import record_reads, transaction_of, writer_of
 from services.unit_of_work import Services, UnitOfWork
 
@@ -92,7 +93,7 @@ async def _move(work: UnitOfWork, call: ToolInvocation, key: str, new: str) -> N
     if (problem := key_problem(new)) is not None:
         raise ToolInputError(f"The path {ROOT}/{new} is invalid. {problem}")
     old = EntryAddress(_namespace(call), key)
-    row = await entries.find_entry(work.session, work.caller, old)
+    row = await reading.find_entry(work.session, work.caller, old)
     version = row.version
     body = MemoryPut(
         value=row.value,

@@ -7,9 +7,10 @@ from domain.memory.entries import MemoryAction, MemoryRecord, MemoryType
 from domain.tools.calls import ToolInvocation
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
-from services.memory import entries, versions
-from services.memory.entries import ANY_VERSION, NO_VERSION, EntryAddress, MemoryQuery
+from services.memory import entries, reading, versions
+from services.memory.entries import ANY_VERSION, NO_VERSION
 from services.memory.inputs import MemoryPut
+from services.memory.reading import EntryAddress, MemoryQuery
 from services.memory.task_access import record_reads, transaction_of, writer_of
 from services.memory.task_files import TaskFiles
 from services.unit_of_work import Services
@@ -47,7 +48,7 @@ class TaskMemory:
             within=[access.namespace for access in call.memory.namespaces],
         )
         async with transaction_of(self._services, call) as work:
-            page = await entries.list_entries(
+            page = await reading.list_entries(
                 self._services, work.session, work.caller, query, Window(limit)
             )
             found = [(row, row.version) for row in page.rows]

@@ -10,8 +10,8 @@ from persistence.memory import entries as stored
 from persistence.sessions.timeline import TimelinePage, TimelineRange
 from persistence.tables.memory import MemoryEntryRow, MemoryVersionRow
 from services.caller import Caller
-from services.memory import entries
-from services.memory.entries import EntryAddress
+from services.memory import reading
+from services.memory.reading import EntryAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ async def find_version(
         PermissionDeniedError: the namespace is another user's.
     """
     if version is None:
-        return EntryVersion(await entries.find_entry(session, caller, address))
+        return EntryVersion(await reading.find_entry(session, caller, address))
     row = await _find_any(session, caller, address)
     found = await stored.find_version(session, row.id, version)
     if found is None:
@@ -58,8 +58,8 @@ async def list_versions(
 
 
 async def _find_any(session: AsyncSession, caller: Caller, address: EntryAddress) -> MemoryEntryRow:
-    owner_id = await entries.find_readable_owner(session, caller, address)
+    owner_id = await reading.find_readable_owner(session, caller, address)
     row = await stored.find_any(session, owner_id, address.namespace, address.key)
     if row is None:
-        raise entries.missing_entry(address)
+        raise reading.missing_entry(address)
     return row

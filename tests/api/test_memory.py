@@ -13,8 +13,9 @@ from sqlalchemy import delete, text, update
 from persistence.ledger.audit import Actor
 from persistence.tables.memory import MemoryEntryRow
 from services.caller import Caller
-from services.memory.entries import EntryAddress, EntryWriter, delete_expired, put_entry
+from services.memory.entries import EntryWriter, delete_expired, put_entry
 from services.memory.inputs import MemoryPut
+from services.memory.reading import EntryAddress
 from tests.api.factories import PROMPT
 from tests.api.world import World
 from tests.waiting import eventually

@@ -14,8 +14,8 @@ from persistence.memory import uses
 from persistence.sessions.timeline import TimelineRange
 from persistence.tables.ledger import AuditRow
 from persistence.tables.memory import MemoryEntryRow
-from services.memory import entries
-from services.memory.entries import EntryAddress
+from services.memory import reading
+from services.memory.reading import EntryAddress
 from services.memory.task_memory import TaskMemory
 from tests.engine.driver import Engine, use
 from tools.stores import ToolStores
@@ -189,7 +189,7 @@ async def test_a_file_that_changes_while_it_is_moved_keeps_the_change(
 ) -> None:
     home = f"/memories/{new_id().hex}"
     await files(call, "create", path=f"{home}/a", file_text="one")
-    find = entries.find_entry
+    find = reading.find_entry
 
     async def find_before_a_change(*arguments: Any) -> MemoryEntryRow:
         found = await find(*arguments)
@@ -198,7 +198,7 @@ async def test_a_file_that_changes_while_it_is_moved_keeps_the_change(
 
     move = {"command": "rename", "old_path": home}
     with monkeypatch.context() as patch:
-        patch.setattr(entries, "find_entry", find_before_a_change)
+        patch.setattr(reading, "find_entry", find_before_a_change)
         refusal = await call.refusal("memory", **move, new_path=f"{home}2")
     assert "version 2 by now" in refusal
     assert (await files(call, "view", path=f"{home}/a")).endswith("two")
@@ -253,7 +253,7 @@ async def test_a_run_remembers_for_the_next(engine: Engine) -> None:
     added, refused = await run.tool_calls()
     assert (added.effect, added.status, refused.status) == ("idempotent", "succeeded", "failed")
     async with engine.database.reading() as session:
-        found = await entries.find_entry(session, engine.caller, EntryAddress(**at))
+        found = await reading.find_entry(session, engine.caller, EntryAddress(**at))
         assert found.execution_id == run.id
         audit = select(AuditRow.after).where(AuditRow.entity_id == found.id)
         assert (await session.scalars(audit)).one()["execution_id"] == str(run.id)

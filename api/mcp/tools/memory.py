@@ -17,15 +17,10 @@ from domain.text import as_text
 from persistence.db.paging import Window
 from persistence.tables.memory import MemoryEntryRow
 from services.executions.access import get_own_execution
-from services.memory import entries, versions
-from services.memory.entries import (
-    ANY_VERSION,
-    NO_VERSION,
-    EntryAddress,
-    EntryWriter,
-    MemoryQuery,
-)
+from services.memory import entries, reading, versions
+from services.memory.entries import ANY_VERSION, NO_VERSION, EntryWriter
 from services.memory.inputs import MemoryPut, Subject
+from services.memory.reading import EntryAddress, MemoryQuery
 from services.unit_of_work import UnitOfWork
 
 OwnerName = Annotated[
@@ -211,7 +206,7 @@ async def _search(context: ToolContext, arguments: MemorySearchArguments) -> Mem
         memory_type=arguments.memory_type,
         words=arguments.q,
     )
-    find = partial(entries.list_entries, context.call.services)
+    find = partial(reading.list_entries, context.call.services)
     async with context.reading() as session:
         page = await find(session, context.caller, query, Window(arguments.limit))
     return MemorySearchResult(

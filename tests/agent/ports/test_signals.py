@@ -11,10 +11,7 @@ from domain.errors import (
 from domain.executions.events import Event
 from domain.executions.signals import SignalKind
 from domain.executions.states import ExecutionStatus
-from domain.executions.steps import (
-    Step,
-    ToolCallStatus,
-)
+from domain.executions.steps import Step, ToolCallStatus
 from tests.agent.ports.steps import request_for, tool_call
 from tests.agent.ports.stored import RecordedExecution
 from tests.agent.ports.test_record import unchanged
