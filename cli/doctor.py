@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from cli.stack import postgres, temporal
-from cli.stack.addresses import describe_listener, is_free
-from cli.stack.assembly import LOOPBACK, Ports
+from cli.stack.addresses import LOOPBACK, describe_listener, is_free
+from cli.stack.assembly import Ports
 from cli.stack.home import Home
 from cli.stack.process import PartFailedError
 from domain.health import ComponentState

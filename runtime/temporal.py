@@ -1,7 +1,7 @@
 """The Temporal client of a process, its calls, and the search attributes of the namespace."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
 
@@ -96,15 +96,13 @@ async def try_call(
         return None
 
 
-async def register_search_attributes(
-    client: Client, wanted: Mapping[str, str] = SEARCH_ATTRIBUTES
-) -> None:
+async def register_search_attributes(client: Client) -> None:
     """Register the search attributes of our workflows with the namespace. A repeat does nothing.
 
     Every worker does this when it starts. If the server does not allow clients to register them
     (Temporal Cloud), the log shows which ones an operator has to add.
     """
-    types = {name: _to_indexed_type(kind) for name, kind in wanted.items()}
+    types = {name: _to_indexed_type(kind) for name, kind in SEARCH_ATTRIBUTES.items()}
     try:
         known = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)
@@ -117,7 +115,8 @@ async def register_search_attributes(
     except RPCError as error:
         if error.status not in NOT_ALLOWED:
             raise
-        log.warning("search_attributes.not_registered", add=dict(wanted), error=error.message)
+        add = dict(SEARCH_ATTRIBUTES)
+        log.warning("search_attributes.not_registered", add=add, error=error.message)
 
 
 def _to_indexed_type(kind: str) -> "IndexedValueType.ValueType":

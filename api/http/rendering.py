@@ -24,12 +24,12 @@ View = Callable[[Call, T], Read]
 """Makes the resource that this caller reads from a row."""
 
 
-def render_created(view: View[T], status: int = 201) -> Render[T]:
+def render_created(view: View[T]) -> Render[T]:
     """Respond with the new resource, its `Location` and its `ETag`."""
 
     async def render(call: Call, _: AsyncSession, value: T) -> Response:
         read = view(call, value)
-        return answer(read, status, _headers_of(read))
+        return answer(read, 201, _headers_of(read))
 
     return render
 

@@ -8,13 +8,15 @@ from contextlib import closing
 # A health route on this machine answers in milliseconds; a probe that hangs is tried again.
 PROBE_SECONDS = 2.0
 
+LOOPBACK = "127.0.0.1"
+
 # Below the ports that Linux and macOS give to outgoing connections.
 SERVER_PORTS = range(20_000, 32_000)
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def free_port() -> int:
     """A free port that no outgoing connection takes before a server listens there."""
-    while not is_free(host, port := random.choice(SERVER_PORTS)):  # noqa: S311 - not a secret
+    while not is_free(LOOPBACK, port := random.choice(SERVER_PORTS)):  # noqa: S311 - not a secret
         pass
     return port
 

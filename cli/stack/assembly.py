@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.exits import CommandError
 from cli.stack import parts, postgres, temporal
-from cli.stack.addresses import describe_listener, free_port, is_free
+from cli.stack.addresses import LOOPBACK, describe_listener, free_port, is_free
 from cli.stack.forks import Forks
 from cli.stack.home import Home
 from cli.stack.postgres import Postgres
@@ -25,7 +25,6 @@ from runtime.settings import Settings
 # The token of ready.json is as private as the secret beside it; each start makes a new one.
 TOKEN_LIVES = timedelta(days=365)
 LOCAL_USER = "local"
-LOOPBACK = "127.0.0.1"
 # `persistence.executions.cached_reads.CONNECTIONS`, without loading the driver.
 READ_CONNECTIONS = 4
 FIRST_START = "; the first start creates a database and takes some seconds longer"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from cli.stack.addresses import accepts, answers_ok
+from cli.stack.addresses import LOOPBACK, accepts, answers_ok
 from cli.stack.process import Part
 from runtime.readiness import is_announced
 
@@ -97,7 +97,7 @@ def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part
     """A server that speaks the Messages API from a script, for demonstrations and tests."""
 
     async def is_ready(_: int) -> bool:
-        return await accepts("127.0.0.1", port)
+        return await accepts(LOOPBACK, port)
 
     return Part(
         name="scripted_model",

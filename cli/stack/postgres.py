@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.stack import launch
+from cli.stack.addresses import LOOPBACK
 from cli.stack.process import Part, PartFailedError, ProgramFailedError, run_to_end
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 USER = "perdure"
 DATABASE = "perdure"
-HOST = "127.0.0.1"
 
 # A start takes 0.03 s; replaying the log after a power failure takes longer (chosen).
 START_SECONDS = 60.0
@@ -50,7 +50,7 @@ class Postgres:
     def url(self) -> str:
         """`postgresql://user:password@host:port/database`."""
         password = self.password_file.read_text(encoding="ascii").strip()
-        return f"postgresql://{USER}:{password}@{HOST}:{self.port}/{DATABASE}"
+        return f"postgresql://{USER}:{password}@{LOOPBACK}:{self.port}/{DATABASE}"
 
 
 def binaries() -> Path:
@@ -110,7 +110,7 @@ def part(server: Postgres, log: Path) -> Part:
     """The server as a part of the stack; its data directory must be initialised."""
     options = {
         "port": str(server.port),
-        "listen_addresses": HOST,
+        "listen_addresses": LOOPBACK,
         "unix_socket_directories": "",  # a socket's path may have 107 bytes, a home more
         "timezone": "UTC",
         "log_timezone": "UTC",

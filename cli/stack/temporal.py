@@ -16,11 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from cli.stack.addresses import answers_ok
+from cli.stack.addresses import LOOPBACK, answers_ok
 from cli.stack.process import Part, PartFailedError
 from contracts.names import SEARCH_ATTRIBUTES
-
-HOST = "127.0.0.1"
 
 # Ready in 0.2 s on a small file, 0.8 s on a new one; a large file on a slow disk needs more.
 START_SECONDS = 60.0
@@ -89,12 +87,12 @@ class Temporal:
     @property
     def address(self) -> str:
         """`host:port` for clients and workers."""
-        return f"{HOST}:{self.port}"
+        return f"{LOOPBACK}:{self.port}"
 
     @property
     def ui_url(self) -> str:
         """The address of the UI."""
-        return f"http://{HOST}:{self.ui_port}"
+        return f"http://{LOOPBACK}:{self.ui_port}"
 
     @property
     def attributes_file(self) -> Path:
@@ -178,7 +176,7 @@ def part(server: Temporal, log: Path, *, caches_attributes: bool = False) -> Par
     async def is_ready(_: int) -> bool:
         # HTTP reaches the same frontend as gRPC, and answers once the namespace exists.
         path = f"/api/v1/namespaces/{server.namespace}"
-        if not await answers_ok(HOST, server.http_port, path, host_name=host_name):
+        if not await answers_ok(LOOPBACK, server.http_port, path, host_name=host_name):
             return False
         await asyncio.to_thread(server.drop_indexes, log)
         return True
@@ -203,7 +201,7 @@ def part(server: Temporal, log: Path, *, caches_attributes: bool = False) -> Par
 def _command(server: Temporal, host_name: str, *, caches_attributes: bool) -> list[str]:
     """The command line of the server, which accepts requests over HTTP for `host_name` only."""
     command = [
-        *(binary(), "server", "start-dev", "--ip", HOST, "--ui-ip", HOST),
+        *(binary(), "server", "start-dev", "--ip", LOOPBACK, "--ui-ip", LOOPBACK),
         *("--port", str(server.port), "--ui-port", str(server.ui_port)),
         *("--http-port", str(server.http_port)),
         *("--namespace", server.namespace, "--db-filename", str(server.database)),
