@@ -63,11 +63,12 @@ async def answer_found(
     execution, row = await input_requests.lock_open(work.session, request_id)
     require_answerable(work.caller, row)
     asked = await _read_asked(work.session, execution, row, body)
-    unremembered = [*remember_problems(body, row, execution), *approval_problems(row, body)]
-    unremembered += undo_problems(row, body)
-    checked = await make_answer(
-        work, asked, body, input_sha256=row.input_sha256, problems=unremembered
-    )
+    problems = [
+        *remember_problems(body, row, execution),
+        *approval_problems(row, body),
+        *undo_problems(row, body),
+    ]
+    checked = await make_answer(work, asked, body, input_sha256=row.input_sha256, problems=problems)
     require_other_approver(work.caller, row, checked)
     if row.approvals_required > 1 and not await add_approval(work, row, checked):
         return row

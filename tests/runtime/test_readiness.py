@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from runtime.readiness import announce, is_announced
 
 
@@ -14,5 +16,9 @@ def test_a_ready_file_is_valid_for_its_own_process_only(tmp_path: Path) -> None:
     assert not is_announced(ready, os.getpid() + 1)
 
 
-def test_without_a_supervisor_nothing_is_written() -> None:
+def test_without_a_supervisor_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     announce(None)
+    assert list(tmp_path.iterdir()) == []
