@@ -14,6 +14,7 @@ from domain.errors import (
     ResetRefusedError,
     WorkspaceElsewhereError,
 )
+from domain.executions.signals import SignalKind
 from domain.executions.states import ACTIVE, ExecutionStatus
 from persistence.db import locks, sql
 from persistence.db.database import Database
@@ -290,7 +291,7 @@ async def _cancel_superseded(
         update(SignalRow)
         .where(
             SignalRow.execution_id == row.id,
-            SignalRow.kind == "cancel",
+            SignalRow.kind == SignalKind.CANCEL,
             SignalRow.consumed_at.is_(None),
         )
         .values(consumed_at=text("now()"))

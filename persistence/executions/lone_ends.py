@@ -18,7 +18,7 @@ from persistence.executions.lifecycle import Ended, end_parameters, load_stateme
 from persistence.ledger.audit import Actor
 
 
-def _lock_source(condition: str) -> str:
+def _make_locked_source(condition: str) -> str:
     """One execution, locked, as it is then; none if it may not be completed alone."""
     return f"""executions e CROSS JOIN (VALUES (CAST(NULL AS text))) AS given (error_message)
     WHERE e.id = :execution_id AND cancel_requested_at IS NULL
@@ -26,10 +26,10 @@ def _lock_source(condition: str) -> str:
     FOR NO KEY UPDATE OF e"""
 
 
-_COMPLETE = load_statements(given=_lock_source("true"))["end"]
+_COMPLETE = load_statements(given=_make_locked_source("true"))["end"]
 
 _REPORT = load_statements(
-    given=_lock_source(f"user_id = :owner_id AND {HELD}"),
+    given=_make_locked_source(f"user_id = :owner_id AND {HELD}"),
     shown=f"{select_columns('ended')}, {select_readers('ended')}",
     reported=f"{STORE_REPORT},",
     audit=f"{AUDIT_REPORT} FROM ended UNION ALL",
