@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.metadata import version
 
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
@@ -60,6 +61,19 @@ async def test_a_short_execution_has_one_activity(engine: Engine) -> None:
     ]
     assert scheduled == ["call_claude"]
     assert not any("markerRecordedEventAttributes" in event for event in events)
+
+
+async def test_a_workflow_shows_which_version_ran_it(engine: Engine) -> None:
+    run = await engine.run_to_completion({"text": "x"})
+    completed = [
+        event["workflowTaskCompletedEventAttributes"]
+        for event in json.loads(await run.history())["events"]
+        if "workflowTaskCompletedEventAttributes" in event
+    ]
+    assert completed
+    for attributes in completed:
+        assert attributes["workerDeploymentName"] == "perdure"
+        assert attributes["workerVersion"] == {"buildId": version("perdure")}
 
 
 async def test_progress_details_and_attributes_follow_the_execution(engine: Engine) -> None:
