@@ -159,15 +159,17 @@ class UnitOfWork:
         """Start the workflow of a stored execution after the commit."""
         self.effects.append(partial(_start_workflow, self.services, make_start_request(row)))
 
-    def wake_workflow(self, row: ExecutionRow, *, must_run: bool = False) -> None:
+    def wake_workflow(
+        self, execution_id: UUID, workflow_id: str, *, must_run: bool = False
+    ) -> None:
         """Signal the workflow of an execution after the commit.
 
         If an operator has terminated the workflow, the execution fails now. With `must_run` the
         request then ends with `ExecutionTerminalError`, although it is committed.
         """
-        services, workflow_id = self.services, row.workflow_id
-        effect = partial(_wake_workflow, services, workflow_id, row.id, must_run=must_run)
-        self.effects.append(effect)
+        self.effects.append(
+            partial(_wake_workflow, self.services, workflow_id, execution_id, must_run=must_run)
+        )
 
     def close_workflow(self, workflow_id: str) -> None:
         """Wake the workflow of external work that has ended, after the commit; no request waits."""

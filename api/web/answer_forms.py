@@ -49,7 +49,8 @@ async def submit(visit: Visit, row: InputRequestRow, form: Form) -> None:
         ScopeMissingError: the browser has signed in with an API key that may not approve.
     """
     body = read_answer(row, form)
-    async with visit.call.services.transaction(visit.call.caller) as work:
+    caller = visit.call.caller
+    async with visit.call.services.transaction(caller, is_one_service=True) as work:
         await answers.answer(work, row.id, body)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, literal, select, true, update
+from sqlalchemy import Row, and_, bindparam, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import AlreadyAnsweredError
@@ -16,6 +16,7 @@ from domain.executions.signals import SignalKind
 from domain.people.requests import EXPIRING, GROUP, RequestKind
 from domain.text import clean
 from persistence.db.paging import Filters, Page, Window, matching, newest
+from persistence.db.raw_connection import Connected, fetch_rows
 from persistence.executions import events
 from persistence.executions.queries import select_line, select_tree
 from persistence.executions.signals import append_signal
@@ -106,9 +107,20 @@ async def find_likeness(session: AsyncSession, row: InputRequestRow) -> CallLike
     return CallLikeness(work_id, row.tool_name, effect_class, row.reach_sha256)
 
 
-async def find(session: AsyncSession, request_id: UUID) -> InputRequestRow | None:
-    """The request, read without a lock."""
-    return await session.get(InputRequestRow, request_id)
+COLUMN_TYPES = {column.name: column.type for column in InputRequestRow.__table__.columns}
+
+_FIND = select(*InputRequestRow.__table__.columns).where(InputRequestRow.id == bindparam("id"))
+
+
+async def find(on: Connected, request_id: UUID) -> InputRequestRow | None:
+    """The request, read without a lock; it belongs to no session, so lock it before a change."""
+    found = await fetch_rows(on, _FIND, {"id": request_id})
+    return make_row(found[0]) if found else None
+
+
+def make_row(columns: object) -> InputRequestRow:
+    """The request with these columns; it belongs to no session."""
+    return InputRequestRow(**{name: getattr(columns, name) for name in COLUMN_TYPES})
 
 
 async def list_open(
@@ -354,9 +366,14 @@ async def take_effect(session: AsyncSession, row: InputRequestRow) -> None:
     given: Mapping[str, Any] = row.answer or {}
     row.held_rule = None
     await session.flush()
-    data = {"input_request_id": str(row.id), "kind": row.kind, "decision": given.get("decision")}
-    event, payload = Event("input.answered", data), {"input_request_id": str(row.id)}
+    event, payload = make_answered_event(row, given), {"input_request_id": str(row.id)}
     await append_signal(session, row.execution_id, SignalKind.ANSWER, payload, event=event)
+
+
+def make_answered_event(row: InputRequestRow, given: Mapping[str, Any]) -> Event:
+    """The event of an answer."""
+    data = {"input_request_id": str(row.id), "kind": row.kind, "decision": given.get("decision")}
+    return Event("input.answered", data)
 
 
 async def dismiss(session: AsyncSession, row: InputRequestRow, problem: str | None) -> None:

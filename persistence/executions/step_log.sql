@@ -29,6 +29,41 @@ INSERT INTO signals (id, execution_id, kind, payload, wake_at)
 SELECT :id, id, :kind, CAST(:payload AS json), clock_timestamp() + :relay_after FROM execution
 RETURNING pg_notify(:wake_channel, CAST(execution_id AS text))
 
+-- name: append_answer
+-- The beginning of the statement that stores the answer to an open request, with its event and its
+-- signal. The execution is locked before the request (`db/locks.py`), and both are checked as they
+-- are then. If the request is closed or due, has another assignee, or its execution has ended, then
+-- `answered` is empty, and nothing is written.
+WITH execution AS (
+    SELECT id, workflow_id FROM executions
+    WHERE id = :execution_id AND completed_at IS NULL FOR NO KEY UPDATE
+),
+answered AS (
+    UPDATE input_requests r SET
+        status = 'answered', answer = CAST(:answer AS json), answered_by = :answered_by,
+        answered_at = :answered_at
+    FROM execution
+    WHERE r.id = :input_request_id AND r.execution_id = execution.id AND r.status = 'open'
+        AND r.assignee IS NOT DISTINCT FROM CAST(:assignee AS text)
+        AND NOT (r.due_at IS NOT NULL AND r.due_at <= :answered_at
+            AND r.on_expiry = ANY(CAST(:expiring AS text[])))
+    RETURNING r.*, execution.workflow_id
+),
+numbered AS (
+    UPDATE executions SET event_seq = event_seq + 1 FROM answered
+    WHERE executions.id = answered.execution_id
+    RETURNING executions.id, executions.event_seq
+),
+new_event AS (
+    INSERT INTO execution_events (execution_id, seq, type, data)
+    SELECT id, event_seq, :event_type, CAST(:event_data AS json) FROM numbered
+),
+new_signal AS (
+    INSERT INTO signals (id, execution_id, kind, payload, wake_at)
+    SELECT :signal_id, id, 'answer', CAST(:payload AS json), clock_timestamp() + :relay_after
+    FROM numbered
+)
+
 -- name: step_fence
 -- The beginning of the statement that writes one step: fencing token, event numbers and totals. It
 -- changes the execution only while the caller's token is the stored one. The parts that follow

@@ -115,10 +115,10 @@ async def get_own_task(
 
 
 async def get_answerable_request(
-    session: AsyncSession, caller: Caller, request_id: UUID
+    on: Connected, caller: Caller, request_id: UUID
 ) -> InputRequestRow:
     """Return an input request of the caller's execution, or one assigned to the caller."""
-    row = await input_requests.find(session, request_id)
+    row = await input_requests.find(on, request_id)
     if row is None:
         raise missing("input request", request_id)
     require_answerable(caller, row)

@@ -1,6 +1,6 @@
 """Answers of people to input requests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from domain.errors import FieldProblem, InputChangedError, InvalidInputError
 from domain.people.answers import ANSWER_FIELDS, Asked, check_answer
 from domain.people.requests import QUESTIONS, RequestKind
 from domain.rules.permissions import Permissions
-from persistence.executions import input_requests
+from persistence.executions import input_requests, lone_answers
 from persistence.executions.snapshot import definition_of
 from persistence.tables.executions import ExecutionRow
 from persistence.tables.sessions import InputRequestRow
@@ -28,9 +28,9 @@ from services.executions.approvals import (
     require_other_approver,
 )
 from services.executions.budget_raises import apply_raise, lock_budgets
-from services.executions.holding import RULE_FIELDS, undo_problems
+from services.executions.holding import RULE_FIELDS, can_be_held, undo_problems
 from services.executions.inputs import AnswerBody
-from services.executions.remembering import remember, remember_problems
+from services.executions.remembering import STORED, remember, remember_problems
 from services.plans import approvals as plan_approvals
 from services.unit_of_work import UnitOfWork
 
@@ -45,7 +45,7 @@ async def answer(work: UnitOfWork, request_id: UUID, body: AnswerBody) -> InputR
             the answer is stored, and the execution has failed.
         ScopeMissingError: the credentials may not decide (`access.require_scope_to_answer`).
     """
-    row = await get_answerable_request(work.session, work.caller, request_id)
+    row = await get_answerable_request(work.connected, work.caller, request_id)
     require_scope_to_answer(work.caller, RequestKind(row.kind))
     return await answer_found(work, row, body, must_run=True)
 
@@ -57,6 +57,10 @@ async def answer_found(
 
     Without `must_run` there is no error after the commit, for an answer that is one of several.
     """
+    if row.status == "open" and _is_alone(row, body):
+        answered = await _answer_alone(work, row, body, must_run=must_run)
+        if answered is not None:
+            return answered
     request_id = row.id
     await lock_budgets(work, row)
     await plan_approvals.lock_plan_of(work, row)
@@ -87,12 +91,47 @@ async def answer_found(
     await work.record_audit(
         "input_request.answer",
         ("input_request", request_id),
-        after={"decision": checked["decision"], "execution_id": str(execution.id)},
+        after=_describe(row, checked),
         owner_id=row.user_id,
     )
     if not body.undo_seconds:
-        work.wake_workflow(execution, must_run=must_run)
+        work.wake_workflow(execution.id, execution.workflow_id, must_run=must_run)
     return row
+
+
+def _is_alone(row: InputRequestRow, body: AnswerBody) -> bool:
+    """Whether an answer changes nothing but its request, and is not checked with its execution."""
+    is_remembered = body.remember in STORED or body.remember_pattern or body.remember_until
+    is_special = body.undo_seconds or is_remembered or body.decision == "edit"
+    return can_be_held(row) and not is_special
+
+
+async def _answer_alone(
+    work: UnitOfWork, row: InputRequestRow, body: AnswerBody, *, must_run: bool
+) -> InputRequestRow | None:
+    """Answer a request in one statement; None if it is no longer as in `row` (`lone_answers`)."""
+    caller = work.caller
+    asked = _make_asked(row, Permissions())
+    checked = await make_answer(work, asked, body, input_sha256=row.input_sha256)
+    require_other_approver(caller, row, checked)
+    stored = await lone_answers.answer(
+        work.connected,
+        row,
+        checked,
+        by=caller.user_id,
+        actor=caller.actor,
+        after=_describe(row, checked),
+    )
+    if stored is None:
+        return None
+    answered, workflow_id = stored
+    work.wake_workflow(answered.execution_id, workflow_id, must_run=must_run)
+    return answered
+
+
+def _describe(row: InputRequestRow, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the audit log shows of an answer."""
+    return {"decision": answer["decision"], "execution_id": str(row.execution_id)}
 
 
 async def _read_asked(
@@ -106,6 +145,10 @@ async def _read_asked(
     if body.decision == "edit":
         definition = TaskDefinition.model_validate(await definition_of(session, execution))
         permissions = definition.permissions
+    return _make_asked(row, permissions)
+
+
+def _make_asked(row: InputRequestRow, permissions: Permissions) -> Asked:
     return Asked(
         kind=RequestKind(row.kind),
         options=row.options,

@@ -54,7 +54,7 @@ async def _request(work: UnitOfWork, execution_id: UUID, *, is_paused: bool) -> 
         after={"status": row.status, "is_pause_requested": is_paused},
         owner_id=row.user_id,
     )
-    work.wake_workflow(row)
+    work.wake_workflow(row.id, row.workflow_id)
     return row
 
 
@@ -89,7 +89,7 @@ async def finish(work: UnitOfWork, execution_id: UUID, body: FinishBody) -> Exec
         after={"characters": len(body.message or "")},
         owner_id=row.user_id,
     )
-    work.wake_workflow(row)
+    work.wake_workflow(row.id, row.workflow_id)
     return row
 
 
@@ -114,5 +114,5 @@ async def cancel(work: UnitOfWork, execution_id: UUID, body: CancelBody) -> Exec
         )
     for cancelled in requested:
         if not ExecutionStatus(cancelled.status).is_terminal:
-            work.wake_workflow(cancelled)
+            work.wake_workflow(cancelled.id, cancelled.workflow_id)
     return row

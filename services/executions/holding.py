@@ -28,7 +28,7 @@ _IMMEDIATE = frozenset({RequestKind.BUDGET, RequestKind.PLAN_APPROVAL})
 
 
 def can_be_held(row: InputRequestRow) -> bool:
-    """Whether an answer to this request can take effect later."""
+    """Whether an answer to this request can take effect later: it changes nothing else."""
     return row.kind not in _IMMEDIATE and row.approvals_required == 1
 
 
@@ -58,7 +58,7 @@ async def withdraw(work: UnitOfWork, request_id: UUID) -> InputRequestRow:
     await work.record_audit(
         "input_request.withdraw", entity, before=before, after={}, owner_id=row.user_id
     )
-    work.wake_workflow(execution)
+    work.wake_workflow(execution.id, execution.workflow_id)
     return row
 
 
@@ -109,4 +109,4 @@ async def _apply(work: UnitOfWork, request_id: UUID, now: datetime) -> None:
     body = AnswerBody.model_validate(row.held_rule)
     await input_requests.take_effect(work.session, row)
     await remember(work, execution, row, body)
-    work.wake_workflow(execution)
+    work.wake_workflow(execution.id, execution.workflow_id)

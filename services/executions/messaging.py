@@ -144,7 +144,7 @@ async def _steer(work: UnitOfWork, row: ExecutionRow, body: MessageBody) -> Exec
         after={"characters": len(body.content), "interrupt": body.interrupt},
         owner_id=row.user_id,
     )
-    work.wake_workflow(row)
+    work.wake_workflow(row.id, row.workflow_id)
     return row
 
 

@@ -40,7 +40,7 @@ async def change(work: UnitOfWork, execution_id: UUID, body: TermsBody) -> Execu
         owner_id=row.user_id,
     )
     # Its workflow waits for the deadline.
-    work.wake_workflow(row)
+    work.wake_workflow(row.id, row.workflow_id)
     return row
 
 

@@ -68,7 +68,7 @@ async def _change_active(
     elif replaced:
         await approvals.open_request(work, changed, run, body)
     await append_signal(work.session, run.id, SignalKind.PLAN_CHANGED)
-    work.wake_workflow(run)
+    work.wake_workflow(run.id, run.workflow_id)
 
 
 def _refuse_after_start(plan: LoadedPlan, body: PlanCreate) -> None:

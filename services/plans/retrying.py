@@ -119,7 +119,7 @@ async def _find_run(work: UnitOfWork, plan: LoadedPlan) -> ExecutionRow:
     if plan.run is not None and plan.is_active:
         run = await queries.lock_existing(work.session, plan.run.id)
         await append_signal(work.session, run.id, SignalKind.PLAN_CHANGED)
-        work.wake_workflow(run)
+        work.wake_workflow(run.id, run.workflow_id)
         return run
     run = await create_run(work, plan, budget_usd=_find_budget(plan), action="plan.retry")
     work.start_workflow(run)

@@ -12,6 +12,7 @@ from persistence.executions import input_requests, queries
 from persistence.ledger import budgets
 from persistence.tables.executions import ExecutionRow, SignalRow
 from services.executions import discussions
+from tests.api.test_query_plans import record_statements
 from tests.api.world import APPROVAL, World, ask, execute, make_task
 from tests.waiting import WITHIN_SECONDS
 
@@ -94,6 +95,16 @@ async def test_an_answer_raises_the_budget(world: World, client: Client) -> None
     query = f"entity_type=execution&entity_id={execution['id']}&action=execution.raise_budget"
     [entry] = (await client.get(f"/api/v1/audit-logs?{query}")).json()["items"]
     assert entry["after"] == {"budget_usd": 1.5, "input_request_id": path.rpartition("/")[2]}
+
+
+async def test_an_answer_that_changes_nothing_else_needs_no_session(
+    world: World, client: Client
+) -> None:
+    _, path = await execution_with_request(world, client, **APPROVAL)
+    with record_statements(world.gateway) as statements:
+        answered = await client.post(f"{path}/answer", json={"decision": "approve"})
+    assert answered.json()["status"] == "answered"
+    assert not statements
 
 
 async def test_of_two_answers_one_counts(world: World, client: Client) -> None:

@@ -112,7 +112,7 @@ class Decisions:
             due.due_at = datetime.now(UTC)
             changed = {"input_request_id": str(row.id)}
             await append_signal(work.session, execution.id, SignalKind.REQUEST_CHANGED, changed)
-            work.wake_workflow(execution)
+            work.wake_workflow(execution.id, execution.workflow_id)
 
 
 @pytest.mark.long

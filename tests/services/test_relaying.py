@@ -84,7 +84,7 @@ async def test_what_temporal_has_accepted_is_not_sent_again_soon(
         async with engine.transaction() as work:
             row = await queries.lock_existing(work.session, run.id)
             await append_signal(work.session, run.id, SignalKind.RESUME)
-            work.wake_workflow(row)
+            work.wake_workflow(row.id, row.workflow_id)
         async with engine.database.transaction() as reader:
             await reader.execute(text("SELECT id FROM signals FOR UPDATE"))
             marked = signals.mark_woken(engine.database, {run.id: timedelta()})
