@@ -106,12 +106,12 @@ class ExecutionRecord:
             from_host_id=self._from_host_id,
         )
         self._is_budgeted = taken.is_budgeted
-        tries = [] if taken.is_first else await snapshot.list_tries(self._database, self._id)
+        steps = None if taken.is_first else await snapshot.read_steps(self._database, taken)
         lost = None
-        if any(one.status == CallStatus.INTENDED for one in tries):
+        if steps is not None and any(one.status == CallStatus.INTENDED for one in steps.tries):
             lost = await repeat_refused(self._charge_lost_call)
-            tries = await snapshot.list_tries(self._database, self._id)
-        loaded = await snapshot.load(self._database, taken, tries, lost)
+            steps = await snapshot.read_steps(self._database, taken)
+        loaded = await snapshot.load(self._database, taken, steps, lost)
         self._token = {"epoch": taken.epoch, "segment": taken.segment, "attempt": taken.attempt}
         self._user_id, self._depth, self._priority = taken.user_id, taken.depth, taken.priority
         self._workspace = WorkspaceOwner(self._id, taken.session_id, taken.user_id)

@@ -57,7 +57,7 @@ LATEST = text(f"{LINE} SELECT * FROM whole ORDER BY seq DESC LIMIT :limit")  # n
 
 
 async def load_transcript(database: Database, session_id: UUID) -> Sequence[SimpleNamespace]:
-    """All messages of a fork, oldest first, with the columns of `snapshot.TRANSCRIPT`."""
+    """All messages of a fork, oldest first, with the columns of `StoredMessage`."""
     return await database.raw.rows(TRANSCRIPT, {"session_id": session_id})
 
 
