@@ -75,13 +75,14 @@ SELECT EXISTS (
 """)
 
 _SILENCE = text("""
-SELECT extract(epoch FROM clock_timestamp() - seen_at) AS seconds
+SELECT abs(extract(epoch FROM clock_timestamp() - seen_at)) AS seconds
 FROM worker_hosts WHERE host_id = :host_id
 """)
 
 _ANNOUNCED = text("""
 SELECT EXISTS (
-    SELECT FROM worker_hosts WHERE seen_at > clock_timestamp() - make_interval(secs => :seconds)
+    SELECT FROM worker_hosts
+    WHERE abs(extract(epoch FROM clock_timestamp() - seen_at)) < :seconds
 )
 """)
 
@@ -197,7 +198,11 @@ async def announce_host(database: Database, host_id: UUID) -> bool:
 
 
 async def host_silence_seconds(database: Database, host_id: UUID) -> float | None:
-    """How long ago a host announced itself; None if it never did."""
+    """How long ago a host announced itself; None if it never did.
+
+    After the clock of the database was set back, an earlier announcement is in the future. It is
+    as old as it is ahead: a host that runs announces itself again within a second.
+    """
     found = await database.raw.run(_SILENCE, {"host_id": host_id})
     return None if found is None else float(found.seconds)
 

@@ -77,14 +77,18 @@ async def test_a_database_that_cannot_be_written_to_is_not_ready(
             await session.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
 
 
-async def test_a_worker_that_stopped_announcing_itself_is_unavailable(world: World) -> None:
+@pytest.mark.parametrize("seconds", [-5, 3600])
+async def test_a_worker_that_stopped_announcing_itself_is_unavailable(
+    world: World, seconds: float
+) -> None:
+    """Also if the clock of the database was set back after it had announced itself."""
     host = WorkerHosts(world.gateway.database, new_id())
     async with httpx2.AsyncClient(base_url=world.url) as client:
         await host.announce()
         assert (await client.get("/health/ready")).json()["workers"] == "ok"
         async with world.gateway.database.transaction() as session:
-            earlier = "UPDATE worker_hosts SET seen_at = seen_at - interval '5 s'"
-            await session.execute(text(earlier))
+            moved = "UPDATE worker_hosts SET seen_at = seen_at + make_interval(secs => :seconds)"
+            await session.execute(text(moved), {"seconds": seconds})
         ready = await client.get("/health/ready")
         assert (ready.status_code, ready.json()["workers"]) == (200, "unavailable")
 

@@ -227,6 +227,21 @@ async def test_a_host_that_is_silent_does_not_answer(
     assert await waiting is True
 
 
+async def test_a_host_that_announced_itself_before_the_clock_was_set_back_does_not_answer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "SILENT_SECONDS", 0.3)
+    here, there = WorkerHosts(database, HOST), WorkerHosts(database, OTHER)
+    await there.announce()
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE worker_hosts SET seen_at = seen_at + interval '1 h'"))
+    waiting = asyncio.ensure_future(here.answers(OTHER))
+    while not waiting.done():
+        await here.announce()
+        await asyncio.sleep(0.05)
+    assert waiting.result() is False
+
+
 async def test_files_of_hosts_that_are_gone_do_not_count_for_deleted_sessions(
     database: Database,
 ) -> None:
