@@ -30,13 +30,13 @@ demo: setup ## run one task from end to end and print the result
 up: setup ## run all components on this machine
 	$(BIN)/perdure up
 
-test: setup-dev ## run the tests (about 14 minutes on two cores)
+test: setup-dev ## run the tests (about 9 minutes on two cores)
 	$(PYTEST)
 
 test-again: setup-dev ## run the tests that failed in the last run, one after the other
 	$(BIN)/pytest --last-failed --last-failed-no-failures=none
 
-verify: setup-dev ## run the long tests: more examples and seeds, browser, chaos
+verify: setup-dev ## run all tests, with the long ones: more examples and seeds, browser, chaos, guides, bench
 	$(PYTEST) -m "" --hypothesis-profile=long
 
 check: setup-dev ## check format, lint, types, layers, migrations, language, documents, containers

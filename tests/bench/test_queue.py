@@ -1,9 +1,13 @@
+"""The workers of the case of the queue; long, as `test_systems.py`."""
+
 import pytest
 
 from bench.cases import queue
 from bench.claimer import PAIR_BYTES
 from bench.world import World
 from persistence.db.database import Database
+
+pytestmark = pytest.mark.long
 
 WORK = 12
 

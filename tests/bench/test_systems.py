@@ -1,4 +1,7 @@
-"""Every system does the job as its peers do: the same calls, in one world of real servers."""
+"""Every system does the job as its peers do: the same calls, in one world of real servers.
+
+Only who changes the bench needs the result, so this is not part of `make test`.
+"""
 
 import asyncio
 
@@ -12,11 +15,12 @@ from bench.systems.system import Start
 from bench.systems.temporal_peers import handwritten, pydantic_ai
 from bench.world import World
 
-INSTALLED = [perdure, handwritten, plain_loop, dbos, pydantic_ai]
-OTHERS = [restate, langgraph, langgraph_dev]
-"""Their packages are large, and only the bench uses them."""
+pytestmark = pytest.mark.long
 
-SYSTEMS = [*INSTALLED, *(pytest.param(one, marks=pytest.mark.long) for one in OTHERS)]
+SYSTEMS = [
+    *(perdure, handwritten, plain_loop, dbos, pydantic_ai),
+    *(restate, langgraph, langgraph_dev),
+]
 RECORDS_NOTHING = (plain_loop, langgraph_dev)
 
 

@@ -1,4 +1,8 @@
-"""kill -9 at the moments that the design names, with one execution each, run to its end."""
+"""kill -9 at the moments that the design names, with one execution each, run to its end.
+
+In `make test`, `tests/workflows/test_crash.py` kills a worker during calls and commands, the
+tutorial and the demo kill that of a stack, and `tests/cli/stack/test_up.py` kills each part.
+"""
 
 import signal
 from typing import Any
@@ -10,6 +14,8 @@ from tests.chaos.jobs import Job
 from tests.chaos.moments import during_command, during_model_calls, new_duration, sleeping
 from tests.chaos.stack import Stack
 from tests.stack import is_running
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

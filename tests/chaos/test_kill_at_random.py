@@ -48,15 +48,13 @@ async def kill_parts(stack: Stack, chance: random.Random, plan: Plan) -> int:
     return sum(part in {None, "worker", "postgres"} for part in kills)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("seed", "plan"),
     [
         (1, Plan(executions=10, kills=6)),
-        *(
-            pytest.param(seed, Plan(30, kills=20, kill_everything=2), marks=pytest.mark.long)
-            for seed in range(2, 8)
-        ),
+        *((seed, Plan(30, kills=20, kill_everything=2)) for seed in range(2, 8)),
     ],
 )
 async def test_no_part_is_missed(stack: Stack, seed: int, plan: Plan) -> None:

@@ -1,4 +1,7 @@
-"""A worker that is stopped past its heartbeat and continued: it has lost, and does no harm."""
+"""A worker that is stopped past its heartbeat and continued: it has lost, and does no harm.
+
+In `make test`, `tests/activities/test_late_attempts.py` checks an attempt that comes too late.
+"""
 
 import psutil
 import pytest
@@ -29,6 +32,7 @@ async def read_rows(stack: Stack, execution_id: str) -> list[str]:
     return [f"{row['xmin']} {row['row']}" for row in await stack.rows(ROWS, execution_id)]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_another_takes_over_and_the_stopped_one_writes_nothing(shared_stack: Stack) -> None:
     stack, task_id = shared_stack, await jobs.define(shared_stack)

@@ -1,6 +1,7 @@
 """SIGTERM and cancel: the current step ends, and no other starts.
 
-`bench/cases/stopping.py` and `bench/cases/cancel.py` measure how long that takes.
+`bench/cases/stopping.py` and `bench/cases/cancel.py` measure how long that takes. In `make test`,
+`test_handover.py` and `test_cancel.py` in `tests/workflows` check the same in one process.
 """
 
 import signal
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import psutil
+import pytest
 from temporalio.api.enums.v1 import EventType
 
 from contracts.names import workflow_id
@@ -24,6 +26,8 @@ from tests.chaos.moments import (
 from tests.chaos.stack import Stack
 from tests.stack import is_running
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.long
 
 EXECUTIONS = 20
 ANSWER_MS = 3000

@@ -1,4 +1,8 @@
-"""The real Claude Code hands over a task, answers its questions, and gets the result."""
+"""The real Claude Code hands over a task, answers its questions, and gets the result.
+
+Each test starts the program. `make test` does it once, to see that the real client works with the
+server; `tests/api/mcp` checks what the server answers in each case.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -48,6 +52,7 @@ async def test_a_task_completes_in_print_mode(
     assert [asked["mode"] for asked in claude_code.elicitations] == ["form", "form"]
 
 
+@pytest.mark.long
 async def test_in_print_mode_without_a_person_the_model_gets_the_link(
     live: World, claude_code: ClaudeCode, model: ScriptedConversation
 ) -> None:
@@ -59,6 +64,7 @@ async def test_in_print_mode_without_a_person_the_model_gets_the_link(
     assert "/inbox/" in read["next_step"]
 
 
+@pytest.mark.long
 async def test_a_task_completes_in_stream_mode(
     live: World, claude_code: ClaudeCode, model: ScriptedConversation
 ) -> None:
@@ -71,6 +77,7 @@ async def test_a_task_completes_in_stream_mode(
     assert [request["subtype"] for request in asked] == ["elicitation", "elicitation"]
 
 
+@pytest.mark.long
 async def test_a_task_completes_in_a_terminal_as_a_background_task(
     live: World, claude_code: ClaudeCode, model: ScriptedConversation
 ) -> None:

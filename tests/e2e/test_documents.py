@@ -14,6 +14,13 @@ from tests.waiting import until
 TUTORIAL = "docs/tutorial.md"
 README = "README.md"
 PAGE_SECONDS = 500
+RUN_PAGES = [
+    page if page == TUTORIAL else pytest.param(page, marks=pytest.mark.long)
+    for page in PAGES
+    if find_commands(page) and page != README and "/recipes/" not in page
+]
+"""The commands of all guides, each a process, take 90 s of CPU (measured 2026-11-29): `make verify`
+runs them. `tests/architecture/test_documents.py` checks for all pages that the commands exist."""
 
 
 def run_commands(terminal: Path, commands: str, *, code: int = 0) -> str:
@@ -63,9 +70,7 @@ def make_script(document: str, typed_blocks: list[Block]) -> str:
 
 
 @pytest.mark.timeout(PAGE_SECONDS + 60)
-@pytest.mark.parametrize(
-    "document", [p for p in PAGES if find_commands(p) and p != README and "/recipes/" not in p]
-)
+@pytest.mark.parametrize("document", RUN_PAGES)
 def test_every_command_of_the_page_works(document: str, stack: Up, terminal: Path) -> None:
     write_files(terminal, document)
     run_commands(terminal, address_to(stack, make_script(document, find_commands(document))))

@@ -1,4 +1,8 @@
-"""Each recipe works as its page says, answered by the script beside it."""
+"""Each recipe works as its page says, answered by the script beside it.
+
+They have a stack of their own, and show nothing that other tests do not: `make test` runs the
+commands of the tutorial (`test_documents.py`).
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -10,6 +14,8 @@ from claude.scripted import ScriptedModelServer
 from tests.e2e.documents import REPOSITORY, find_commands
 from tests.e2e.test_documents import PAGE_SECONDS, address_to, make_script, run_commands
 from tests.stack import Up
+
+pytestmark = pytest.mark.long
 
 RECIPES = REPOSITORY / "docs" / "recipes"
 

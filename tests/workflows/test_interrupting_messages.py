@@ -85,6 +85,7 @@ async def test_an_interruption_before_the_worker_is_killed_applies_once(
         assert len(await requests_of(calling, scripted_model)) == 2
 
 
+@pytest.mark.long  # the test above also kills a worker, tests/agent checks open requests
 async def test_an_approval_stays_open_and_its_call_is_not_interrupted(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:

@@ -125,6 +125,7 @@ def lines(count: int, *, delay_ms: int) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.long  # in one process: test_handover.py and tests/tools/test_snapshots.py
 async def test_another_host_continues_with_the_files(
     hosts: Hosts, scripted_model: ScriptedModelServer
 ) -> None:

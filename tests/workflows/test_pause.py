@@ -214,6 +214,7 @@ async def place(database_url: str, temporal_address: str, servers_directory: Pat
     return await make_place(database_url, temporal_address, home)
 
 
+@pytest.mark.long  # test_crash.py kills a worker, and the tests above pause
 async def test_a_killed_worker_loses_no_pause(
     place: WorkerPlace, scripted_model: ScriptedModelServer
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select, text
 
 from claude.scripted import ScriptedModelServer
@@ -81,6 +82,7 @@ async def test_an_attempt_that_a_crash_interrupts_is_repeated_with_the_same_id(
     assert taken.status_code == 204
 
 
+@pytest.mark.long  # the test above also kills a worker that has sent a message
 async def test_an_unrecorded_delivery_is_repeated(
     place: WorkerPlace, idle: Engine, scripted_model: ScriptedModelServer
 ) -> None:
