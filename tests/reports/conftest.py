@@ -1,6 +1,7 @@
 """Reports of executions that a test writes to its own database."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,14 +31,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def report_of(database: Database) -> ReportOf:
     """Writes an example, stores its report and reads the content of the report."""
 
-    async def report(example: Example) -> dict[str, Any]:
-        async with database.transaction() as session:
-            execution_id = (await example(session)).row.id
-        row = await stored_report(database, execution_id)
-        assert row is not None
-        return row.content
+    return partial(write_report, database)
 
-    return report
+
+async def write_report(database: Database, example: Example) -> dict[str, Any]:
+    """The content of the report of an example."""
+    async with database.transaction() as session:
+        execution_id = (await example(session)).row.id
+    row = await stored_report(database, execution_id)
+    assert row is not None
+    return row.content
 
 
 async def stored_report(database: Database, execution_id: UUID) -> ReportRow | None:
