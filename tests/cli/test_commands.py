@@ -73,11 +73,10 @@ def test_config_shows_every_setting_and_no_secret(tmp_path: Path) -> None:
     assert "hidden" not in result.stdout + run(tmp_path, "config").stdout
 
 
-def test_a_missing_setting_is_reported_without_a_traceback(tmp_path: Path) -> None:
-    for command in (("api",), ("migrate",), ("up", "--api-port", "99999")):
-        result = perdure(tmp_path, *command)
-        assert result.returncode == 2
-        assert "Traceback" not in result.stderr
+def test_a_wrong_option_is_reported_without_a_traceback(tmp_path: Path) -> None:
+    result = perdure(tmp_path, "up", "--api-port", "99999")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
 
 
 def test_a_wrong_setting_is_named_as_its_variable(tmp_path: Path) -> None:

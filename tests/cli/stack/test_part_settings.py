@@ -11,32 +11,35 @@ from cli import gateway
 from cli.configuration import load_settings
 from cli.exits import CommandError
 from cli.stack.addresses import free_port
+from persistence.db.migrate import DatabaseUnavailableError
 from runtime.settings import Settings
+from runtime.temporal import TemporalUnavailableError
 from tests.stack import perdure
 
 DATABASE = {"PERDURE_DATABASE_URL": "postgresql://x@127.0.0.1/x"}
 
 
-@pytest.mark.parametrize("part", ["worker", "api", "migrate"])
-def test_a_part_without_settings_says_what_to_set(tmp_path: Path, part: str) -> None:
-    result = perdure(tmp_path, part)
+def test_a_worker_without_settings_says_what_to_set(tmp_path: Path) -> None:
+    result = perdure(tmp_path, "worker")
     assert result.returncode == 2
     assert "PERDURE_DATABASE_URL" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("missing", ["PERDURE_DATABASE_URL", "PERDURE_TEMPORAL_ADDRESS"])
-def test_a_worker_without_its_servers_says_what_to_check(
-    tmp_path: Path, database_url: str, temporal_address: str, missing: str
+@pytest.mark.parametrize(
+    ("missing", "error"),
+    [("database_url", DatabaseUnavailableError), ("temporal_address", TemporalUnavailableError)],
+)
+async def test_a_worker_without_its_servers_says_what_to_check(
+    tmp_path: Path, database_url: str, temporal_address: str, missing: str, error: type[Exception]
 ) -> None:
+    """In this process: `test_parts.py` shows what a process does with the error."""
     closed = f"127.0.0.1:{free_port()}"
-    given = {"PERDURE_DATABASE_URL": database_url, "PERDURE_TEMPORAL_ADDRESS": temporal_address}
-    is_database = missing == "PERDURE_DATABASE_URL"
-    given[missing] = f"postgresql://x@{closed}/x" if is_database else closed
-    result = perdure(tmp_path, "worker", **given)
-    assert result.returncode == 1
-    assert missing in result.stderr
-    assert "Traceback" not in result.stderr
+    given = {"database_url": database_url, "temporal_address": temporal_address}
+    given[missing] = f"postgresql://x@{closed}/x" if missing == "database_url" else closed
+    settings = Settings.model_validate({**given, "home": tmp_path, "sandbox": "none"})
+    with pytest.raises(error, match=f"PERDURE_{missing.upper()}"):
+        await worker.serve(settings, asyncio.Event(), is_scripted=False)
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "bubblewrap"])
@@ -57,6 +60,7 @@ def test_a_gateway_with_unsound_settings_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [
+        ({"PERDURE_DATABASE_URL": ""}, "PERDURE_DATABASE_URL"),
         ({"PERDURE_JWKS_URL": "https://login.example.com/keys"}, "PERDURE_JWT_ISSUER"),
         ({"PERDURE_JWT_SECRET": "x" * 32, "PERDURE_CORS_ORIGINS": "*"}, "PERDURE_CORS_ORIGINS"),
         ({"PERDURE_JWT_SECRET": "too-short"}, "PERDURE_JWT_SECRET"),

@@ -12,6 +12,8 @@ import httpx2
 import psutil
 import pytest
 
+from cli import gateway
+from cli.gateway import DatabaseRefusedError
 from cli.stack import temporal
 from cli.stack.addresses import free_port
 from cli.stack.forks import UNKNOWN_CODE, AdoptedProcess, Forks
@@ -20,6 +22,7 @@ from cli.stack.process import Part, RunningPart
 from cli.stack.temporal import Temporal
 from cli.stack.worker_processes import BY_SIGNAL
 from runtime.readiness import is_announced
+from runtime.settings import Settings
 from tests.stack import READY_SECONDS, perdure, start
 from tests.waiting import WITHIN_SECONDS, until
 
@@ -65,20 +68,35 @@ async def test_a_worker_stops_while_temporal_is_unavailable(
     assert await asyncio.to_thread(worker.wait, READY_SECONDS) == 1
 
 
-@pytest.mark.parametrize("part", ["api", "worker"])
-def test_a_part_that_the_database_refuses_ends_with_one_message(
-    tmp_path: Path, database_url: str, temporal_server: Temporal, part: str
+def test_a_worker_that_the_database_refuses_ends_with_one_message(
+    tmp_path: Path, database_url: str, temporal_server: Temporal
 ) -> None:
     given = {
         "PERDURE_DATABASE_URL": re.sub(":[^:@]+@", ":wrong-password@", database_url),
         "PERDURE_TEMPORAL_ADDRESS": temporal_server.address,
-        "PERDURE_JWT_SECRET": "a-secret-of-thirty-two-bytes-or-more",
     }
-    result = perdure(tmp_path / "home", part, **given)
+    result = perdure(tmp_path / "home", "worker", **given)
     assert result.returncode == 1
     assert "password authentication failed" in result.stderr
     assert "correct PERDURE_DATABASE_URL" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_gateway_that_the_database_refuses_says_so(
+    database_url: str, temporal_server: Temporal
+) -> None:
+    """In this process: `test_part_settings.py` shows what a process does with such an error."""
+    settings = Settings.model_validate(
+        {
+            "database_url": re.sub(":[^:@]+@", ":wrong-password@", database_url),
+            "temporal_address": temporal_server.address,
+            "jwt_secret": "a-secret-of-thirty-two-bytes-or-more",
+        }
+    )
+    with pytest.raises(DatabaseRefusedError, match="password authentication failed") as refused:
+        gateway.serve(settings)
+    assert "correct PERDURE_DATABASE_URL" in str(refused.value)
+    assert refused.value.exit == 1
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -126,7 +144,7 @@ def test_a_gateway_serves_without_temporal_and_stops_on_sigterm(
         "PERDURE_JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes",
         "PERDURE_API_PORT": str(port),
     }
-    gateway = start(tmp_path / "home", "api", more=given)
+    process = start(tmp_path / "home", "api", more=given)
 
     def serves() -> bool:
         try:
@@ -135,8 +153,8 @@ def test_a_gateway_serves_without_temporal_and_stops_on_sigterm(
             return False
 
     until(serves, within=READY_SECONDS, what="the gateway")
-    gateway.send_signal(signal.SIGTERM)
-    assert gateway.wait(READY_SECONDS) in {0, -signal.SIGTERM}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(READY_SECONDS) in {0, -signal.SIGTERM}
 
 
 NO_SECOND_FORK = """
