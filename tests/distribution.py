@@ -13,10 +13,16 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 ONE_PROCESS = {
     "tests/chaos/": "the stack of the chaos tests",
     "tests/bench/": "the stack of the bench",
-    "tests/e2e/test_documents.py": "the shared stack",
-    "tests/e2e/test_generated_client.py": "the shared stack",
+    "tests/browser/test_live_pages.py": "the shared stack",
     "tests/cli/test_against_a_stack.py": "the shared stack",
     "tests/cli/test_conversations.py": "the shared stack",
+    "tests/cli/test_first_jobs.py": "the shared stack",
+    "tests/cli/test_inbox_screen.py": "the shared stack",
+    "tests/cli/test_live_updates.py": "the shared stack",
+    "tests/cli/test_plans_commands.py": "the shared stack",
+    "tests/cli/test_terminal.py": "the shared stack",
+    "tests/e2e/test_documents.py": "the shared stack",
+    "tests/e2e/test_generated_client.py": "the shared stack",
 }
 """What files and folders share."""
 

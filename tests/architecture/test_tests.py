@@ -1,10 +1,15 @@
-"""Tests that can't fail: those that assert only under an `if`, or compare a value with itself."""
+"""Tests that can't fail: those that assert only under an `if`, or compare a value with itself.
+
+And tests that would start one more stack.
+"""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.distribution import ONE_PROCESS
 
 TESTS = Path(__file__).parents[1]
 
@@ -105,3 +110,13 @@ def test_the_checks_find_what_they_look_for(
     [function] = functions_of(source)
     assert asserts_only_under_if(function) is only_under_if
     assert compares_a_value_with_itself(function) is with_itself
+
+
+def test_the_tests_of_a_shared_stack_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    """Each other process would start a stack of its own."""
+    sharing = {
+        item.nodeid.partition("::")[0]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "stack" in item.fixturenames
+    }
+    assert {file for file in sharing if not file.startswith(tuple(ONE_PROCESS))} == set()
