@@ -47,9 +47,9 @@ def follow(client: Client, execution_id: str, how: Following) -> Exit:
     elif how.output != "table":
         show.print_answer(execution, how.output, show.print_fields)
     else:
-        if how.plan_id is not None:  # the steps have cost something, not the run itself
+        if how.plan_id is not None:  # the steps do the work, not the run itself
             plan = client.call_with_retries("get_plan", plan_id=how.plan_id)
-            of_plan = {name: plan[name] for name in ("cost_usd", "is_scripted")}
+            of_plan = {name: plan[name] for name in ("cost_usd", "is_scripted", "progress")}
             execution = {**execution, **of_plan}
         _print_result(execution, with_text=not how.watch)
     return EXITS.get(execution["status"], Exit.WAITING)
@@ -205,12 +205,15 @@ class TreeTimeline(Display):
 
 
 def summarize(execution: Json) -> str:
-    """One line about an execution that has ended or waits."""
+    """One line about an execution, or the run of a plan, that has ended or waits."""
     words = [execution["status"].replace("_", " ")]
     if execution.get("duration_seconds") is not None:
         words.append(f"{execution['duration_seconds']:.1f} s")
-    words.append(_count(execution.get("total_turns") or 0, "turn"))
-    words.append(_count(execution.get("total_tool_calls") or 0, "tool call"))
+    if progress := execution.get("progress"):
+        words.append(f"{progress['completed']} of {_count(progress['total'], 'step')}")
+    else:
+        words.append(_count(execution.get("total_turns") or 0, "turn"))
+        words.append(_count(execution.get("total_tool_calls") or 0, "tool call"))
     words.append(show.format_money(execution.get("cost_usd") or 0.0))
     if execution.get("is_scripted"):
         words.append("scripted model, nothing was paid")

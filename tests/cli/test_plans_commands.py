@@ -35,6 +35,8 @@ def test_a_plan_is_created_started_and_watched(at_stack: StackCommand, tmp_path:
     started = at_stack("plans", "start", plan_id, "--watch")
     assert started.returncode == 0, started.stderr
     assert "first completed" in started.stdout
+    assert "2 of 2 steps ·" in started.stderr
+    assert "0 turns" not in started.stderr
     shown = at_stack("plans", "get", plan_id)
     assert "2 of 2 steps completed" in shown.stdout
     listed = at_stack("plans", "list", "--status", "completed")
