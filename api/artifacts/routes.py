@@ -100,6 +100,7 @@ async def get_artifact(call: Called, artifact_id: UUID) -> Response:
     return single(call.request, render_artifact(call, row))
 
 
+@router.head("/artifacts/{artifact_id}/content", include_in_schema=False)
 @router.get("/artifacts/{artifact_id}/content", response_class=FileResponse)
 async def get_artifact_content(call: Called, artifact_id: UUID) -> Response:
     """Get the bytes of a file, or a `Range` of them."""

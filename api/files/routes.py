@@ -35,6 +35,7 @@ async def list_files(
     return render_items(call, query, page, page.rows)
 
 
+@router.head("/content", include_in_schema=False)
 @router.get("/content", response_class=FileResponse)
 async def get_file(
     call: Called, execution_id: UUID, query: Annotated[FileQuery, Query()]

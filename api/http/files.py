@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from api.http.errors import MalformedRequestError
 from api.http.problems import problem
 from domain.errors import BlobMissingError
+from domain.files.media_types import BYTES
 from persistence.tables.sessions import ArtifactRow
 from services.blobs import Blobs
 
@@ -40,6 +41,10 @@ _REFUSED_RANGES = {
 
 class FileInParts(FileResponse):
     """A file, or the requested ranges of it. An invalid range returns a problem document."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Send the media type unchanged: the file can be a text that is not UTF-8."""
+        super().init_headers({**(headers or {}), "Content-Type": self.media_type or BYTES})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
@@ -160,7 +165,7 @@ def saved_file_response(
         read_from,
         size_bytes=size_bytes,
         written_at=written_at,
-        media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        media_type=mimetypes.guess_type(name)[0] or BYTES,
         headers={"Cache-Control": "private, no-cache"},
     )
 
@@ -181,7 +186,7 @@ class OpenFileResponse(FileInParts):
         """Takes ownership of the file descriptor; `path` is the name for the client."""
         self._file = file
         headers = {**download_headers(path), "Cache-Control": "private, no-cache"}
-        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        kind = mimetypes.guess_type(path)[0] or BYTES
         # Refers to the open file, even if another file has its name now.
         opened = f"/dev/fd/{file}"
         super().__init__(opened, headers=headers, media_type=kind, stat_result=os.fstat(file))
@@ -211,4 +216,4 @@ class OpenFileResponse(FileInParts):
 def _media_type(row: ArtifactRow) -> str:
     """The media type of the artifact, if it is valid in a header."""
     given = row.media_type
-    return given if given.isascii() and given.isprintable() else "application/octet-stream"
+    return given if given.isascii() and given.isprintable() else BYTES

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -47,6 +48,9 @@ async def test_content_comes_whole_or_in_ranges(
         f"{artifact}/content", headers={"If-None-Match": whole.headers["etag"]}
     )
     assert (known.status_code, known.content) == (304, b"")
+    head = await client.head(f"{artifact}/content")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(BYTES))
     part = await client.get(f"{artifact}/content", headers={"Range": "bytes=5-9"})
     assert (part.status_code, part.content) == (206, b"56789")
     assert part.headers["content-range"] == "bytes 5-9/100"
@@ -96,6 +100,14 @@ async def test_a_file_of_bytes_belongs_to_nothing(client: Client) -> None:
     made = (await client.post("/api/v1/artifacts", json=body)).json()
     assert (made["execution_id"], made["media_type"]) == (None, "application/octet-stream")
     assert (await client.get(made["_links"]["content"])).content == b"\x00\xff"
+
+
+async def test_a_text_in_another_encoding_is_not_served_as_utf_8(client: Client) -> None:
+    content = base64.b64encode("é".encode("utf-16")).decode()
+    body = {"name": "notes.txt", "content_base64": content}
+    made = (await client.post("/api/v1/artifacts", json=body)).json()
+    served = await client.get(made["_links"]["content"])
+    assert served.headers["content-type"] == "text/plain"
 
 
 @pytest.fixture
