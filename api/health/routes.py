@@ -11,18 +11,21 @@ from domain.health import ComponentState
 router = APIRouter(tags=["health"])
 
 
+@router.head("/", include_in_schema=False)
 @router.get("/", include_in_schema=False)
 async def redirect_root() -> RedirectResponse:
     """Redirect the address that `perdure up` prints to the inbox."""
     return RedirectResponse(links.INBOX)
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live")
 async def live() -> JSONResponse:
     """Report that the process responds."""
     return JSONResponse({"status": ComponentState.OK})
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready")
 async def ready(request: Request) -> JSONResponse:
     """Check the database with a read and a write, its schema, Temporal and the workers.

@@ -24,6 +24,8 @@ async def test_health_and_metrics_need_no_token(world: World) -> None:
             "temporal": "ok",
             "workers": "unavailable",
         }
+        for path in ("/health/live", "/health/ready"):  # monitors send this by default
+            assert (await client.head(path)).status_code == 200
         metrics = await client.get("/metrics")
     assert 'perdure_http_requests_total{method="GET",route="/health/ready"' in metrics.text
 
