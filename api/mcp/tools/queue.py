@@ -343,7 +343,7 @@ CANCEL = _tool(
     "task_cancel",
     "Cancel work of the queue",
     "Cancel work that has not ended, with its parts; work that waits for it fails. Ended tasks "
-    "stay as they are. A worker that has it is informed at its next heartbeat.",
+    "stay as they are. The worker that has claimed it is asked to stop.",
     arguments=CancelArguments,
     result=CancelledTasks,
     handler=_cancel,

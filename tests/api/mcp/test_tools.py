@@ -53,6 +53,11 @@ async def test_the_default_tools_are_listed_in_order(world: World, mode: str) ->
         assert 100 < len(tool.description or "") <= 4096
 
 
+def test_no_text_names_a_verb_that_agents_do_not_have() -> None:
+    for tool in CATALOGUE.list_tools(CATALOGUE.groups):
+        assert "heartbeat" not in tool.definition.model_dump_json().lower(), tool.name
+
+
 def test_schemas_name_each_argument_of_the_contract() -> None:
     expected = {
         "execute_task": {
