@@ -110,7 +110,7 @@ class Tokens:
             ServiceUnavailableError: the keys of the provider cannot be fetched.
         """
         try:
-            header = jwt.get_unverified_header(token)
+            header = _read_header(token)
             payload = await self._verify_payload(token, header)
             expires_at = float(payload["exp"])
         except _NO_TOKEN as error:
@@ -190,6 +190,15 @@ class Tokens:
         """The first `MAX_GROUPS` names in the claim; None if it is not configured or missing."""
         claim = None if self._groups_claim is None else find_claim(payload, self._groups_claim)
         return None if claim is None else tuple(dict.fromkeys(_names(claim)))[:MAX_GROUPS]
+
+
+def _read_header(token: str) -> Any:
+    try:
+        return jwt.get_unverified_header(token)
+    except jwt.DecodeError as error:
+        raise UnauthenticatedError(
+            "This is neither a token nor an API key: check that you copied all of it."
+        ) from error
 
 
 def _verified_email(payload: Mapping[str, Any], *, is_ours: bool) -> str | None:

@@ -213,6 +213,7 @@ async def test_failed_sign_ins_are_limited(database_url: str, temporal_address: 
     async with serve_app(app) as url, Client(base_url=url, timeout=60) as page:
         attempts = [await page.post("/sign-in", data={"token": "x"}) for _ in range(4)]
         assert [a.status_code for a in attempts] == [401, 401, 401, 429]
+        assert "neither a token nor an API key" in attempts[0].text
 
 
 async def test_with_tls_the_cookie_is_secure(database_url: str, temporal_address: str) -> None:
