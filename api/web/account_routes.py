@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import links
 from api.health.components import check_components
@@ -18,9 +19,8 @@ from api.web.visits import FORM_IS_OWN, Form, OwnForm, Visit, Visiting
 from domain.errors import PerdureError
 from persistence.db.paging import Window
 from persistence.definitions import tasks
-from persistence.definitions.tasks import TaskFilter
-from persistence.executions import queries
-from persistence.executions.queries import ExecutionFilter
+from persistence.definitions.tasks import StoredTask, TaskFilter
+from persistence.executions import input_requests
 from persistence.identity import users
 from persistence.identity.users import UserFilter
 from persistence.ledger import stats
@@ -69,12 +69,15 @@ async def show_start(visit: Visiting) -> Response:
     user_id = visit.call.principal.user_id
     async with visit.call.gateway.database.reading() as session:
         defined = await tasks.page(session, user_id, TaskFilter(), Window(1))
-        ran = await queries.page(session, user_id, ExecutionFilter(), Window(1))
-    model = visit.call.services.settings.default_model
+        example = await _find_first_task(session, user_id)
+        answered = await input_requests.page(
+            session, user_id, {"status": "answered"}, Window(1), assignees=()
+        )
     shown: dict[str, Any] = {
-        "has_tasks": defined.total > 0,
-        "has_runs": ran.total > 0,
-        "model": model,
+        "has_tasks": defined.total > (1 if example else 0),
+        "has_run": example is not None,  # its creation starts it
+        "has_answers": answered.total > 0,
+        "model": visit.call.services.settings.default_model,
     }
     address = public_address(visit.call.request)
     return pages.render("start.html.j2", **visit.layout, **shown, api=address)
@@ -87,11 +90,13 @@ async def run_first_task(visit: Visiting) -> Response:
     return pages.redirect(f"/executions/{row}")
 
 
+async def _find_first_task(session: AsyncSession, user_id: UUID) -> StoredTask | None:
+    found = await tasks.find_by_name(session, user_id, str(FIRST_TASK["name"]))
+    return next((task for task in found if task.row.user_id == user_id), None)
+
+
 async def _run_first_task(work: UnitOfWork) -> UUID:
-    name = str(FIRST_TASK["name"])
-    found = await tasks.find_by_name(work.session, work.caller.user_id, name)
-    own = [task for task in found if task.row.user_id == work.caller.user_id]
-    task = own[0] if own else None
+    task = await _find_first_task(work.session, work.caller.user_id)
     if task is None:
         task = await task_services.create_task(work, make_body(TaskCreate, FIRST_TASK))
     row = await starting.start_stored_task(work, task, ExecuteBody())

@@ -19,7 +19,7 @@ from persistence.tables.executions import ExecutionRow, PrefixRow
 from persistence.tables.sessions import MessageRow, ToolCallRow
 from tests.api.browsing import API, CSRF, Client, alice, browser, sign_in, words
 from tests.api.factories import FACTORIES
-from tests.api.world import World, execute, give_session, make_task
+from tests.api.world import APPROVAL, World, ask, execute, give_session, make_task
 
 __all__ = ["alice"]
 
@@ -356,3 +356,28 @@ async def test_files_are_kept_by_browsers(world: World) -> None:
 def test_every_page_is_walked() -> None:
     assert len(list_pages("GET")) > 40
     assert len(list_pages("POST")) > 20
+
+
+async def test_each_first_step_is_marked_when_it_is_done(world: World) -> None:
+    signed_in, ran = "Perdure runs, and you are signed in", "Run a task that asks you first"
+    answered, defined = "Answer it in the inbox", "Define a task of your own"
+    user = f"newcomer {new_id()}"
+    page = await sign_in(world, user)
+    async with world.client(user) as client:
+        own = await execute(client, await make_task(client))
+        started = await page.get("/start")
+        assert "Run the first task" in started.text
+        assert list_done(started) == [signed_in, defined]
+        await post(page, "/start", "/start")
+        assert "Run it again" in (await page.get("/start")).text
+        await give_session(world, own, "waiting_for_user")
+        request = await ask(world, own, **APPROVAL)
+        await client.post(f"{API}/input-requests/{request}/answer", json={"decision": "deny"})
+    assert list_done(await page.get("/start")) == [signed_in, ran, answered, defined]
+    await page.aclose()
+
+
+def list_done(start: httpx2.Response) -> list[str]:
+    """The headings of the steps that are done."""
+    found = re.findall(r'<li class="done"><h2>(.*?)</h2>', start.text)
+    return [re.sub("<[^>]+>", "", heading) for heading in found]
