@@ -15,7 +15,7 @@ import typer
 from cli.arguments.option_groups import OUTPUT, Options, choose_output, declare
 from cli.arguments.references import Reference, find_resource, open_client
 from cli.arguments.times import CREATED
-from cli.arguments.values import Full, Limit, Yes
+from cli.arguments.values import Full, Limit, Yes, drop_none
 from cli.command_groups.lazy import make_app
 from cli.connection.operations import load_operations
 from cli.terminal import show
@@ -47,8 +47,8 @@ def argument(metavar: str, help_text: str, kind: Any = str, default: Any = ...) 
 
 
 def file_option(help_text: str, kind: Any = Path, default: Any = ...) -> tuple[Any, Any]:
-    """The option `--file`."""
-    return option(help_text, "--file", "-f", kind=kind, default=default)
+    """The option `--file`, which can be stdin (`read_text`)."""
+    return option(f"{help_text} - is stdin.", "--file", "-f", kind=kind, default=default)
 
 
 def make_dry_run(given: Json, _: Json) -> Json:
@@ -64,9 +64,12 @@ class TableView:
     nothing: str
     computed: "Computed | None" = None
 
-    def print_items(self, items: Sequence[Json], *, is_wide: bool | None = None) -> None:
+    def print_items(
+        self, items: Sequence[Json], *, is_filtered: bool = False, is_wide: bool | None = None
+    ) -> None:
         """Print a row for each item."""
-        show.print_items(items, self.columns, self.computed, nothing=self.nothing, is_wide=is_wide)
+        nothing = "Nothing matches." if is_filtered else self.nothing
+        show.print_items(items, self.columns, self.computed, nothing=nothing, is_wide=is_wide)
 
 
 class CommandGroup:
@@ -108,10 +111,11 @@ class CommandGroup:
 
         def run(client: "Client", given: Json) -> Any:
             chosen["full"] = given.pop("full", False)
+            chosen["is_filtered"] = any(given.get(name) for name in filters)
             _, path = of.resolve(client, given)
             if (task := given.get("task_id")) and not is_id(task):
                 given["task_id"] = find_resource(client, task)["id"]
-            parameters = {**path, **(query or {}), **given}
+            parameters = {**path, **(query or {}), **drop_none(**given)}
             if pages == "one":
                 return client.call(operation, **{"page_size": 100, **parameters})
             items = list(client.iterate(operation, **parameters))
@@ -120,11 +124,12 @@ class CommandGroup:
         def print_answer(answer: Any, *, is_wide: bool | None = None) -> None:
             items = answer if pages == "all" else answer["items"]
             if isinstance(view, TableView):
-                view.print_items(items, is_wide=is_wide)
+                view.print_items(items, is_filtered=chosen["is_filtered"], is_wide=is_wide)
             else:
-                view(items, **chosen)
+                view(items, full=chosen["full"])
 
-        offered = {**of.arguments, **(options or {}), **_offer_times(operation)}
+        filters = {**(options or {}), **_offer_times(operation)}
+        offered = {**of.arguments, **filters}
         if limit is not None:
             offered["page_size"] = (Limit, limit)
         if not isinstance(view, TableView):

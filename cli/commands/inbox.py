@@ -49,13 +49,18 @@ def inbox(context: typer.Context) -> None:
 
 list_requests = GROUP.add_list(
     "list_input_requests",
-    "List open requests.",
+    "List requests, newest first; without options, those that are open.",
     TableView(
-        "kind, title, about: tool_call.input?, since: created_at, due: due_at, id",
+        "status, kind, title, about: tool_call.input?, since: created_at, due: due_at, id",
         nothing=NOTHING_WAITS,
     ),
     query={"status": "open"},
-    options=OTHERS,
+    options={
+        "status": option("open, answered, expired or cancelled."),
+        "kind": option("As `approval` or `question`."),
+        "assignee": option("Assigned to this user, or to group:NAME."),
+        **OTHERS,
+    },
 )
 
 

@@ -38,6 +38,9 @@ async def test_an_admin_manages_groups(perdure: Command, world: World) -> None:
     kept = await perdure("admin", "delete-group", "legal", **boss)
     assert "assigned to this group" in kept.stderr
     ok(await perdure("inbox", "deny", request_id, user="ann"))
+    answered = ok(await perdure("inbox", "list", "--status", "answered", user="ann"))
+    assert request_id in answered
+    assert request_id not in ok(await perdure("inbox", "list", user="ann"))
     ok(await perdure("admin", "set-members", "legal", "--member", "ben", **boss))
     shown = parse_json(await perdure("admin", "groups", "--json"))["items"]
     assert [group["members"] for group in shown] == [["ben"]]
