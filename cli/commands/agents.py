@@ -55,7 +55,10 @@ def import_files(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...", help="Markdown with front matter, or a directory.", exists=True
+            metavar="PATH...",
+            help="Markdown with front matter (- is stdin), or a directory.",
+            exists=True,
+            allow_dash=True,
         ),
     ],
     *,

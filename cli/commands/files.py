@@ -20,7 +20,13 @@ def apply(
     context: typer.Context,
     file: Annotated[
         list[Path],
-        typer.Option("--file", "-f", help="A directory, or a file. May be repeated.", exists=True),
+        typer.Option(
+            "--file",
+            "-f",
+            help="A directory, a file, or - for YAML on stdin. May be repeated.",
+            exists=True,
+            allow_dash=True,
+        ),
     ],
     *,
     dry_run: Annotated[

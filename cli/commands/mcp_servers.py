@@ -183,7 +183,10 @@ def _print_health(health: Json) -> None:
 ServerFile = Annotated[
     Path,
     typer.Argument(
-        metavar="FILE", help="`.mcp.json`, `mcp.json`, `claude_desktop_config.json` …", exists=True
+        metavar="FILE",
+        help="`.mcp.json`, `mcp.json`, `claude_desktop_config.json` …, or - for stdin.",
+        exists=True,
+        allow_dash=True,
     ),
 ]
 Only = Annotated[list[str] | None, typer.Option(help="A server of the file. May be repeated.")]

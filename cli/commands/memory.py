@@ -86,7 +86,7 @@ def put_entry(
     context: typer.Context,
     namespace: Namespace,
     key: Key,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="Text, or @FILE with it.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Text, or @FILE (@- is stdin).")],
     *,
     is_json: Annotated[bool, typer.Option("--value-json", help="VALUE is JSON.")] = False,
     memory_type: Annotated[
@@ -156,7 +156,9 @@ def export_entries(
 @GROUP.app.command("import")
 def import_entries(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `export` printed.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `export` printed; - is stdin.")
+    ],
 ) -> None:
     """Write entries from a file; those with the same content do not change."""
     from cli.definitions.files import read_text
@@ -178,7 +180,8 @@ def import_entries(
                 raise
             done += len(batch)
     expired = f", {counts['expired']:,} had expired and are left out" if counts["expired"] else ""
-    show.out.print(f"{done:,} entries, {counts['created']:,} of them new{expired}")
+    noun = "entry" if done == 1 else "entries"
+    show.out.print(f"{done:,} {noun}, {counts['created']:,} of them new{expired}")
 
 
 def _import_batch(client: "Client", batch: Sequence[tuple[str, Json]]) -> Mapping[str, int]:

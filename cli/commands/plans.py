@@ -1,7 +1,6 @@
 """`perdure plans`: steps that depend on each other, and run as one."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +8,7 @@ import typer
 from cli.arguments.option_groups import with_output
 from cli.arguments.references import Reference, id_argument, open_client
 from cli.arguments.values import drop_none
-from cli.command_groups.resources import CommandGroup, Json, TableView, option
+from cli.command_groups.resources import CommandGroup, Json, TableView, file_option, option
 from cli.commands.reports import Format, Output, choose_format, write_content
 from cli.executions.follow_options import Following, with_optional_watching, with_watching
 from cli.executions.following import follow_started, wait_for_end
@@ -85,7 +84,7 @@ def _read_changes(given: Json, _: Json) -> Json:
     return read_fields(given["file"], PlanUpdate)
 
 
-_FILE = {"file": option("YAML or JSON.", "--file", "-f", kind=Path, default=...)}
+_FILE = {"file": file_option("YAML or JSON.")}
 
 GROUP.add_action(
     "create",

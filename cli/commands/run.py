@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 def run(
     context: typer.Context,
     task_or_file: Annotated[
-        str, typer.Argument(metavar="TASK|FILE", help="A file, or a task's name or id.")
+        str,
+        typer.Argument(
+            metavar="TASK|FILE", help="A file (- is YAML on stdin), or a task's name or id."
+        ),
     ],
     variable: Variable = None,
     priority: Annotated[
@@ -78,8 +81,8 @@ def _find_task(client: "Client", name: str) -> "Json":
 
 
 def is_file(name_or_file: str) -> bool:
-    """Whether an argument is the path of a file."""
-    return os.path.isfile(name_or_file)  # noqa: PTH113 - a path raises if the name is too long
+    """Whether an argument is the path of a file, or `-` for stdin."""
+    return name_or_file == "-" or os.path.isfile(name_or_file)  # noqa: PTH113 - a path raises if the name is too long
 
 
 @with_watching

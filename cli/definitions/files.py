@@ -6,6 +6,7 @@ defaults, in a fixed order.
 
 import json
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,8 @@ from services.validation_messages import describe_error
 
 MARKDOWN = frozenset({".md", ".markdown"})
 SUFFIXES = frozenset({".yaml", ".yml", ".json"}) | MARKDOWN
+STDIN = Path("-")
+"""The name of standard input, as in other programs."""
 
 _KIND = re.compile(r"^kind[ \t]*:[ \t]*(?P<name>\w+)[ \t]*$", re.MULTILINE)
 
@@ -197,13 +200,13 @@ def read_fields(path: Path, model: type[BaseModel]) -> Json:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, without a byte order mark, and with Unix line ends.
+    """The text of a file or, for `-`, of stdin: no byte order mark, Unix line ends.
 
     Raises:
         DefinitionError: the file can't be read, or is not UTF-8.
     """
     try:
-        content = path.read_bytes()
+        content = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise DefinitionError(f"{path} can't be read: {error.strerror or error}.") from error

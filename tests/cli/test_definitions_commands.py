@@ -149,6 +149,19 @@ async def test_what_is_neither_a_file_nor_a_name_is_wrong_usage(perdure: Command
         assert f"There is no {what} {name!r}" in result.stderr
 
 
+async def test_definitions_are_read_from_stdin(perdure: Command) -> None:
+    name = f"piped {new_id()}"
+    text = f"name: {name}\nprompt_template: Hello.\n"
+    applied = await perdure("apply", "-f", "-", typed=text)
+    assert f"created  task {name}" in applied.output
+    exported = await perdure("export", name)
+    assert "1 unchanged" in (await perdure("apply", "-f", "-", typed=exported.stdout)).output
+    started = await perdure("run", "-", "--detach", typed=text)
+    assert started.returncode == 0, started.output
+    imported = await perdure("agents", "import", "--replace", "-", typed=FILE)
+    assert "code-poet" in imported.output
+
+
 TABLES: dict[str, type[TaskRow | TaskTemplateRow | ToolGroupRow | McpServerRow]] = {
     "tasks": TaskRow,
     "task-templates": TaskTemplateRow,

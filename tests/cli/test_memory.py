@@ -20,13 +20,19 @@ async def test_entries_are_put_read_searched_deleted_and_moved(
     first = await perdure("memory", "get", "user:me", "notes/a", "--version", "1")
     assert ok(first).strip() == "likes tea"
     assert "cups" in ok(await perdure("memory", "list", "cups"))
+    assert "Nothing matches" in ok(await perdure("memory", "list", "absent"))
     assert "likes tea" in ok(await perdure("memory", "history", "user:me", "notes/a"))
 
     exported = tmp_path / "memory.jsonl"
     exported.write_text(ok(await perdure("memory", "export")))
     ok(await perdure("memory", "delete", "user:me", "notes/a", "--purge"))
     assert "no entry" in read_error(await perdure("memory", "get", "user:me", "notes/a"))
-    assert "1 entries, 1 of them new" in ok(await perdure("memory", "import", str(exported)))
+    assert "1 entry, 1 of them new" in ok(await perdure("memory", "import", str(exported)))
+    typed = json.dumps({"namespace": "user:me", "key": "c", "value": "piped"})
+    piped = await perdure("memory", "import", "-", typed=typed)
+    assert "1 entry, 1 of them new" in ok(piped)
+    ok(await perdure("memory", "put", "user:me", "d", "@-", typed="typed"))
+    assert ok(await perdure("memory", "get", "user:me", "d")).strip() == "typed"
     exported.write_text("[1]\n")
     assert f"{exported}:1 is not" in read_error(await perdure("memory", "import", str(exported)))
     exported.write_text('\n{"namespace": "user:me", "key": "", "value": 1}\n')
