@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from cli.stack import postgres, temporal
+from cli.stack import parts, postgres, temporal
 from cli.stack.addresses import LOOPBACK, describe_listener, is_free
 from cli.stack.assembly import Ports
 from cli.stack.home import Home
@@ -63,7 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _sandbox(settings)
     yield _network(settings)
     home = Home(settings.home.absolute())
-    yield _scripted_model(home) or model()
+    yield _stack_model(home) or model()
     yield from _model_lifecycle(settings)
     yield _disk(settings)
     if home.path.exists() and home.is_held():
@@ -149,20 +149,22 @@ def _network(settings: Settings) -> Finding:
     return Finding("network", State.OK, f"tasks may let tools connect to {shown}")
 
 
-def _scripted_model(home: Home) -> Finding | None:
-    """Whether the stack on this home needs no model; None if none runs, or if it needs one."""
+def _stack_model(home: Home) -> Finding | None:
+    """The model of the stack on this home, whose environment can differ; None if none runs."""
     facts = home.read_ready()
-    if facts is None or "scripted_model" not in facts["pids"]:
+    if facts is None:
         return None
-    return Finding("model", State.OK, "the stack on this home uses the scripted model")
+    if "scripted_model" in facts["pids"]:
+        return Finding("model", State.OK, "the stack on this home uses the scripted model")
+    if facts.get("has_model", True):
+        return Finding("model", State.OK, "the stack on this home has access to a model")
+    return model({})
 
 
-def model() -> Finding:
-    """Whether a model is configured."""
-    # The worker's SDK reads its own variables; this only checks that they are set.
-    for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
-        if os.environ.get(variable):
-            return Finding("model", State.OK, f"{variable} is set")
+def model(environment: Mapping[str, str] = os.environ) -> Finding:
+    """Whether a model is configured; only checks that a variable is set."""
+    if variable := parts.find_model_variable(environment):
+        return Finding("model", State.OK, f"{variable} is set")
     return Finding(
         "model",
         State.HINT,

@@ -76,18 +76,25 @@ def status(*, output: str) -> None:
 
 
 def _print_status(facts: dict[str, Any]) -> None:
-    model = "the scripted model" if "scripted_model" in facts["pids"] else "Claude"
     show.print_fields(
         {
             "home": str(home().path),
             "inbox": facts["ui_url"],
             "API": f"{facts['api_url']}/docs",
             "Temporal": facts["temporal_ui_url"] or facts["temporal_address"],
-            "model": model,
+            "model": _describe_model(facts),
             **{name: f"process {pid}" if pid else "down" for name, pid in facts["pids"].items()},
             "health": ", ".join(f"{name} {value}" for name, value in facts["health"].items()),
         }
     )
+
+
+def _describe_model(facts: dict[str, Any]) -> str:
+    if "scripted_model" in facts["pids"]:
+        return "the scripted model"
+    if facts.get("has_model", True):
+        return "Claude"
+    return "none: set ANTHROPIC_API_KEY where `perdure up` runs, and restart it"
 
 
 def logs(

@@ -284,6 +284,7 @@ class Stack:
             "temporal_ui_url": self.temporal_ui_url,
             "database_url": self._database_url,
             "token": self._token,
+            "has_model": parts.find_model_variable(self._environment) is not None,
             "pids": {
                 "supervisor": os.getpid(),
                 **{name: self._supervisor.pid(name) for name in names},

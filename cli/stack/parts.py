@@ -19,6 +19,7 @@ WORKER_MARGIN_SECONDS = 10.0
 SCRIPTED_STOP_SECONDS = 5.0
 
 SCRIPTED_KEY = "scripted-model"
+_MODEL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 
 # Otherwise each thread may get a heap of its own, which is never given back, and Temporal's library
 # has a thread for each core. That these threads wake one another takes 7 % of the CPU of a worker
@@ -91,6 +92,11 @@ def gateway(environment: Mapping[str, str], log: Path, host: str, port: int) -> 
 def without_model_keys(environment: Mapping[str, str]) -> Mapping[str, str]:
     """The environment without the variables of the model's SDK."""
     return {k: v for k, v in environment.items() if not k.startswith("ANTHROPIC_")}
+
+
+def find_model_variable(environment: Mapping[str, str]) -> str | None:
+    """The variable that gives a worker access to a model, whose SDK reads it; None without one."""
+    return next((name for name in _MODEL_VARIABLES if environment.get(name)), None)
 
 
 def scripted_model(environment: Mapping[str, str], log: Path, port: int) -> Part:

@@ -83,6 +83,12 @@ def test_ready_json_holds_what_the_contract_says_and_only_its_owner_reads_it(up:
     assert httpx2.get(facts["temporal_ui_url"]).is_success
 
 
+def test_the_model_shown_is_that_of_the_stack(up: Up) -> None:
+    assert "Claude" in perdure(up.home.path, "status").stdout
+    examined = perdure(up.home.path, "doctor").stdout  # without a key of its own
+    assert "the stack on this home has access to a model" in examined
+
+
 def test_one_line_says_ready(up: Up) -> None:
     lines = [line for line in up.output.read_text().splitlines() if line.startswith("ready ")]
     assert len(lines) == 1
@@ -157,6 +163,7 @@ def test_killing_the_supervisor_leaves_nothing_and_a_new_up_recovers(tmp_path: P
     until(lambda: not any(map(is_running, family)), what="the end of all parts")
     second.wait_ready()
     assert serves(second)
+    assert "none: set ANTHROPIC_API_KEY" in perdure(second.home.path, "status").stdout
     family = second.family()
     assert second.stop(signal.SIGINT) == 0
     assert not any(map(is_running, family))
