@@ -68,6 +68,7 @@ from api.web import (
 )
 from api.web import routes as docs
 from api.web.definitions import DEFINITIONS
+from api.web.page_route import handle_unknown_path
 from composition import compose_services
 from persistence.db.database import Database
 from persistence.db.write_check import WriteCheck
@@ -182,6 +183,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     openapi.serve(app)
     _wrap(app, settings)
     problems.register(app)
+    app.add_exception_handler(404, handle_unknown_path)
     # The routes themselves: `include_router` would match each request twice, in each router.
     app.router.routes += [route for feature in FEATURES for route in feature.router.routes]
     app.router.routes.append(mcp.route)

@@ -115,7 +115,7 @@ def register(app: FastAPI) -> None:
     """Convert our errors and the framework's; all others reach the middleware."""
     app.add_exception_handler(PerdureError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameter)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(HTTPException, handle_router_error)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -134,7 +134,7 @@ async def _on_invalid_parameter(request: Request, error: Exception) -> Response:
     return problem(request.scope, 422, InvalidInputError.code, detail, problems=problems)
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
+async def handle_router_error(request: Request, error: Exception) -> Response:
     """Errors of the router: an unknown route or method."""
     if not isinstance(error, HTTPException):
         raise error

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from api import links
+from api.http.problems import handle_router_error
 from api.web import pages, sign_in
 from api.web.visits import Form, read_small_body
 from domain.errors import NotFoundError, PerdureError, ServiceUnavailableError, UnauthenticatedError
@@ -53,3 +54,10 @@ async def _explain_outage(request: Request) -> Response:
         # A link's secret is no longer in `path`, which is logged (link_routes.py).
         return pages.render_outage(request.scope["raw_path"].decode(), form.entries)
     return pages.render_error(ServiceUnavailableError("The database is unavailable."))
+
+
+async def handle_unknown_path(request: Request, error: Exception) -> Response:
+    """A page for a browser, which asks for HTML first; a problem for other clients."""
+    if request.headers.get("Accept", "").startswith("text/html"):
+        return pages.render_error(NotFoundError("There is no such page."))
+    return await handle_router_error(request, error)

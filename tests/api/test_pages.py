@@ -377,6 +377,14 @@ async def test_each_first_step_is_marked_when_it_is_done(world: World) -> None:
     await page.aclose()
 
 
+async def test_an_unknown_path_is_a_page_for_browsers_only(world: World, alice: Client) -> None:
+    shown = await alice.get("/exections")
+    assert (shown.status_code, "There is no such page." in shown.text) == (404, True)
+    async with world.client("alice") as client:
+        refused = await client.get("/exections")
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+
+
 def list_done(start: httpx2.Response) -> list[str]:
     """The headings of the steps that are done."""
     found = re.findall(r'<li class="done"><h2>(.*?)</h2>', start.text)
