@@ -70,7 +70,7 @@ async def test_executions_are_selected_by_time_task_and_tag_and_cancelled(
         other = (await execute(client, await make_task(client, name="other")))["id"]
     listed = ok(await perdure("executions", "list", "--task", "cleanup", "-o", "id")).split()
     assert set(listed) == {first, second, third}
-    assert "No executions" in ok(await perdure("executions", "list", "--to", "yesterday"))
+    assert "Nothing matches" in ok(await perdure("executions", "list", "--to", "yesterday"))
     since = await perdure("executions", "list", "--since", "1h", "--json")
     assert len(parse_json(since)["items"]) == 4
     both = read_error(await perdure("executions", "cancel", first, "--all"))
