@@ -66,21 +66,24 @@ FIRST_TASK = {
 @router.get("/start")
 async def show_start(visit: Visiting) -> Response:
     """What is done and what comes next, from nothing to a running task."""
-    user_id = visit.call.principal.user_id
     async with visit.call.gateway.database.reading() as session:
-        defined = await tasks.page(session, user_id, TaskFilter(), Window(1))
-        example = await _find_first_task(session, user_id)
-        answered = await input_requests.page(
-            session, user_id, {"status": "answered"}, Window(1), assignees=()
-        )
-    shown: dict[str, Any] = {
+        done = await _find_done_steps(session, visit.call.principal.user_id)
+    shown = {**done, "model": visit.call.services.settings.default_model}
+    address = public_address(visit.call.request)
+    return pages.render("start.html.j2", **visit.layout, **shown, api=address)
+
+
+async def _find_done_steps(session: AsyncSession, user_id: UUID) -> dict[str, Any]:
+    defined = await tasks.page(session, user_id, TaskFilter(), Window(1))
+    example = await _find_first_task(session, user_id)
+    answered = await input_requests.page(
+        session, user_id, {"status": "answered"}, Window(1), assignees=()
+    )
+    return {
         "has_tasks": defined.total > (1 if example else 0),
         "has_run": example is not None,  # its creation starts it
         "has_answers": answered.total > 0,
-        "model": visit.call.services.settings.default_model,
     }
-    address = public_address(visit.call.request)
-    return pages.render("start.html.j2", **visit.layout, **shown, api=address)
 
 
 @router.post("/start", dependencies=[FORM_IS_OWN])
