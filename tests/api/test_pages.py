@@ -379,7 +379,7 @@ async def test_each_first_step_is_marked_when_it_is_done(world: World) -> None:
 
 async def test_an_unknown_path_is_a_page_for_browsers_only(world: World, alice: Client) -> None:
     shown = await alice.get("/exections")
-    assert (shown.status_code, "There is no such page." in shown.text) == (404, True)
+    assert (shown.status_code, "Page not found" in shown.text) == (404, True)
     async with world.client("alice") as client:
         refused = await client.get("/exections")
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
