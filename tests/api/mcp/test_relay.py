@@ -192,7 +192,7 @@ async def test_the_relay_says_that_its_token_is_not_valid(world: World) -> None:
     relay.accept(line("tools/list", 1))
     refused = await answers.next()
     assert refused["id"] == 1
-    assert "token is not valid" in refused["error"]["message"]
+    assert "neither a token nor an API key" in refused["error"]["message"]
     await relay.close()
 
 
