@@ -30,7 +30,7 @@ demo: setup ## run one task from end to end and print the result
 up: setup ## run all components on this machine
 	$(BIN)/perdure up
 
-test: setup-dev ## run the tests (about 9 minutes on two cores)
+test: setup-dev ## run the tests (about 14 minutes on two cores)
 	$(PYTEST)
 
 test-again: setup-dev ## run the tests that failed in the last run, one after the other
