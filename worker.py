@@ -105,6 +105,7 @@ _make_worker = partial(
     max_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
     default_heartbeat_throttle_interval=policies.HEARTBEAT_EVERY,
 )
+"""A worker with the options that those of all task queues have in common."""
 
 log = structlog.get_logger(__name__)
 

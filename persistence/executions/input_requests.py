@@ -108,6 +108,7 @@ async def find_likeness(session: AsyncSession, row: InputRequestRow) -> CallLike
 
 
 COLUMN_TYPES = {column.name: column.type for column in InputRequestRow.__table__.columns}
+"""The columns of a request, for statements as text that return one."""
 
 _FIND = select(*InputRequestRow.__table__.columns).where(InputRequestRow.id == bindparam("id"))
 
